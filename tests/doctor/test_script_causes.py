@@ -36,13 +36,17 @@ BATCH = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y"
 )  # fmt: skip
 
 
-def codes(script: str) -> tuple[str, ...]:
+def observed(script: str) -> Observer:
     recorder = Recorder()
     observer = Observer(recorder)
     tree = instrument(script, "script.py", recorder.sites)
     with np.errstate(all="ignore"):
         exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
-    return observer.report().codes
+    return observer
+
+
+def codes(script: str) -> tuple[str, ...]:
+    return observed(script).report().codes
 
 
 @pytest.mark.parametrize("script", [RIGHT, BATCH], ids=["all rows", "batches"])
@@ -169,6 +173,9 @@ ADAM = (
         w -= 0.05 * (m[k] / (1 - 0.9**now)) / (np.sqrt(s[k] / (1 - 0.9**now)) + 1e-8)
 """
 )
+KEPT = ADAM.replace("(m[k] / (1 - 0.9**now))", "m[k]").replace(
+    "        w -=", "        m[k] = m[k] / (1 - 0.9**now)\n        w -="
+)
 SUMMED = BATCH.replace(
     "    W1 -= rate * x.T @ d1", "    G += x.T @ d1\n    W1 -= rate * G"
 ).replace("for step", "G = np.zeros((2, 8))\nfor step")
@@ -194,6 +201,8 @@ for step in range(50):
 """
 MORE_MISTAKES = [
     ("update-wrong", ADAM.replace("g**2", "g")),
+    ("update-wrong", KEPT),
+    ("update-wrong", KEPT.replace("m[k] = m[k] /", "m[k] /=")),
     ("update-wrong", ADAM.replace("(1 - 0.9**now)", "(1 - 0.9)**now")),
     ("update-wrong", RIGHT.replace("rate * X.T @ d1", "rate * (X.T @ d1 - 0.05 * W1)")),
     ("gradient-accumulated", SUMMED),
@@ -273,10 +282,94 @@ def test_answers_that_are_counted_wrongly_are_seen_though_the_network_learnt(las
     assert codes(two + answers + last) == ("prediction-wrong",)
 
 
-def test_reshape_in_place_of_transpose_is_seen():
-    script = RIGHT.replace("labels =", "whole = X\nX = whole.T.reshape(80, 2)\nlabels =")
-    script = script.replace("(X[:, 0] * X[:, 1]", "(whole[:, 0] * whole[:, 1]")
-    assert codes(script)[:1] == ("shuffled-targets",)
+COLUMNS = """
+import numpy as np
+rng = np.random.default_rng(0)
+images = rng.normal(size=(90, 2, 3))
+X = images.reshape(6, 90)
+Y = (images[:, 0, 0] > 0).reshape(1, 90) * 1.0
+W = np.zeros((1, 6))
+for step in range(100):
+    d = 1 / (1 + np.exp(-(W @ X))) - Y
+    W -= 0.5 * d @ X.T / 90
+"""
+ONE_HOT = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.zeros((80, 2)); Y[:, labels] = 1")
+ONE_HOT = ONE_HOT.replace("(8, 1)", "(8, 2)").replace("b2 = np.zeros(1)", "b2 = np.zeros(2)")
+RADIUS = RIGHT.replace("labels = (X[:, 0] * X[:, 1] > 0)", "r = np.linalg.norm(X, axis=1, "
+                       "keepdims=True)\nlabels = (r > 1)")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "right", "changes"),
+    [
+        ("shuffled-targets", COLUMNS.replace("(6, 90)", "(90, 6).T"), [("(90, 6).T", "(6, 90)")]),
+        ("shuffled-targets", RIGHT, [
+            ("labels =", "whole = X\nX = whole.T.reshape(80, 2)\nlabels ="),
+            ("(X[:, 0] * X[:, 1]", "(whole[:, 0] * whole[:, 1]")]),
+        ("constant-target", ONE_HOT.replace("[:, labels]", "[range(80), labels]"),
+         [("[range(80), labels]", "[:, labels]")]),
+        ("normalised-per-row", RADIUS, [("W1 =", "X = X / r\nW1 =")]),
+    ],
+    ids=["images to columns", "columns to rows", "one-hot", "radius"],
+)  # fmt: skip
+def test_what_spoils_the_data_before_training_is_the_only_finding(code, right, changes):
+    assert codes(right) == ()
+    for change in changes:
+        right = right.replace(*change)
+    assert codes(right) == (code,)
+
+
+TRAININGS = (
+    RIGHT[: RIGHT.index("W1 =")]
+    + """
+def start():
+    global W1, b1, W2, b2
+    W1, b1, W2, b2 = rng.normal(size=(2, 8)), np.zeros(8), rng.normal(size=(8, 1)), np.zeros(1)
+def epoch():
+    for k in range(0, 80, ROWS):
+        x, y = X[k : k + ROWS], Y[k : k + ROWS]
+        h = np.tanh(x @ W1 + b1)
+        d2 = (1 / (1 + np.exp(-(h @ W2 + b2))) - y) / ROWS
+        d1 = d2 @ W2.T * (1 - h**2)
+        W1[:] -= 0.05 * x.T @ d1
+        b1[:] -= 0.05 * d1.sum(axis=0)
+        W2[:] -= 0.05 * h.T @ d2
+        b2[:] -= 0.05 * d2.sum(axis=0)
+for training in range(15):
+    start()
+    for each in range(EPOCHS):
+        epoch()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "wrong"), [("2", "1", True), ("16", "1", True), ("8", "3", False)]
+)
+def test_weights_that_are_drawn_anew_in_each_epoch_are_seen_and_restarts_let_be(
+    rows, epochs, wrong
+):
+    found = codes(TRAININGS.replace("ROWS", rows).replace("EPOCHS", epochs))
+    assert (found[:1] == ("weights-redrawn",)) is wrong
+    assert ("weights-redrawn" in found) is wrong
+
+
+@pytest.mark.parametrize(
+    "cut", ["np.clip(g, -LIMIT, LIMIT)", "g * min(1, LIMIT / np.sqrt(np.sum(g**2)))"]
+)
+def test_gradients_that_are_cut_to_almost_nothing_are_named_and_others_not(cut):
+    script = RIGHT.replace("for step", f"def cut(g):\n    return {cut}\nfor step")
+    for gradient in ("X.T @ d1", "d1.sum(axis=0)", "h.T @ d2", "d2.sum(axis=0)"):
+        script = script.replace(f"rate * {gradient}", f"rate * cut({gradient})")
+    assert codes(script.replace("LIMIT", "1.0")) == ()
+    (found,) = observed(script.replace("LIMIT", "1e-6")).report().findings
+    assert found.code == "learning-rate-too-small"
+    assert f"{cut}: this leaves".replace("LIMIT", "1e-6") in found.evidence
+
+
+def test_rows_of_unit_length_whose_directions_predict_have_no_findings():
+    script = RIGHT.replace("labels =", "X = X / np.linalg.norm(X, axis=1, keepdims=True)\nlabels =")
+    assert "normalised-per-row" not in codes(script.replace("rate = 2.0", "rate = 0.02"))
 
 
 @pytest.mark.parametrize("layer", ["1", "2"])

@@ -333,3 +333,42 @@ for epoch in range(5):
     assert "W[0][0] to W[8][2] (27 numbers), line 12" in mapping
     assert "v[0] to v[8] (9 numbers), line 13" in mapping
     assert "and 8 others" in found.facts["gradients"]
+
+
+REVERSED = """import numpy as np
+rng = np.random.default_rng(3)
+X = rng.normal(size=(60, 4))
+Y = np.tanh(X @ rng.normal(size=(4, 4)))
+Ws, bs = [rng.normal(size=(4, 4)) * 0.6 for _ in range(3)], [np.zeros(4) for _ in range(3)]
+for step in range(200):
+    a = [X]
+    for W, b in zip(Ws, bs):
+        a.append(np.tanh(a[-1] @ W + b))
+    d = (a[-1] - Y) * (1 - a[-1] ** 2) / 60
+    gW, gb = [], []
+    for i in (2, 1, 0):
+        gW.append(a[i].T @ d)
+        gb.append(d.sum(axis=0))
+        d = d @ Ws[i].T * (1 - a[i] ** 2)
+    for W, b, g, h in zip(Ws, bs, gW[::-1], gb[::-1]):
+        W -= 0.3 * g
+        b -= 0.3 * h
+"""
+
+
+@pytest.mark.usefixtures("counted")
+def test_gradients_that_are_applied_in_another_order_than_the_layers_are_put_in_order(report):
+    assert "gradient-operand" not in report(REVERSED).codes
+    wrong = REVERSED.replace("[::-1]", "")
+    found = report(wrong).findings[0]
+    assert found.code == "gradient-operand"
+    assert "Ws[0] gets the gradient of Ws[2]" in found.evidence
+    assert "gW.insert(0, a[i].T @ d)" in apply(wrong, found.repair["edits"])
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_name_that_means_another_value_there_is_no_remedy_for_itself(report):
+    found = report(NETWORK.replace("D2", "D").replace("D1", "D")).findings[0]
+    assert found.code == "gradient-operand"
+    assert "D stands where the error of this layer should: what line 14 made" in found.evidence
+    assert found.repair is None

@@ -495,25 +495,3 @@ def test_a_rate_that_falls_is_left_alone_where_nothing_else_sets_it(tmp_path, st
     roles = SimpleNamespace(file=str(path), step=SimpleNamespace(updates=[update]))
     vanishes = SimpleNamespace(code="learning-rate-vanishes")
     assert len(rewritten(vanishes, roles)) == edits
-
-
-@pytest.mark.parametrize(
-    ("change", "codes"),
-    [
-        (("np.where(X[:, :1]", "np.where(X[:, 0]"), ("loss-broadcast",)),
-        (("D2 @ W2.T", "D2 @ W2"), ()),
-    ],
-    ids=["flat targets", "another product"],
-)
-def test_of_a_script_that_an_error_ends_before_its_first_update_the_cause_is_told_or_nothing(
-    change, codes, tmp_path, capsys
-):
-    path = tmp_path / "net.py"
-    text = (START + ONE_LINE).replace(
-        "(X[:, :1] * X[:, 1:] > 0) * 1.0", "np.where(X[:, :1] > 0, 1.0, 0)"
-    )
-    path.write_text(text.replace(*change))
-    found = examine(Script(str(path), ())).report
-    assert found.codes == codes
-    mended = [apply(path.read_text(), each.repair["edits"]) for each in found.findings]
-    assert all("np.reshape(Y, (-1, 1))" in text for text in mended)

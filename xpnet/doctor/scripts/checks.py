@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.doctor.findings import Finding
+from xpnet.doctor.rules.data import relation
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts.gradients.conclusions import swapped, turned
+from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.gradients.verdicts import made_of
-from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few
-from xpnet.doctor.scripts.recording.trace import Operation, Step
-from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin, scalar_side
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
+from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
 from xpnet.doctor.scripts.repairs.edits import as_floats, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
-from xpnet.doctor.scripts.repairs.sizes import penalties, undivided
+from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
 LONG_SUM = 20.0  # rate, times the rows that are summed
+LOST = 0.2  # correlation with the targets that inputs may lose on their way
+EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
+            ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
 
@@ -82,6 +85,13 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if seen.recorder.redrawn is not None:
         yield (seen.recorder.redrawn, "weights", "what is updated here was drawn anew in the same "
                "step")  # fmt: skip
+    draws = seen.recorder.draws
+    for rows, source in _batches(mapping) if draws.again and not run.last.skill >= GOOD else ():
+        if (
+            draws.after - 1
+        ) * rows.size < source.size:  # several trainings have several epochs each
+            yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
+                   "which no row was seen twice")  # fmt: skip
 
 
 @check("no-update", "Python FAQ, Why did changing list y also change list x?")
@@ -218,17 +228,46 @@ def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                     yield each, "predictions", said, remedy, {"edits": edits}
 
 
-@check("normalised-per-row", RECIPE, "take the mean and the deviation of each feature, over "
-       "all samples")  # fmt: skip
+@check("normalised-per-row", RECIPE)
 def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
-    first = seen.first or mapping
+    first, way, found = seen.first or mapping, -1 if run.columns else 1, list[Operation]()
     below = ancestors(each.inputs for each in first.layers[:1])
     for each in first.step.operations if run.last.skill < GOOD else ():
-        if each.name in ("mean", "std", "max", "min") and id(each.result) in below:
-            data = each.operands[0].shape[:: -1 if run.columns else 1]
-            if len(data) == 2 and data[1] > 1 and each.result.size == data[0] > data[1]:
-                yield each, "inputs", f"it is taken over the {data[1]} features of each sample"
+        data = each.operands[0].shape[::way] if each.operands else ()
+        if id(each.result) not in below or len(data) != 2 or not data[0] > data[1] > 1:
+            continue
+        if each.name in ("mean", "std", "max", "min") and each.result.size == data[0]:
+            found.append(each)
+        elif each.name == "divide" and each.operands[1].shape[::way] == (data[0], 1):
+            before, after = _relations(each, run)
+            if id(each.operands[0]) in ancestors(each.operands[1:]) and before > after + LOST:
+                yield (each, "inputs", f"before it, each row's neighbours predict its target with "
+                       f"a correlation of {before:.2f}, after it {after:.2f}", "leave it out",
+                       {"edits": [edit(each.site, in_source(each, 0))]})  # fmt: skip
+    axes = f"axis={int(not run.columns)}", f"axis={int(run.columns)}"
+    edits = [edit(each.site, each.site.text.replace(*axes)) for each in found]
+    for each in found:
+        count = each.operands[0].size // each.result.size
+        yield (each, "inputs", f"it is taken over the {count} features of each sample",
+               "take the mean and the deviation of each feature, over all samples",
+               {"edits": edits if axes[0] in each.site.text else []})  # fmt: skip
+
+
+def _relations(divided: Operation, run: Run) -> tuple[float, float]:
+    """Return how inputs predict their targets before and after an operation, by nearest rows."""
+    inputs, goals = run.data.inputs, run.data.goals
+    if inputs is None or goals is None or len(inputs) != len(goals):
+        return 0.0, 0.0
+    before, after = (np.asarray(each.data, dtype=float) for each in
+                     (divided.operands[0], divided.result))  # fmt: skip
+    before, after = (before.T, after.T) if run.columns else (before, after)
+    places = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(after))}
+    x, keep = np.unique(np.asarray(inputs, dtype=float), axis=0, return_index=True)
+    found = [places.get(row.tobytes(), -1) for row in x]
+    if min(found) < 0:
+        return 0.0, 0.0
+    return relation(before[found], goals[keep]), relation(x, goals[keep])
 
 
 @check("shuffled-targets", "NumPy manual, reshape")
@@ -238,9 +277,32 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
-        turned = len(old) == 2 and min(old) > 1 and old == new[::-1] != new
-        if turned and each.name == "reshape" and id(each.result) in below:
-            yield each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T"
+        if each.name != "reshape" or id(each.result) not in below or len(new) != 2 or len(old) < 2:
+            continue
+        samples, now, other = (
+            (old[0], new[1], old[-1]) if run.columns else (old[-1], *new[:1], old[0])
+        )
+        if samples == now != other and min(old) > 1:
+            words = in_source(each, 0)
+            way = f"len({words}), -1" if run.columns else f"-1, {samples}"
+            yield (each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T",
+                   {"edits": [edit(each.site, f"{words}.reshape({way}).T")]})  # fmt: skip
+
+
+@check("constant-target", "NumPy manual, Indexing")
+def each_column(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """A slice beside the class numbers means all rows: each gets the classes of all others."""
+    first = seen.first or mapping
+    below = ancestors(first.targets)
+    for each in first.step.operations:
+        index: Any = each.index if isinstance(each.index, tuple) else ()
+        whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
+        if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
+            continue
+        rows = each.result.shape[whole[0]]
+        if id(each.result) in below and np.shape(index[1 - whole[0]]) == (rows,):
+            yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
+                   "one entry in each row", {"edits": at_sites([each.site], EACH_ROW)})  # fmt: skip
 
 
 @check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
@@ -275,72 +337,6 @@ def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, mapping.names[update.parameter], "it is added to that of the step before"
-
-
-@check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
-def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
-    first = seen.first or mapping
-    error = {id(each.result) for each in [first.error] if each is not None}
-    found, below = dict[Operation, str](), False
-    for root in first.step.operations:
-        made = origin(root.operands[0])[0].made_by if root.name == "sqrt" else None
-        if made is None or made.name != "add" or id(root.result) not in first.cone:
-            continue
-        below |= bool(np.any(made.result.data < 0.0))
-        for term in (each.made_by for each in made.operands if error & ancestors([each])):
-            side = scalar_side(term) if term and term.name == "multiply" else None
-            word = term.site.operands[1 - side] if term and side is not None else ""
-            if term and re.fullmatch(r"[\w.]+(\[[^]]*\])?", word):  # one name, and no square
-                found[term] = f"{word} ** 2".join(term.site.text.rsplit(word, 1))
-    if below and found:
-        edits = [edit(each.site, new) for each, new in found.items()]
-        yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
-               {"edits": edits})  # fmt: skip
-
-
-@check("update-wrong", "Kingma & Ba, Adam, 2015")
-def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
-    first, latest = (
-        {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
-         if divide.name == "divide") if each and each.name == "power"}
-        for some in (seen.first or mapping, mapping)
-    )  # fmt: skip
-    powers = {site: site.operands for site, each in first.items() if each.result.size == 1
-              and site in latest and each.operands[0].made_by
-              and each.operands[1].data != latest[site].operands[1].data}  # fmt: skip
-    edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
-             for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
-    for site in powers if edits else ():
-        yield (None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
-               {"edits": edits})  # fmt: skip
-
-
-@check("update-wrong", GOODFELLOW)
-def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """A penalty takes a part of the weights away. With the other sign they grow without end."""
-    grown = [each for each, side in penalties(mapping) for update in mapping.step.updates
-             if np.all(each.operands[side].data > 0.0) and update.old in each.operands
-             and (each.result, 1) in made_of(update.parameter, mapping.step)]  # fmt: skip
-    sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
-            and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
-    for each in grown:
-        yield (each, "weights", "this penalty makes them larger", "the other sign",
-               {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
-
-
-@check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
-def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Long before the network has learnt, its steps are too short to get anywhere."""
-    first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
-    if last >= 1e-2 * first or run.last.skill >= GOOD:
-        return
-    losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
-    before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
-    if 10 * seen.steps[short] < run.steps and before > 1.1 * after:  # it still fell
-        yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
-               f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
 
 @check("unshuffled-rows", RECIPE, "take the rows in an order drawn anew in each epoch")
@@ -432,11 +428,21 @@ def softmax_hidden(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
        )  # fmt: skip
 def same_batch(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for layer in mapping.layers[:1] if seen.same_rows and run.steps >= 20 else ():
-        rows, made = layer.inputs, layer.inputs.made_by
+    for rows, source in _batches(mapping) if seen.same_rows and run.steps >= 20 else ():
+        if rows.made_by is not None and rows.size * 2 <= source.size:
+            yield (
+                rows.made_by,
+                "batches",
+                f"every step gets the same {rows.shape} of {source.shape}",
+            )
+
+
+def _batches(mapping: Mapping) -> Iterator[tuple[Value, Value]]:
+    """Yield the inputs of a step, and those that they were taken from, if any."""
+    for rows in (layer.inputs for layer in mapping.layers[:1]):
+        made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
-        if made is not None and source is not None and rows.size * 2 <= source.size:
-            yield made, "batches", f"every step gets the same {rows.shape} of {source.shape}"
+        yield from [(rows, source)] if source is not None else ()
 
 
 @check("rows-left-out", RECIPE, "let the batches go through all rows")

@@ -11,7 +11,9 @@ import numpy as np
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
+from xpnet.doctor.scripts import update_checks  # noqa: F401  # registers its checks
 from xpnet.doctor.scripts.checks import causes
+from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, in_words, listed, map_step
 from xpnet.doctor.scripts.outcome import outcome
@@ -82,7 +84,7 @@ class Observer:
         self.losses.append((own, loss))
         factors = [abs(each.factor) for each in mapping.step.updates]
         if factors and not any(each.optimizer for each in mapping.step.updates):
-            self.rates.append(max(factors))
+            self.rates.append(min(factors))  # of weights with a penalty it is 1
         self._compare_batches(mapping)
         self._compare_targets(mapping, arrays.get("targets"))
         self.steps.append(mapping.step.number)
@@ -184,7 +186,7 @@ class Observer:
         )  # fmt: skip
         run = self.doctor.run
         self.failed = facts.get("status") == FAILED
-        self.doctor.note([*causes(self, run)])
+        self.doctor.note([*failures(self.recorder), *causes(self, run)])
         found = self.doctor.report()
         if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded
             kept = [each for each in found.findings if each.code not in SYMPTOMS

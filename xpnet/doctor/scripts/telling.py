@@ -17,15 +17,15 @@ MOST_LINES = 4  # of a remedy
 GOOD = 0.8  # share of the variance explained, from which a start or a rate is no cause
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
-    "data-changed", "shared-parameters", "integer-parameters", "weights-redrawn", "loss-broadcast",
-    "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
-    "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
-    "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
-    "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis",
-    "softmax-hidden", "output-activated-twice", "bias-after-activation", "gradient-wrong",
-    "rows-left-out", "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted",
+    "shapes-do-not-fit", "data-changed", "shared-parameters", "integer-parameters",
+    "weights-redrawn", "loss-broadcast", "target-shape", "gradient-shape", "update-order",
+    "error-not-from-targets", "gradient-operand", "gradient-transposed",
+    "gradient-activation-derivative", "gradient-product", "gradient-sign", "bias-per-sample",
+    "parameter-shape-changed", "gradient-accumulated", "gradient-scale", "no-update",
+    "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis", "softmax-hidden",
+    "output-activated-twice", "bias-after-activation", "gradient-wrong", "rows-left-out",
+    "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted", "normalised-per-row",
     "shuffled-targets", "target-range", "constant-target", "prediction-drift", "prediction-wrong",
-    "normalised-per-row",
 )  # fmt: skip
 STARTS = {"symmetric-units", "all-positive-weights", "wrong-init-scale", "unscaled-inputs"}
 SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
@@ -39,7 +39,10 @@ SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
-ONCE = {"gradient-sign", "learning-rate-too-large", "gradient-accumulated"}
+ONCE = {
+    "gradient-sign", "learning-rate-too-large", "constant-target", "shuffled-targets",
+    "gradient-accumulated", "learning-rate-too-small",
+}  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -71,6 +74,8 @@ def told(
     if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
         kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
+    if "normalised-per-row" in codes:  # nothing predicts the targets any more
+        kept = [each for each in kept if each.code != "shuffled-targets"]
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
     kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
             or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
@@ -79,7 +84,7 @@ def told(
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, set[str]())):
         cause = [each for each in kept if each.code not in symptoms | {"non-finite"}]
         if any(each.severity == "error" and each.code not in weak for each in cause):
-            small = {each.code for each in kept} & SMALL_GRADIENTS
+            small = {each.code for each in kept} & (SMALL_GRADIENTS | {"update-wrong"})
             found = [each for each in cause if not (small and each.code in LENGTH)]
             break
     first = {e.code: e for e in reversed(found)}

@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
-from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, Measured
+from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.mapping import listed
 from xpnet.doctor.scripts.recording.instrument import Site
@@ -35,6 +35,8 @@ KINDS = {
               "leads towards the targets.", "{wrong} stands where {role} should: {right}"),
     "superfluous": ("gradient-wrong", "This factor is not part of the derivative.",
                     "the factor {wrong} does not belong there"),
+    LAYER: ("gradient-operand", "Each gets the change that is meant for the weights of another "
+              "layer.", "{wrong} gets the gradient of {right}"),
 }  # fmt: skip
 
 
@@ -99,7 +101,8 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
     found = dict[tuple[Any, ...], tuple[Mistake, list[str]]]()
     for n, mistake in (pair for each in points for pair in each.mistakes.items()):
         if mistake is not None:
-            key = mistake.site, mistake.wrong, mistake.right
+            operand = mistake.site, mistake.wrong, mistake.right
+            key = (mistake.kind,) if mistake.kind == LAYER else operand
             names = found.setdefault(key, (mistake, []))[1]
             names += [roles.names[n]] * (roles.names[n] not in names)
     return dict(found.values())
@@ -107,11 +110,12 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     (code, why, said), site = KINDS[mistake.kind], mistake.site
+    repair: dict[str, Any] = {"edits": [mistake.edit]} if is_known(mistake.right, site) else {}
+    repair = {"first_layer_first": True} if mistake.kind == LAYER else repair
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
     return Finding(
         code, "error", listed(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
-        f"line {site.line}: {mistake.role} belongs here", MEASURED,
-        {"edits": [mistake.edit]} if is_known(mistake.right, site) else None,
+        f"line {site.line}: {mistake.role} belongs here", MEASURED, repair or None,
     )  # fmt: skip
 
 

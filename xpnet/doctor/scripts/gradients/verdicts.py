@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ DOUBTFUL = 0.01  # relative error of slopes above which nothing is compared with
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 SUMS_OF_PRODUCTS = {"matmul", "outer", "inner", "einsum", "tensordot"}
+LAYER = "layer"  # the kind of a mistake: each has the gradient of another one
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
 Values = dict[int, Any]  # by a parameter's number
@@ -174,12 +176,21 @@ def _mistakes(
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
-    variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
+    variants, changes = Variants(roles), dict[int, Any]()
     kinds = [each.kind for each in found.values()]
     down = kinds.count("right") >= kinds.count("sign")  # most updates go down
     # Of one number's sign, anything that happens to have the other one is no explanation.
     suspect = {n for n, each in found.items() if each.kind == "wrong"
                or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
+    mistakes = dict[int, Mistake | None]()
+    for one, other in permutations(suspect, 2):  # which may have each other's
+        update, judge = roles.updates_of(one)[0], judges[other]
+        alike = len(judge.ways) > 1 and judge.shape == judges[one].shape
+        if alike and judge.agrees(slope[other], usual[1], down, update.delta.data):
+            names = roles.names[other], roles.names[one]
+            site, role = update.operation.site, "its own gradient"
+            mistakes[one] = Mistake(LAYER, site, role, *names, {}, {})
+    suspect -= mistakes.keys()
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
             if n is None or n not in suspect:

@@ -90,7 +90,7 @@ def run_script(
         except KeyboardInterrupt:
             how, status = "stopped by SIGINT", 130
         except BaseException as error:  # noqa: BLE001  # whatever the script raises is its own
-            how, status = _show_traceback(error), FAILED
+            how, status, recorder.error = _show_traceback(error), FAILED, error
         return Outcome(how, status, time.perf_counter() - began)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
 from xpnet.doctor.scripts.recording.updates import (
+    Draws,
     Search,
     ancestors,
     lost,
@@ -132,6 +133,7 @@ class Recorder:
         self.modules: list[MutableMapping[str, Any]] = []
         self.on_step: list[Callable[[Step], None]] = []
         self.problem = ""  # why recording stopped, if it did
+        self.error: BaseException | None = None  # that ended the script
         self.seconds = 0.0  # that looking took
         self.steps = 0  # taken by the script, as of the last look
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
@@ -146,6 +148,7 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
+        self.draws = Draws()
         self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.lost = list[Operation]()  # steps whose results nothing uses
         self.cut: Operation | None = None  # puts fractions into an array of whole numbers
@@ -202,6 +205,7 @@ class Recorder:
             self.counts[statement] -= 1
             if not self.counts[statement]:
                 self._rest, self.counts[statement] = self._rest + 1, self._per_step
+            self.draws.look(self.operations, max(self._loops.values()))
             self._rest_again()
 
     def loop_ended(self, loop: int) -> None:
@@ -404,6 +408,7 @@ class Recorder:
             return
         chains, self._places = zip(*found, strict=True)
         self.pattern = Counter(chain.operations[1].place for chain in chains)
+        self.draws = Draws(chains)
         self._sides = {chain.operations[1].place: chain.side for chain in chains}
         start = 0
         for number in (0, 1):
@@ -461,6 +466,7 @@ class Recorder:
     def _tell(
         self, number: int, operations: list[Operation], updates: list[Update], *, live: bool = True
     ) -> None:
+        self.draws.look(operations if number else (), number)
         step = Step(number, tuple(operations), tuple(updates), live, self._places, self.roles)
         for look in self.on_step:
             look(step)

@@ -200,6 +200,25 @@ def _part(operation: "Operation") -> tuple[int, int, str]:
     return operation.place, id(operation.result.object), repr(operation.index)
 
 
+class Draws:
+    """Whether the draws that made the parameters are all made again, and after how many steps."""
+
+    def __init__(self, chains: Iterable[Chain] = ()) -> None:
+        made = [origin(each.operations[0].operands[each.side])[0].made_by for each in chains]
+        self._first = dict.fromkeys((each.place, each.result.shape) for each in made
+                                    if each is not None and DRAWN.search(each.name))  # fmt: skip
+        self.again: Operation | None = None
+        self.after = self._latest = 0
+
+    def look(self, operations: Iterable["Operation"], steps: int) -> None:
+        """See what is drawn after some steps."""
+        places = {(each.place, each.result.shape): each for each in operations}
+        if self._first and self._first.keys() <= places.keys():
+            self.again = self.again or next(places[each] for each in self._first)
+            steps, self._latest = steps - self._latest, steps
+            self.after = min(steps, self.after or steps)
+
+
 def redrawn(everything: list["Operation"]) -> "Operation | None":
     """Return an update of what the same step has drawn at random, if no step keeps any."""
     for some in _additions(everything, 3):

@@ -229,9 +229,12 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
                 lines += [f"{where} line {number}: {each.strip()}" for each in texts]
             continue
         last = max(e["end_line"] for e in here)
+        linecache.checkcache(file)
         old = "".join(linecache.getline(file, n) for n in range(number, last + 1)).rstrip("\n")
         moved = [{**e, "line": 1, "end_line": e["end_line"] - number + 1} for e in here]
         new = apply(old, moved).splitlines() if old else [here[0]["text"]]
+        if new == old.splitlines():
+            continue
         lines.append(f"line {number}: {new[0].strip()}")
         lines += [f"  then: {each.strip()}" for each in new[1:]]
     return lines

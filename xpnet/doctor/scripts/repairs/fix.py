@@ -21,6 +21,7 @@ Mender = Callable[[Finding, Mapping], list[Edit]]
 # By a finding's code, or by a change that it asks for.
 MENDERS: dict[str, Mender] = {
     "integer-parameters": menders.floats,
+    "weights-redrawn": menders.drawn_once,
     "no-update": menders.also_updated,
     "same-batch": menders.other_rows,
     "shuffled-targets": menders.paired,
@@ -44,6 +45,7 @@ MENDERS: dict[str, Mender] = {
     "init": sizes.draws,
     "learning_rate": sizes.rate,
     "learning_rate_factor": sizes.rate,
+    "first_layer_first": menders.first_layer_first,
     "learning-rate-too-small": sizes.rate,
     "learning-rate-too-large": sizes.rate,
     "too-few-steps": sizes.more_steps,

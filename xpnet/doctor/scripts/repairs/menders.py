@@ -8,7 +8,7 @@ style; whether an edit helps is seen when the mended copy runs.
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -135,6 +135,20 @@ def _same_set(roles: Mapping) -> list[Edit]:
 
 
 # What a step does.
+
+
+def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Draw the initial weights ahead of the outermost loop that trains."""
+    file, loop = roles.file, loops(roles)[0]
+    made = [origin(each.old)[0].made_by for each in roles.step.updates]
+    sites = [each.site for each in made if each is not None]
+    calls = {f"{each.function}()" for each in sites}
+    found = {id(s): s for s in map(statement_of, sites) if s and s in ast.walk(loop)}
+    found |= {id(s): s for s in statements(tree(file))
+              if isinstance(s, ast.Expr) and ast.unparse(s) in calls}  # fmt: skip
+    drawn = [*found.values()]
+    new = [ast.unparse(each) for each in drawn]
+    return [changed(file, each, "pass") for each in drawn] + [ahead(file, loop, *new)] * bool(new)
 
 
 def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -306,13 +320,13 @@ def sum_biases(finding: Finding, roles: Mapping) -> list[Edit]:
     for name in (finding.repair or {}).get("sum_over_batch", ()):
         number = roles.names.index(name)
         update = roles.updates_of(number)[0]
-        for options in _axes(update.delta.data, update.old.shape):
+        for options in axes(update.delta.data, update.old.shape):
             how = "mean" if _averaged(roles, number, int(options[5])) else "sum"
             edits.append(applied(update, f"np.{how}({{}}, {options})"))
     return edits
 
 
-def _axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
+def axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
     """Yield the options with which a sum of an array gets a shape: the first, if any do."""
     for options in ("axis=0", "axis=1", "axis=0, keepdims=True", "axis=1, keepdims=True"):
         axis, keep = int(options[5]), "keepdims" in options
@@ -338,7 +352,7 @@ def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
         made = update.gradient.made_by
         if made is None or made.name not in ("sum", "mean") or made.result.size > 1:
             continue
-        for options in _axes(made.operands[0].data, update.old.shape):
+        for options in axes(made.operands[0].data, update.old.shape):
             new = f"np.{made.name}({in_source(made, 0)}, {options})"
             edits += [edit(made.site, new)] if update.old.size > 1 else []
     return edits
@@ -382,3 +396,36 @@ def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
         if edits := numbers(each.site.file, words, 0.01, value):
             return edits
     return []
+
+
+def first_layer_first(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Collect the gradients in the layers' order, where a list gets the last layer's first."""
+    edits = list[Edit]()
+    sites = [u.gradient.made_by.site for u in roles.step.updates if u.gradient.made_by]
+    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
+        match made:
+            case ast.Expr(ast.Call(ast.Attribute(owner, "append"), [value])):
+                new = f"{ast.unparse(owner)}.insert(0, {ast.unparse(value)})"
+                edits.append(changed(file, made, new))
+    return edits
+
+
+def apart(sites: Iterable[Site]) -> list[Edit]:
+    """Give what a statement makes of a value a name of its own, in it and in those that follow."""
+    edits = list[Edit]()
+    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
+        if not isinstance(made, ast.Assign | ast.AugAssign):
+            continue
+        target = made.targets[0] if isinstance(made, ast.Assign) else made.target
+        old, value = ast.unparse(target), ast.unparse(made.value)
+        new = unused(file, re.sub(r"\W+", "_", old.removeprefix("self.")).strip("_") + "_now")
+        value = value if isinstance(made, ast.Assign) else f"{old} / ({value})"
+        among = block(file, made)
+        uses = [n for each in among[among.index(made) + 1 :] for n in ast.walk(each)
+                if isinstance(n, ast.expr) and ast.unparse(n) == old]  # fmt: skip
+        if uses:
+            edits += [
+                changed(file, made, f"{new} = {value}"),
+                *(changed(file, n, new) for n in uses),
+            ]
+    return edits

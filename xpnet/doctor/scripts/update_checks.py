@@ -1,0 +1,130 @@
+"""What a step makes of its gradients: checks, as those of `checks.py`."""
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
+from xpnet.doctor.run import FAR, Run
+from xpnet.doctor.scripts.checks import Seen, check
+from xpnet.doctor.scripts.gradients.conclusions import turned
+from xpnet.doctor.scripts.gradients.verdicts import made_of
+from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.recording.trace import Operation
+from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
+from xpnet.doctor.scripts.repairs.edits import edit
+from xpnet.doctor.scripts.repairs.menders import apart
+from xpnet.doctor.scripts.repairs.sizes import penalties
+from xpnet.doctor.scripts.telling import GOOD
+
+if TYPE_CHECKING:
+    from xpnet.doctor.scripts.observe import Observer
+
+NOTHING = 1e-6  # of a rate, that moves nothing any more
+LITTLE = 0.01  # of a gradient, that cutting it leaves
+
+
+@check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
+def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
+    first = seen.first or mapping
+    error = {id(each.result) for each in [first.error] if each is not None}
+    found, below = dict[Operation, str](), False
+    for root in first.step.operations:
+        made = origin(root.operands[0])[0].made_by if root.name == "sqrt" else None
+        if made is None or made.name != "add" or id(root.result) not in first.cone:
+            continue
+        below |= bool(np.any(made.result.data < 0.0))
+        for term in (each.made_by for each in made.operands if error & ancestors([each])):
+            side = scalar_side(term) if term and term.name == "multiply" else None
+            word = term.site.operands[1 - side] if term and side is not None else ""
+            if term and re.fullmatch(r"[\w.]+(\[[^]]*\])?", word):  # one name, and no square
+                found[term] = f"{word} ** 2".join(term.site.text.rsplit(word, 1))
+    if below and found:
+        edits = [edit(each.site, new) for each, new in found.items()]
+        yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
+               {"edits": edits})  # fmt: skip
+
+
+@check("update-wrong", "Kingma & Ba, Adam, 2015")
+def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
+    first, latest = (
+        {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
+         if divide.name == "divide") if each and each.name == "power"}
+        for some in (seen.first or mapping, mapping)
+    )  # fmt: skip
+    powers = {site: site.operands for site, each in first.items() if each.result.size == 1
+              and site in latest and each.operands[0].made_by
+              and each.operands[1].data != latest[site].operands[1].data}  # fmt: skip
+    edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
+             for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
+    for site in powers if edits else ():
+        yield (None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
+               {"edits": edits})  # fmt: skip
+
+
+@check("update-wrong", "Kingma & Ba, Adam, 2015")
+def kept_correction(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The correction is for one step. Kept, it is corrected again in the next, and grows."""
+    found = dict[Operation, float]()
+    for each in (seen.first or mapping).step.operations:
+        mean = each.operands[0].made_by if each.name == "divide" else None
+        own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
+        if mean and mean.name == "add" and own and each.operands[1].size == 1:
+            gain = abs(origin(mean.operands[0])[1] / float(np.ravel(each.operands[1].data)[0]))
+            if mean.operands[0].made_by and gain > 1.0:
+                found[each] = gain
+    for each, gain in found.items():
+        yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times as "
+               "large", "correct a copy, and keep the mean as it is",
+               {"edits": apart(each.site for each in found)})  # fmt: skip
+
+
+@check("update-wrong", GOODFELLOW)
+def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """A penalty takes a part of the weights away. With the other sign they grow without end."""
+    grown = [each for each, side in penalties(mapping) for update in mapping.step.updates
+             if np.all(each.operands[side].data > 0.0) and update.old in each.operands
+             and (each.result, 1) in made_of(update.parameter, mapping.step)]  # fmt: skip
+    sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
+            and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
+    for each in grown:
+        yield (each, "weights", "this penalty makes them larger", "the other sign",
+               {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
+
+
+@check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
+def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Long before the network has learnt, its steps are too short to get anywhere."""
+    first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
+    if last >= 1e-2 * first or run.last.skill >= GOOD:
+        return
+    losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
+    before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
+    still_fell = 10 * seen.steps[short] < run.steps and before > 1.1 * after
+    gone = sum(rate > NOTHING * first for rate in seen.rates)
+    if still_fell or 2 * [*seen.steps, run.steps][gone] < run.steps:
+        yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
+               f"{last:.3g} in {run.steps} steps")  # fmt: skip
+
+
+@check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013")
+def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """A limit is for the few gradients that are far too large; here it makes every step short."""
+    error, shares = {id(e.result) for e in [mapping.error] if e is not None}, list[float]()
+    cuts = dict[int, tuple[Operation, int]]()  # by place: and the operand that is cut
+    for each in mapping.step.operations if run.travelled() < FAR else ():
+        side = scalar_side(each) if each.name in ("multiply", "divide") else None
+        by_itself = side is not None and error & ancestors([each.operands[side]])
+        if id(each.result) in mapping.cone and (each.name == "clip" or by_itself):
+            slot = 0 if side is None else 1 - side
+            after, before = (np.linalg.norm(v.data) for v in (each.result, each.operands[slot]))
+            if 0.0 < after < LITTLE * before:
+                cuts.setdefault(each.place, (each, slot))
+                shares.append(float(after / before))
+    edits = [edit(each.site, in_source(each, slot)) for each, slot in cuts.values()]
+    for each, _ in cuts.values() if not run.last.skill >= GOOD else ():
+        yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
+               "limit, as large as usual gradients are", {"edits": edits})  # fmt: skip
