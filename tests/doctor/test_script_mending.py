@@ -464,6 +464,21 @@ def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling,
     assert mended in apply(script, edits_of(examined(script)))
 
 
+def test_what_is_kept_for_tests_is_transposed_as_well(examined):
+    data = """import numpy as np
+r = np.random.default_rng(0)
+images, held = r.normal(size=(90, 2, 3)), r.normal(size=(20, 2, 3))
+X, X_held = images.reshape(6, images.shape[0]), held.reshape(6, held.shape[0])
+Y = (images[:, 0, 0] > 0).reshape(1, 90) * 1.0
+W = np.zeros((1, 6))
+for step in range(90):
+    d = 1 / (1 + np.exp(-(W @ X))) - Y
+    W -= 0.5 * d @ X.T / 90
+"""
+    mended = apply(data, edits_of(examined(data)))
+    assert "images.reshape(len(images), -1).T, held.reshape(len(held), -1).T\n" in mended
+
+
 @pytest.mark.parametrize(
     ("update", "mended"),
     [

@@ -18,10 +18,11 @@ from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
 from xpnet.doctor.scripts.repairs.edits import as_floats, edit, moved, operand_edit
-from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
+from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
 
@@ -283,10 +284,12 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             (old[0], new[1], old[-1]) if run.columns else (old[-1], *new[:1], old[0])
         )
         if samples == now != other and min(old) > 1:
-            words = in_source(each, 0)
-            way = f"len({words}), -1" if run.columns else f"-1, {samples}"
+            words, file = in_source(each, 0), each.site.file
+            way = "len(_x), -1" if run.columns else f"-1, {samples}"
+            pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
+            edits = [*rewrite(file, tree(file), pattern, f"_x.reshape({way}).T")]  # tests', too
             yield (each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T",
-                   {"edits": [edit(each.site, f"{words}.reshape({way}).T")]})  # fmt: skip
+                   {"edits": edits})  # fmt: skip
 
 
 @check("constant-target", "NumPy manual, Indexing")
