@@ -412,6 +412,15 @@ def test_dropout_ends_with_training(examined, scale, share):
     assert "    training = True\n    h, mask, p = forward(x)\n    training = False\n" in mended
 
 
+def test_other_columns_of_a_table_are_not_scaled_as_the_inputs(examined):
+    large = START.replace("X = 2 *", "table = 1000 *").replace("(60, 2)", "(60, 3)").replace(
+        "Y = (X[:, :1] * X[:, 1:] > 0) * 1.0",
+        "X, last = table[:, :2], table[:, 2]\nY = (X[:, :1] * X[:, 1:] > 0) * 1.0")  # fmt: skip
+    mended = apply(large + ONE_LINE, edits_of(examined(large + ONE_LINE)))
+    assert "X = (X - np.mean(X" in mended
+    assert "last = (last" not in mended
+
+
 def test_dropout_in_a_method_is_for_the_pass_of_its_own_training_step(examined):
     lines = DROPOUT.replace("x.T", "X.T").replace("y) / 100", "Y) / 100").splitlines()
     step = [f"    {each}" for each in lines[10:15]]
