@@ -202,6 +202,8 @@ for step in range(50):
 MORE_MISTAKES = [
     ("update-wrong", ADAM.replace("g**2", "g")),
     ("update-wrong", KEPT),
+    ("update-wrong", ADAM.replace("1e-8", "1e4")),
+    ("update-wrong", ADAM.replace("w -= 0.05 *", "w -= 500 * abs(g) *")),
     ("update-wrong", KEPT.replace("m[k] = m[k] /", "m[k] /=")),
     ("update-wrong", ADAM.replace("(1 - 0.9**now)", "(1 - 0.9)**now")),
     ("update-wrong", RIGHT.replace("rate * X.T @ d1", "rate * (X.T @ d1 - 0.05 * W1)")),
