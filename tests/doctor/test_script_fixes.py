@@ -13,7 +13,7 @@ from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import Script, tree, write_like
 from xpnet.doctor.scripts.repairs import fix as fixes
-from xpnet.doctor.scripts.repairs.edits import after, apply, at, mended_lines, moved
+from xpnet.doctor.scripts.repairs.edits import after, apply, as_floats, at, mended_lines, moved
 from xpnet.doctor.scripts.repairs.sizes import _later_ends, _more, numbers
 from xpnet.errors import InputError
 
@@ -145,6 +145,20 @@ def test_statements_are_added_behind_comments_and_not_around_a_match(tmp_path):
     added = after(str(path), at(str(path), 1, 0), "y = x")
     assert apply(text, [added]).startswith("x = 1  # one\ny = x\nmatch")
     assert at(str(path), 4, 8).col_offset == 8
+
+
+@pytest.mark.parametrize(
+    ("made", "mended"),
+    [
+        ("np.zeros_like(x)", "np.zeros_like(x, dtype=float)"),
+        ("np.full((2, 3), 1, dtype=int)", "np.full((2, 3), 1, dtype=float)"),
+        ("np.zeros(3, int)", "np.zeros(3, int).astype(float)"),
+        ("r.integers(0, 9, 3)", "r.integers(0, 9, 3).astype(float)"),
+    ],
+)
+def test_floats_are_made_where_whole_numbers_were(made, mended):
+    site = Site("net.py", 1, 4, 1, 4 + len(made), "call", ast.Call, made)
+    assert apply(f"h = {made}\n", [as_floats(site)]) == f"h = {mended}\n"
 
 
 def test_the_statement_at_a_place_is_one_of_several_on_its_line(tmp_path):
@@ -328,6 +342,23 @@ def test_a_notebook_is_mended_as_a_notebook(fixer, tmp_path):
     assert "".join(mended[0]["source"]).startswith("%matplotlib")
     assert "p - y" in "".join(mended[1]["source"])
     assert not any("nbformat" in each for each in done["changes"])
+
+
+@pytest.mark.parametrize(
+    ("code", "skills", "tried"),
+    [("", (0.6, 0.75), ["more steps"]), ("", (0.6, 0.65), []), ("", (0.85, 1.0), []),
+     ("gradient-scale", (0.6, 0.9), [])],
+    ids=["much better", "hardly better", "learnt before", "a fault is left"],
+)  # fmt: skip
+def test_more_steps_are_taken_only_where_they_help_a_right_network_much(
+    fixer, monkeypatch, code, skills, tried
+):
+    found, (change,) = fixer(), edits((6, 15, 6, 18, "900"))
+    facts = {"tries": [{"what": "more steps", "edits": [{**change, "file": found.script.name}]}]}
+    left = [{"code": code, "severity": "error", "repair": None}] * bool(code)
+    replies = [{"findings": left, "facts": {**facts, "skill": each}} for each in skills]
+    monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
+    assert fix(found)["tried"] == tried
 
 
 def test_what_was_taught_wrongly_need_not_be_learnt_as_well():

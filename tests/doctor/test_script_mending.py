@@ -1,5 +1,6 @@
 """What the doctor changes in a script's text, and what it leaves alone."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -355,12 +356,16 @@ print(np.mean(forward(x)[2] - y))
         (LINEAR, "linear-hidden-layer", LINEAR.replace("h = z", "h = a")),
         (LINEAR.replace("h = z", "pass").replace("h @ W", "z @ W").replace("z, h", "z, z"),
          "linear-hidden-layer", "sigmoid(a @ W + c)"),
+        (LINEAR.replace("    a = relu(z)\n    h = z\n", "").replace("h @ W", "z @ W").replace(
+            "z, h", "z, z").replace(" * (z > 0)", ""),
+         "linear-hidden-layer", "z = np.tanh(X @ V + b)"),
         (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
          .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
          ONE_LINE),
     ],
     ids=["each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
+         "no activation",
          "divided twice"],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
@@ -375,13 +380,24 @@ def test_items_of_lists_are_named_as_the_same_turn_of_a_loop_reads_them(examined
     assert any("(1 - self.acts[i]**2)" in each["text"] for each in edits_of(found))
 
 
-def test_what_is_kept_for_tests_is_scaled_along(examined):
-    large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(60, 2)")
-    large = large.replace("rate = 2", "X_test = X[:9]").replace("X ", "X_train ")
-    large = large.replace("X[", "X_train[")
-    mended = apply(large, edits_of(examined(large + ONE_LINE.replace("X.T", "X_train.T"))))
-    first, second = (mended.index(f"{name} = ({name} - np.mean(X_train,") for name in
-                     ("X_test", "X_train"))  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "made", "used"),
+    [
+        ("X_test", "X_test = X_train[:9]", ""),
+        ("held", "all_rows = X_train; X_train, held = all_rows[:60], all_rows[60:]", ""),
+        ("new", "new = np.ones((5, 2))", "print(np.tanh(new @ W1 + b1) @ W2)\n"),
+    ],
+    ids=["by its name", "of the same table", "predicted at the end"],
+)
+def test_what_is_kept_for_tests_is_scaled_along(examined, other, made, used):
+    large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(80, 2)")
+    large = large.replace("(X[:, :1] * X[:, 1:]", "(X[:60, :1] * X[:60, 1:]")
+    large = large.replace("X @ W1", "X[:60] @ W1").replace("rate = 2", made)
+    large += ONE_LINE.replace("X.T", "X[:60].T") + used
+    large = re.sub(r"\bX\b", "X_train", large)
+    mended = apply(large, edits_of(examined(large)))
+    first, second = (mended.index(f"{name} = ({name} - np.mean(X_train,")
+                     for name in (other, "X_train"))  # fmt: skip
     assert first < second < mended.index("for step")
 
 
@@ -391,9 +407,77 @@ def test_what_is_kept_for_tests_is_scaled_along(examined):
 def test_dropout_ends_with_training(examined, scale, share):
     script = DROPOUT.replace("> drop)", f"> drop){scale}")
     mended = apply(script, edits_of(examined(script)))
-    assert "training = True\nr, drop =" in mended
+    assert "training = False\nr, drop =" in mended
     assert f"np.tanh(x @ V) * (mask if training else ({share}))".replace("(1)", "1") in mended
-    assert "\ntraining = False\nprint(" in mended
+    assert "    training = True\n    h, mask, p = forward(x)\n    training = False\n" in mended
+
+
+def test_dropout_in_a_method_is_for_the_pass_of_its_own_training_step(examined):
+    lines = DROPOUT.replace("x.T", "X.T").replace("y) / 100", "Y) / 100").splitlines()
+    step = [f"    {each}" for each in lines[10:15]]
+    head = [each.replace("W -=", "W[...] -=") for each in lines[:9]]
+    new = [*head, "def learn(X, Y):", *(each.replace("(x)", "(X)").replace(" -=", "[...] -=")[4:]
+           for each in step), "for i in range(60):", "    learn(x, y)", lines[-1]]  # fmt: skip
+    mended = apply(script := "\n".join(new), edits_of(examined(script)))
+    assert "    global training\n    training = True\n    h, mask, p = forward(X)\n" in mended
+    compile(mended, "net.py", "exec")
+
+
+SCALED = """import numpy as np
+r = np.random.default_rng(0)
+x = r.normal(size=(150, 2)) * [3, 50] + 200
+y = (x[:, :1] + x[:, 1:] / 20 > 210) * 1.0
+train, held = x[:100], x[100:]
+V, W = r.normal(size=(2, 8)), r.normal(size=(8, 1))
+def net(x):
+    h = np.tanh(x @ V)
+    return h, 1 / (1 + np.exp(-h @ W))
+def fit(a):
+    global V, W
+{fit}
+    for i in range(90):
+        h, p = net(a)
+        d = (p - y[:100]) / 100
+        e = d @ W.T * (1 - h**2)
+        W = W - 0.5 * h.T @ d
+        V = V - 0.5 * a.T @ e
+fit(train)
+print(np.mean(net(held)[1] - y[100:]))
+"""
+WITHIN = "    a = (a - a.mean(0)) / a.std(0)"
+SPLIT = "train, held = x[:100], x[100:]"
+
+
+@pytest.mark.parametrize(
+    ("fit", "scaling", "mended"),
+    [
+        (WITHIN, "", f"{SPLIT}\nheld = (held - train.mean(0)) / train.std(0)\n"),
+        ("", "\nm, s = train.mean(0), train.std(0)\ntrain = (train - m) / s\nheld = held - m",
+         "\nheld = (held - m) / s\n"),
+        ("", "\ntrain = (train - train.mean(0)) / train.std(0)",
+         f"{SPLIT}\nheld = (held - train.mean(0)) / train.std(0)\ntrain = (train"),
+    ],
+    ids=["within a function", "half of it", "by its own numbers"],
+)  # fmt: skip
+def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling, mended):
+    script = SCALED.replace("{fit}", fit).replace(SPLIT, SPLIT + scaling)
+    assert mended in apply(script, edits_of(examined(script)))
+
+
+@pytest.mark.parametrize(
+    ("update", "mended"),
+    [
+        ("W1 -= rate*X.T @ D1 + lam*W1", "W1 -= rate * (X.T @ D1 + lam * W1)"),
+        ("W1 = W1 - rate*X.T.dot(D1) - lam*W1", "W1 -= rate * (X.T.dot(D1) + lam * W1)"),
+        ("W1 -= X.T @ D1*rate + lam*W1", "rate, lam = .1, 0.003"),
+    ],
+    ids=["in place", "anew", "else it is made smaller"],
+)
+def test_a_penalty_is_multiplied_by_the_rate(examined, update, mended):
+    second = update.replace("W1", "W2").replace("X", "A1").replace("D1", "D2")
+    step = f"    {update}; b1 -= rate*D1.sum(0); {second}; b2 -= rate*D2.sum(0)\n"
+    script = START.replace("rate = 2", "rate, lam = .1, .3").replace("range(30)", "range(900)")
+    assert mended in apply(script + step, edits_of(examined(script + step)))
 
 
 def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):

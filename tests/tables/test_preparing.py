@@ -233,6 +233,21 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
     np.testing.assert_array_equal(date_parts(tuple(cells), pattern), typed)
 
 
+@pytest.mark.parametrize("cell", ["{}/{}", '"{}, {}"', "{}x{}", '"{}.25,{}.75"'])
+def test_pairs_of_numbers_are_two_inputs(cell, table):
+    rows = "".join(f"{cell.format(i + 100, 80 - i)},{i % 2}\n" for i in range(60))
+    ready = prepare(table("a,y\n" + rows), "y", dtype="float64")
+    assert ready.decisions[0].text() == "a (two numbers) [--drop COLUMN]"
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    assert plan.input_names() == ["a first", "a second"]
+    np.testing.assert_allclose(np.diff(ready.x[:, 0]), -np.diff(ready.x[:, 1]))
+    assert plan.transform(table('a\n""\n')).tolist() == [[0, 0]]
+    with pytest.raises(
+        InputError, match="found 'high', not a date or time written like the others"
+    ):
+        plan.transform(table("a\nhigh\n"))
+
+
 def test_columns_of_dates_are_the_same_dates_as_text(table):
     days = np.datetime64("2020-01-30") + np.arange(40)
     written = [f"{day.day}.{day.month}.{day.year}" for day in days.tolist()]

@@ -142,7 +142,7 @@ class Fixer:
         Where a fault of the code is left, that would only hide it.
         """
         done = set[str]()
-        while self.best.skill < ENOUGH and not self.best.codes & {*FAULTS}:
+        while self.best.skill < ENOUGH and not (self.best.mistaught or self.best.codes & {*FAULTS}):
             ways = {e["what"]: e["edits"] for e in self.best.report["facts"].get("tries", ())}
             left = [what for what in ways if what not in done]
             if not left:

@@ -123,7 +123,6 @@ def _skewness(values: np.ndarray) -> float:
 
 
 def _with_plan(task: Task, plan: Preprocessing) -> Task:
-    """Return the task with another scale of the target."""
     held_out, counts = task.held_out, task.options.loss == "poisson"
 
     def again(y: np.ndarray) -> np.ndarray:
@@ -142,7 +141,6 @@ def _factor(plan: Preprocessing, outputs: np.ndarray, y: np.ndarray) -> float:
 
 
 def _pilots(task: Task) -> Iterator[Task]:
-    """Yield a copy of the rows of one network at a time."""
     return (task.of_net(number) for number in range(min(PILOTS, task.nets)))
 
 

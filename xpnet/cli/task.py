@@ -148,7 +148,6 @@ def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> T
 
 
 def _nets(nets: str, rows: int, *, alone: bool) -> str:
-    """Return how many networks to train."""
     if nets == "auto":
         return "1" if alone else next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
@@ -159,7 +158,6 @@ def _nets(nets: str, rows: int, *, alone: bool) -> str:
 
 
 def _with_command(error: InputError, options: TrainOptions) -> InputError:
-    """Add the command with which all obstacles that the error names are gone."""
     if not error.repair:
         return error
     drop = [*(options.drop or []), *error.repair.get("drop", [])]
@@ -168,7 +166,6 @@ def _with_command(error: InputError, options: TrainOptions) -> InputError:
 
 
 def _check(given: TrainOptions, options: TrainOptions) -> None:
-    """Refuse misspelt options before a large table is read, and what would have no effect."""
     if options.optimizer == LBFGS:
         if rank() is not None:
             raise InputError("--optimizer lbfgs: it has no steps to share; leave mpiexec out")
@@ -206,7 +203,6 @@ def _share(validation: str) -> float | None:
 
 
 def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, Any]:
-    """Read validation rows, and prepare them as the training rows were."""
     target = options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
@@ -232,7 +228,6 @@ def with_defaults(task: Task) -> Task:
 
 
 def _of_rows(task: Task) -> dict[str, Any]:
-    """Return the defaults that depend on the number of rows."""
     options, rows = task.options, task.x.shape[0]
     if options.optimizer == LBFGS:
         return {"epochs": MAX_EPOCHS}

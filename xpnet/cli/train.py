@@ -181,7 +181,6 @@ def _errors(doctor: Doctor, task: Task) -> list[Finding]:
 
 
 def _say_errors(errors: list[Finding]) -> None:
-    """Show the worst error in two lines, and say how many more there are."""
     if errors:
         worst, others = errors[0], len(errors) - 1
         more = f" (and {others} more: xpnet doctor)" if others else ""
@@ -228,7 +227,6 @@ def _linear_scores(task: Task) -> dict[str, Any]:
 
 
 def _of_training(report: dict[str, Any], options: Any) -> dict[str, Any]:
-    """Return what a model says of its training."""
     training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
     training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
     for name, all_of_them in (("options", report["options"]), ("given", asdict(options))):
@@ -237,7 +235,6 @@ def _of_training(report: dict[str, Any], options: Any) -> dict[str, Any]:
 
 
 def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> dict[str, Any]:
-    """Return what is said of them as JSON, and kept in the model file."""
     plan, net, of_first = task.plan, nets[0], task.of_net(0)
     validation = len(of_first.held_out[1]) if of_first.held_out else 0
     return {
@@ -282,7 +279,6 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
 
 
 def _course(report: dict[str, Any], options: TrainOptions) -> str:
-    """Say how long it trained, why it stopped, and the losses of the epoch that is kept."""
     history, epochs, stopped = report["history"], report["epochs"], report["stopped"]
     best = history["best_epoch"] or epochs
     told = counted(epochs, "iteration" if options.optimizer == LBFGS else "epoch")

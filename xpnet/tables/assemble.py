@@ -95,7 +95,6 @@ def _write(
 
 
 def _numbered(cells: Any, known: dict[str, int]) -> Any:
-    """Return the number of each text, NaN where there is none; new ones get the next numbers."""
     import polars
 
     if len(known) > MAX_TEXTS:

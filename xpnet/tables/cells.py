@@ -77,6 +77,7 @@ _UNITS = (
 _THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
 _PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 _PERHAPS_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
+_TENS_OF_THOUSANDS = r"^[+-]?[1-9][0-9]{1,2}\.[0-9]{3}$"
 _POINTS = (
     r"^[+-]?(?:[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})|(?:0|[0-9]{4,}|[0-9]+(?:,[0-9]{3})+)\.[0-9]+)$"
 )
@@ -195,6 +196,9 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
         if low.count() and (likely or sign != _RANGES):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
+    thousands = factors == _POWERS["k"]  # 5k is not 5,000 beside 10 km
+    if any(each.startswith("in ") for each in told) and thousands.any():
+        numbers = numbers.set(thousands & (numbers * factors > 10 * numbers.max()), None)
     return numbers * factors, signs
 
 
@@ -205,8 +209,8 @@ def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
     units = cells.str.extract(_UNIT, 2)
     kinds = [*units.drop_nulls().unique(maintain_order=True)[:8]]
     named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
-    known = [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
-    known += [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    known = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    known += [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
     known += [each for each in _UNITS if len(kinds) > 1 and each.keys() >= {*kinds}]
     factors = known[0] if known else {}
     powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
@@ -229,7 +233,8 @@ def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
 
     points, decimals, groups = (are(each).any() for each in (_POINTS, _COMMAS, _POINT_GROUPS))
     either = are(_PERHAPS_DECIMALS).any(), are(_PERHAPS_THOUSANDS).any()
-    if not points and (decimals or groups or (money and either == (False, True))):
+    in_euros = money and not either[0] and are(_TENS_OF_THOUSANDS).any()  # unlike a litre's price
+    if not points and (decimals or groups or in_euros):
         bare = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         return bare.zip_with(are(_EUROPEAN), cells)
     cells = cells.str.replace(_COMMAS, "${1}.${2}")

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.errors import InputError
 from xpnet.tables.cells import MAX_CODES, is_date, is_number, unit_of
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
-from xpnet.tables.dates import PARTS, date_parts, find_pattern
+from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
 from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
@@ -20,7 +20,7 @@ MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any o
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
 MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
-MIN_WORD = 0.005  # of the rows that a word must be in to have an input, and be lacking in
+MIN_WORD = 0.01  # of the rows that a word must be in to have an input, and be lacking in
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
@@ -120,7 +120,6 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
 
 
 def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
-    """Return how the dates are written, if these are dates; refuse numbers with slips."""
     words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
     used = {words[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
@@ -139,7 +138,7 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
     Those in nearly all cells are of no use either.
     """
     texts, total = table.texts.get(name) or (), Counter[str]()
-    various = why in ("free text", "identifier") and not _IDENTIFIER.fullmatch(name)
+    various = why == "free text"  # words of names, which are identifiers, did harm
     lists = sum(count for text, count in zip(texts, counts, strict=False) if _LISTED.search(text))
     if not texts or not (various or 10 * lists > 3 * counts.sum()):
         return ()
@@ -153,7 +152,6 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
 
 
 def _category(table: Table, name: str, counts: np.ndarray) -> Category:
-    """Give frequent texts an input each, and pool the others if there are several."""
     words, least = texts_of(table, name), _min_count(table.rows)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
@@ -173,12 +171,13 @@ def _min_count(rows: int) -> int:
 
 
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
-    """Keep the parts that vary; days only if there are several, not times of one day."""
     used = np.flatnonzero(counts)
     values = date_parts(texts_of(table, name), pattern)[used]
     for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
         row = int(np.flatnonzero(table.column(name) == used[at])[0])
         raise no_date(table, row, name, pattern)
+    if pattern == PAIR:
+        return Dates(name, pattern, ("first", "second"), (0.0,) * 2, (1.0,) * 2)
     compared = np.concatenate([values[:, :-1], np.floor(values[:, -1:])], axis=1)
     varies = (compared != compared[:1]).any(axis=0)
     parts = tuple(part for part, each in zip(PARTS, varies, strict=True) if each) or ("days",)

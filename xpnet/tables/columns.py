@@ -16,7 +16,7 @@ import numpy as np
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number, meaning_of
-from xpnet.tables.dates import PARTS, TYPED_PATTERNS, date_parts
+from xpnet.tables.dates import PAIR, PLACES, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
 from xpnet.tables.table import Table
@@ -100,8 +100,8 @@ class Category:
 class Dates:
     """A column of dates or times, with one standardised input for each of some parts.
 
-    `pattern` is how they are written, one of `xpnet.tables.dates.PATTERNS`, `parts` some of its
-    `PARTS`; an imputed cell has the means.
+    `pattern` is how they are written, one of `xpnet.tables.dates.PATTERNS` or several with |
+    between, `parts` some of its `PARTS`; or a `PAIR` of numbers. An imputed cell has the means.
     """
 
     name: str
@@ -113,6 +113,8 @@ class Dates:
     @property
     def summary(self) -> str:
         """Its parts, and the order of day and month where that could be read in two ways."""
+        if self.pattern == PAIR:
+            return PAIR
         first = {"%m": "month first: ", "%d": "day first: "}.get(self.pattern[:2], "")
         return first * (self.pattern[2:5] in ("/%d", "-%d", "/%m", "-%m")) + ", ".join(self.parts)
 
@@ -124,9 +126,10 @@ class Dates:
         """Return the parts of some rows, as they are; NaN where a cell is missing."""
         words = texts_of(table, self.name) if self.name in table.texts else ()
         read_as = date_parts(words, self.pattern)
-        for typed in TYPED_PATTERNS if np.isnan(read_as).any() else ():
+        typed_too = self.pattern != PAIR and np.isnan(read_as).any()
+        for typed in TYPED_PATTERNS if typed_too else ():
             read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
-        parts = read_as[:, [PARTS.index(each) for each in self.parts]]
+        parts = read_as[:, [PLACES[each] for each in self.parts]]
         codes = text_numbers(cells)
         read: np.ndarray = np.append(parts, np.full((1, len(self.parts)), np.nan), axis=0)[codes]
         for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:

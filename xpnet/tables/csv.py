@@ -238,7 +238,6 @@ class Csv:
         return starts[there], body[np.repeat(there, ends + 1 - starts)].tobytes()
 
     def _parsed(self, data: bytes, line: int) -> Any:
-        """Return some records, the first of which begins on `line`, as a frame."""
         import polars
 
         starts, records = self._rows(data)
@@ -255,7 +254,6 @@ class Csv:
         return frame if frame.shape == shape else self._explain(data, line)
 
     def _explain(self, data: bytes, line: int) -> NoReturn:
-        """Refuse some records, the first of which begins on `line`, by their first fault."""
         delimiter, width = self.delimiter.encode(), len(self.names)
         field = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^"\n%s]*' % re.escape(delimiter))
         at, record, place = 0, 0, 0

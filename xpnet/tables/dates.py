@@ -1,5 +1,6 @@
 """Dates and times in text columns: which way they are written, and their parts as numbers."""
 
+import re
 from functools import lru_cache
 from itertools import product
 
@@ -20,6 +21,11 @@ _TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
 PATTERNS = tuple(day + time for day, time in product(_DAYS, _TIMES))
 """Ways to write dates, as for `strptime`; where two fit every cell, the first is meant."""
 
+PAIR = "two numbers"
+"""The pattern of cells such as 120/80 or 46.1, 3.5, which are no dates but have parts, too."""
+
+PLACES = {part: at for at, part in enumerate(PARTS)} | {"first": 0, "second": 1}
+
 TYPED_PATTERNS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 """How columns of dates and of times in Parquet files and data frames become text."""
 
@@ -36,6 +42,10 @@ _REWRITTEN = (
     (r"^([A-Za-z]+)[ -](\d{4})$", "1 ${1} ${2}"),
     (r"^(\d{1,2}:\d\d.*)$", "1970-01-01 ${1}"),
 )
+_PAIR = re.compile(
+    r"(-?(?!0\d)\d+(?:\.\d+)?) ?(?:[/;~x\u00d7]|, |,(?=-?\d+\.)) ?(-?(?!0\d)\d+(?:\.\d+)?)"
+)
+_MIN_PAIRS = 20  # different ones; fewer are categories
 _SAMPLE = 50
 _MAX_WAYS = 8
 _MOST = 0.9  # of the cells that must be dates, if the others are to be slips
@@ -47,6 +57,8 @@ def find_pattern(words: tuple[str, ...]) -> str | None:
     Some of the cells may be slips, which `date_parts` returns as NaN.
     """
     sample = words[:_SAMPLE]
+    if len(words) >= _MIN_PAIRS and all(map(_PAIR.fullmatch, words)):
+        return PAIR
     if not words or sum(map(is_date, sample)) < _MOST * len(sample):
         return None
     likely = [each for each in PATTERNS if _readable(sample, each)]
@@ -66,9 +78,13 @@ def _readable(words: tuple[str, ...], pattern: str) -> float:
 
 @lru_cache(maxsize=16)
 def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
-    """Return the `PARTS` of dates, float64 (words, parts); NaN for what is not written so."""
+    """Return the `PARTS` of dates, or a `PAIR`, float64 (words, parts); NaN where it is another."""
     import polars
 
+    if pattern == PAIR:
+        matches = map(_PAIR.fullmatch, words)
+        pairs = [each.groups() if each else ("nan", "nan") for each in matches]
+        return np.array(pairs, np.float64).reshape(-1, 2)
     texts = polars.Series("", words, dtype=polars.String)
     for written, wanted in _REWRITTEN:
         texts = texts.str.replace(written, wanted)

@@ -55,7 +55,6 @@ def open_excel(
 def _sheet(
     path: str, sheet: str | None, columns: Collection[str]
 ) -> tuple[Any, Any, dict[str, str]]:
-    """Return a sheet as texts and as numbers, and its name if it was chosen."""
     try:
         import fastexcel
         import polars
@@ -72,7 +71,8 @@ def _sheet(
         frames = {name: _cells(book, name, "string") for name in names}
         found = {name: each for name, each in frames.items() if len(each) > 1 or sheet}
         if len(found) > 1:
-            found = {k: v for k, v in found.items() if _has(v, columns)} or found
+            fits = {k for k, v in found.items() for row in v[:10].rows() if has_half(columns, row)}
+            found = {name: found[name] for name in fits} or found
         exact = {name: _cells(book, name, "float") for name in found}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         raise FileError(
@@ -84,12 +84,6 @@ def _sheet(
         )
     ((name, frame),) = found.items()
     return frame, exact[name], {"sheet": name} if len(frames) > 1 else {}
-
-
-def _has(frame: Any, columns: Collection[str]) -> bool:
-    """Return whether one of the first rows has half of the columns."""
-    rows = frame[:10].rows()
-    return any(has_half(columns, row) for row in rows)
 
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:

@@ -244,7 +244,6 @@ def read_npz(
 
 
 def _features(path: str, names: Iterable[str], label: str | None) -> str:
-    """Choose the array with the features: x, or y_train's x_train, or the only one left."""
     left = [name for name in names if name != label]
     for name in ("x" + label[1:] if label and label[0] in "yt" else "x", "x", "X"):
         if name in left:

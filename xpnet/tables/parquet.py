@@ -163,7 +163,6 @@ def frame_of(data: Any, as_texts: Collection[str]) -> Frame:
 
 
 def _column(name: str, cells: Any) -> Any:
-    """Return one column as a Polars series; refuse what has no cells, or some of unusable kinds."""
     import polars
 
     try:

@@ -25,6 +25,7 @@ from xpnet.tables.columns import (
     Words,
     encode_labels,
 )
+from xpnet.tables.dates import PAIR
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,
     bins_for,
@@ -160,7 +161,6 @@ def prepare(
 
 
 def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
-    """Return the table and the columns that hold the target, or several, given as a,b."""
     source, name = target_of(table, given)
     name = name if name in source.places else one_line(name)
     several = dict.fromkeys(each.strip() for each in name.split(","))
@@ -174,7 +174,6 @@ def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
 def _used(
     table: Table, targets: Collection[str], drop: Collection[str], keep: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the columns to use; refuse names of columns that do not exist."""
     if drop and table.layout != "table":
         message = f"{table.path} is an array, and all its columns are used"
         raise InputError(f"--drop {', '.join(drop)}: {message}; save it without these.")
@@ -193,7 +192,6 @@ def _used(
 def _decisions(
     table: Table, choice: Choice, found: Mapping[str, Summary], plan: Preprocessing, rows: int
 ) -> list[Decision]:
-    """List what is done to the table unasked."""
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
     impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
@@ -216,6 +214,8 @@ def _decisions(
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
     words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
+    pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
+    encoded, pooled = encoded | pairs, [*pooled, *pairs]
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
     droppable = [name for name in signs if name not in plan.targets]
@@ -235,7 +235,6 @@ def _decisions(
 
 
 def _no_target(table: Table, plan: Preprocessing) -> str:
-    """Say what rows lack, and what is there instead."""
     others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
     others += [f"{table.gaps[name]:g}" for name in plan.targets if name in table.gaps]
     return f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
@@ -244,7 +243,6 @@ def _no_target(table: Table, plan: Preprocessing) -> str:
 def _refuse(
     table: Table, choice: Choice, source: Table, plan: Preprocessing, guesses: list[Decision]
 ) -> None:
-    """Refuse, in one message, all that keeps the table from being used."""
     messages = [*choice.obstacles.values()]
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
     used = (table, [each.name for each in choice.columns], _MISSING_REMEDY)
@@ -265,7 +263,6 @@ def _refuse(
 def _row_notes(
     table: Table, rows: np.ndarray, plan: Preprocessing, choice: Choice, stream: bool
 ) -> list[str]:
-    """Note where rows are kept; refuse to go on without columns, or with too few rows."""
     if len(rows) < 2 or (len(rows) < MIN_LABELLED and 10 * len(rows) < table.rows):
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         kept = f" with {' and '.join(plan.targets)}" if plan.missing == "impute" and of else ""
@@ -301,7 +298,6 @@ def _divided(
 def _with_tasks(
     plan: Preprocessing, task: str, source: Table, rows: np.ndarray, strict: bool
 ) -> tuple[Preprocessing, np.ndarray]:
-    """Do what `_with_task` does for every target; those of different kinds have no one network."""
     found = [_with_task(each, task, source, rows, strict) for each in plan.each_target]
     if len(found) == 1:
         return found[0]
@@ -359,7 +355,6 @@ def _with_task(
 
 
 def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
-    """Return the commonest of the texts that differ in capitals only, or say yes and no."""
     found, meaning = dict[str, str](), meaning_of(texts)
     for at in np.argsort(-counts, kind="stable").tolist():
         found.setdefault(meaning(texts[at]), texts[at])
@@ -367,7 +362,6 @@ def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
 
 
 def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
-    """Say how classes were also written."""
     others = dict[str, str]()
     for one in plan.each_target:
         texts = texts_of(source, one.target) if one.classes and one.target in source.texts else ()
@@ -377,7 +371,6 @@ def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:
-    """Infer the task of a numeric target."""
     if distinct == 2:
         return "binary"
     whole = np.array_equal(values, np.round(values))

@@ -281,7 +281,6 @@ def _with_labels(table: Table, labels: Table) -> Table:
 
 
 def _matrix_table(path: str, array: np.ndarray, label: str | None = None) -> Table:
-    """Make a table of an array, its further axes flattened; of one called `label`, the targets."""
     if array.dtype.kind == "U":
         words, numbers = np.unique(array, return_inverse=True)
         texts = {label or "": tuple(words.tolist())}

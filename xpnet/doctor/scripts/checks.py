@@ -20,7 +20,7 @@ from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
-from xpnet.doctor.scripts.repairs.edits import edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.edits import as_floats, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
@@ -133,7 +133,7 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if seen.recorder.cut is not None:
         cut = seen.recorder.cut
         owner, made = cut.site.operands[0], origin(cut.operands[0])[0].made_by
-        edits = [edit(made.site, f"{made.site.text}.astype(float)")] if made else []
+        edits = [as_floats(made.site)] if made else []
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                {"edits": edits})  # fmt: skip
@@ -195,9 +195,7 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
-@check(
-    "prediction-wrong", "NumPy manual, argmax", "take the argmax over the outputs of each sample"
-)
+@check("prediction-wrong", "NumPy manual, argmax")
 def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network may be right; what is made of its outputs is not."""
     way = -1 if run.columns else 1
@@ -206,8 +204,10 @@ def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
         alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
         if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
+            right = re.sub(r"(?<=[=,( ])-?\d\)$", f"{int(way > 0)})", each.site.text)
             yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
-                   f"of the {shape[0]} samples")  # fmt: skip
+                   f"of the {shape[0]} samples", "take the argmax over the outputs of each sample",
+                   {"edits": [edit(each.site, right)]})  # fmt: skip
 
 
 @check("prediction-wrong", "NumPy manual, Indexing")

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, TypeVar
 
+import numpy as np
+
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
+from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
@@ -53,9 +56,6 @@ def examine(
 
 def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
     mapping, points, failed = observer.first, measurer.points, list[str]()
-    if mapping is not None and observer.latest is not None:
-        places = (each.place for each in observer.latest.step.operations)
-        mapping = replace(mapping, repeated=frozenset(places))
     facts: dict[str, Any] = {"ended": outcome.how, "status": outcome.status}
     facts["script_seconds"] = outcome.seconds
 
@@ -71,7 +71,8 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
         findings = tuple(findings)
         if mapping is None:
             return findings
-        return attempt("mending", lambda: with_edits(findings, mapping), findings)
+        roles = _at_end(mapping, observer)
+        return attempt("mending", lambda: with_edits(findings, roles), findings)
 
     found: list[Finding] = []
     if mapping is not None and points:
@@ -87,8 +88,19 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
         )
     report = observer.report(found, mend, **facts)
     if mapping is not None:
-        report.facts["tries"] = attempt("mending", partial(tries, mapping), list[dict[str, Any]]())
+        roles = _at_end(mapping, observer)
+        report.facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
     report.facts["failed"] = [*dict.fromkeys(failed)]
     if SHAPES & {*report.codes}:
         report.facts["gradients"] = ""  # they are right only for the shapes that are wrong
     return report
+
+
+def _at_end(mapping: Roles, observer: Observer) -> Roles:
+    """Return the first step's roles, with what only the whole run shows."""
+    latest = observer.latest.step.operations if observer.latest else ()
+    pairs = (pair for each in observer.recorder.modules for pair in each.items())
+    return replace(
+        mapping, repeated=frozenset(each.place for each in latest), served=observer.served(),
+        places={id(array): name for name, array in pairs if isinstance(array, np.ndarray)},
+    )  # fmt: skip

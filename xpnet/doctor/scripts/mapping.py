@@ -7,6 +7,7 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
+from collections.abc import Mapping as Names
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -56,6 +57,8 @@ class Mapping:
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
+    served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
+    places: Names[int, str] = field(default_factory=dict)  # by an array's id: what modules call it
 
     @cached_property
     def _updates(self) -> dict[int | None, tuple[Update, ...]]:

@@ -15,7 +15,7 @@ from xpnet.doctor.scripts import update_checks  # noqa: F401  # registers its ch
 from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, in_words, listed, map_step
 from xpnet.doctor.scripts.outcome import outcome
 from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.trace import Operation, Recorder, Step, Value
@@ -147,19 +147,25 @@ class Observer:
             return
         masks = random_masks(self.recorder.used)
         self.served_mask = next((product for product, _ in masks), None)
-        updates = self.latest.updates_of(self.latest.layers[0].weights)
-        first = updates[0].old.shape if updates else ()
-        rows = [
-            np.asarray(other.data, dtype=float)
-            for each in self.recorder.used if each.name in PRODUCTS and len(first) == 2
-            for one, other in (each.operands[:2], each.operands[1::-1])
-            if one.shape in (first, first[::-1]) and other.shape
-        ]  # fmt: skip
+        rows = [np.asarray(each.data, dtype=float) for each, _ in self.served()]
         rows = [each.T if columns and each.ndim == 2 else np.atleast_2d(each) for each in rows]
         rows = [each for each in rows if each.shape[1:] == known.shape[1:]]
         if rows and _far(np.concatenate(rows), known):
             served = np.concatenate(rows)
             self.doctor.watch_prediction(served.T if columns else served)
+
+    def served(self) -> list[tuple[Value, str]]:
+        """Return what the first layer is given after the last update, and its name at the top."""
+        mapping = self.latest
+        drawn = mapping.updates_of(mapping.layers[0].weights) if mapping and mapping.layers else ()
+        shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
+                  for way in (1, -1)}  # fmt: skip
+        return [
+            (other, "" if each.site.function else in_source(each, other))
+            for each in self.recorder.used if each.name in PRODUCTS
+            for one, other in (each.operands[:2], each.operands[1::-1])
+            if one.shape in shapes and other.shape
+        ]  # fmt: skip
 
     def report(
         self, measured: Sequence[Finding] = (),

@@ -12,6 +12,17 @@ from xpnet.doctor.scripts.recording.source import tree, whole
 from xpnet.doctor.scripts.recording.trace import Operation
 
 Edit = dict[str, Any]
+MAKERS = {
+    "zeros": 1,
+    "zeros_like": 1,
+    "ones": 1,
+    "ones_like": 1,
+    "empty": 1,
+    "empty_like": 1,
+    "full": 2,
+    "full_like": 2,
+    "array": 1,
+}  # arguments ahead of their dtype
 LOOPS = (ast.For, ast.While)
 
 
@@ -19,6 +30,17 @@ def edit(site: Site, text: str) -> Edit:
     """Change a whole operation."""
     return {"file": site.file, "line": site.line, "column": site.column,
             "end_line": site.end_line, "end_column": site.end_column, "text": text}  # fmt: skip
+
+
+def as_floats(site: Site) -> Edit:
+    """Make an array of floats where one of whole numbers is made."""
+    made = ast.parse(site.text, mode="eval").body
+    name = ast.unparse(made.func).rpartition(".")[2] if isinstance(made, ast.Call) else ""
+    if isinstance(made, ast.Call) and len(made.args) == MAKERS.get(name):
+        other = [each for each in made.keywords if each.arg != "dtype"]
+        made.keywords = [*other, ast.keyword("dtype", ast.Name("float"))]
+        return edit(site, ast.unparse(made))
+    return edit(site, f"{site.text}.astype(float)")
 
 
 def operand_edit(operation: Operation, slot: int, form: str) -> Edit:
@@ -98,9 +120,9 @@ def _overlap(one: str, other: str) -> bool:
     return long.startswith(short) and long[len(short) :][:1] in ("", ".", "[")
 
 
-def statements(file: str) -> Iterator[ast.stmt]:
-    """Yield all simple statements of a file."""
-    for node in ast.walk(tree(file)):
+def statements(scope: ast.AST) -> Iterator[ast.stmt]:
+    """Yield all simple statements in a file's tree, or in a part of it."""
+    for node in ast.walk(scope):
         if isinstance(node, ast.stmt) and not {"body", "cases"} & {*node._fields}:
             yield node
 
@@ -113,7 +135,7 @@ def statement_of(site: Site) -> ast.stmt | None:
 def at(file: str, line: int, column: int) -> ast.stmt | None:
     """Return the simple statement at a place."""
     spans = ((n, (n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0))
-             for n in statements(file))  # fmt: skip
+             for n in statements(tree(file)))  # fmt: skip
     return next((n for n, start, end in spans if start <= (line, column) < end), None)
 
 
@@ -136,11 +158,21 @@ def block(file: str, statement: ast.stmt) -> list[ast.stmt]:
 
 def assigned(file: str, name: str) -> list[ast.Assign]:
     """Return the statements that give a name its value, outside loops; the script's own first."""
-    found = [n for n in statements(file) if isinstance(n, ast.Assign)
+    found = [n for n in statements(tree(file)) if isinstance(n, ast.Assign)
              and name in {ast.unparse(each) for target in n.targets for each in ast.walk(target)}
              and not around(file, n.lineno, LOOPS)]  # fmt: skip
     top = [n for n in found if n in tree(file).body]
     return top or found
+
+
+def assigned_by(statement: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names to which a statement assigns, each with its value."""
+    for target in statement.targets:
+        match target, statement.value:
+            case ast.Tuple(names), ast.Tuple(values):
+                yield from zip(map(ast.unparse, names), values, strict=False)
+            case _:
+                yield ast.unparse(target), statement.value
 
 
 def unused(file: str, name: str) -> str:
@@ -188,11 +220,13 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
     """Return each line that edits change, with all its changes."""
     lines = list[str]()
     for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
-        here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
+        here = [e for i, e in enumerate(edits)
+                if (e["file"], e["line"]) == (file, number) and e not in edits[:i]]  # fmt: skip
         if all(e["line"] == e["end_line"] and e["column"] == e["end_column"] for e in here):
-            where = "ahead of" if here[0]["text"].endswith((" ", "\n")) else "after"
-            texts = [each for e in here for each in e["text"].strip("\n; ").splitlines()]
-            lines += dict.fromkeys(f"{where} line {number}: {each.strip()}" for each in texts)
+            for e in here:
+                where = "ahead of" if e["text"].endswith((" ", "\n")) else "after"
+                texts = e["text"].strip("\n; ").splitlines()
+                lines += [f"{where} line {number}: {each.strip()}" for each in texts]
             continue
         last = max(e["end_line"] for e in here)
         linecache.checkcache(file)

@@ -14,7 +14,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.mapping import Mapping
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import modules, whole
-from xpnet.doctor.scripts.repairs import menders, patterns, sizes
+from xpnet.doctor.scripts.repairs import data, menders, patterns, sizes
 from xpnet.doctor.scripts.repairs.edits import Edit
 
 Mender = Callable[[Finding, Mapping], list[Edit]]
@@ -25,9 +25,10 @@ MENDERS: dict[str, Mender] = {
     "no-update": menders.also_updated,
     "same-batch": menders.other_rows,
     "shuffled-targets": menders.paired,
-    "target-range": menders.reachable,
-    "standardize_target": menders.reachable,
-    "standardize": menders.scaled,
+    "target-range": data.reachable,
+    "standardize_target": data.reachable,
+    "standardize": data.scaled,
+    "prediction-drift": data.scaled_alike,
     "sum_over_batch": menders.sum_biases,
     "gradient-shape": menders.sum_by_unit,
     "reshape_targets": menders.reshape_targets,
@@ -39,8 +40,8 @@ MENDERS: dict[str, Mender] = {
     "output-activated-twice": menders.once,
     "linear-hidden-layer": menders.activated,
     "dropout-at-prediction": menders.only_in_training,
-    "no-bias": menders.column_of_ones,
-    "regularisation-dominates": sizes.less_decay,
+    "no-bias": data.column_of_ones,
+    "regularisation-dominates": menders.less_decay,
     "init": sizes.draws,
     "learning_rate": sizes.rate,
     "learning_rate_factor": sizes.rate,

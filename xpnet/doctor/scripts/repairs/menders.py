@@ -7,9 +7,10 @@ style; whether an edit helps is seen when the mended copy runs.
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
+    LOOPS,
     Edit,
     after,
     ahead,
     around,
+    as_floats,
     assigned,
     at,
     block,
@@ -37,129 +40,11 @@ from xpnet.doctor.scripts.repairs.edits import (
     unused,
     written,
 )
-from xpnet.doctor.scripts.repairs.patterns import matches
-from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops
+from xpnet.doctor.scripts.repairs.patterns import at_sites, matches
+from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops, numbers, penalties
 
+DECAYS = "_x -= {} * {} + _l * _x", "_x = _x - {} * {} - _l * _x"
 SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
-OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
-
-
-# What is done to all of the data.
-
-
-def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
-    """Return the name of the script's data that a step's value is of, and where that is made."""
-    line = roles.step.updates[0].operation.site
-    for each, names in kept(value, roles, in_source(user, value)):
-        for name in names:
-            made = [s for s in assigned(roles.file, name)
-                    if line.function or s.lineno < line.line]  # fmt: skip
-            if made:
-                return name, each, made[-1]
-    return None
-
-
-def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
-    """Return the statement that trains, among those after the one that makes data."""
-    file = roles.file
-    lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
-    calls = [f"{n.name}(" for line in lines for n in around(file, line, (ast.FunctionDef,))]
-    for each in block(file, made):
-        within = any(each.lineno <= line <= (each.end_lineno or 0) for line in lines)
-        trains = within or any(call in ast.unparse(each) for call in calls)
-        own = isinstance(each, ast.FunctionDef | ast.ClassDef)
-        if each.lineno > made.lineno and trains and not own:
-            return each
-    return None
-
-
-def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") -> Edit:
-    """Add statements just ahead of the training: what else is made of the data stays as it is.
-
-    What users must mind then is a comment, where the statement has a line of its own.
-    """
-    start = _training(made, roles)
-    added = ahead(roles.file, start, *new) if start else after(roles.file, made, *new)
-    own_line = note and "\n" in added["text"]
-    text = added["text"].replace(new[-1], f"{new[-1]}  # {note}") if own_line else added["text"]
-    return {**added, "text": text}
-
-
-def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Standardise the inputs, after the last statement of the script that makes them.
-
-    What is kept for tests beside them, under a name that says so, is scaled alike.
-    """
-    layer = roles.layers[0]
-    found = _data(layer.inputs, layer.product, roles)
-    if found is None or len(found[1].shape) != 2 or not roles.outputs:
-        return []
-    x, _, made = found
-    columns = len(layer.inputs.shape) == 2 and roles.outputs[0].shape[:1] != layer.inputs.shape[:1]
-    keep = f"axis={int(columns)}, keepdims=True"
-    form = f"({{}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
-    last = (_training(made, roles) or made).lineno
-    others = [re.sub("train", word, x) for word in OTHER_ROWS]
-    names = [name for name in others if name != x and any(
-        each.lineno <= last and each in block(roles.file, made)
-        for each in assigned(roles.file, name)
-    )]  # fmt: skip
-    new = [f"{name} = {form.format(name)}" for name in [*names, x]]
-    note = "scale new inputs alike, by the mean and std of these"
-    return [_before_training(made, roles, *new, note=note)]
-
-
-def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Bring the targets to where the outputs can be, after the statement that makes them."""
-    error = roles.error
-    found = _data(roles.targets[0], error, roles) if error and error.index is None else None
-    if found is None:
-        return []
-    t, _, made = found
-    low, high = (finding.repair or {}).get("target_range", (-np.inf, np.inf))
-    new = f"({t} - np.min({t})) / (np.max({t}) - np.min({t}))"
-    if np.isfinite(low) and np.isfinite(high):
-        new = f"{new} * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else new
-    elif np.isfinite(low):
-        new = f"{t} - np.min({t})" + (f" + {low:g}" if low else "")
-    else:
-        new = f"({t} - np.mean({t})) / np.std({t})"
-    note = "outputs are then on this scale, too"
-    return [_before_training(made, roles, f"{t} = {new}", note=note)]
-
-
-def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Give the inputs a column of ones, whose weights are biases."""
-    layer = roles.layers[0]
-    columns = layer.product.operands[1] is layer.inputs
-    found = _data(layer.inputs, layer.product, roles)
-    drawn = _shape_of(roles.updates_of(layer.weights)[0].old, -1 if columns else 0)
-    if found is None or drawn is None or len(found[1].shape) != 2:
-        return []
-    x, _, made = found
-    more = f"np.vstack([{x}, np.ones((1, np.shape({x})[1]))])" if columns else (
-        f"np.hstack([{x}, np.ones((len({x}), 1))])")  # fmt: skip
-    ones = _before_training(made, roles, f"{x} = {more}")
-    known = drawn["line"] > ones["line"] and "shape" in drawn["text"]  # it is drawn behind
-    return [ones] + [{**drawn, "text": f"{drawn['text']} + 1"}] * (not known)
-
-
-def _shape_of(weights: Value, place: int) -> Edit | None:
-    """Return where one of its two sizes stands in what draws weights."""
-    made = origin(weights)[0].made_by
-    drawn = made.site if made else None
-    whole = statement_of(drawn) if drawn else None
-    if drawn is None or whole is None:
-        return None
-    for node in ast.walk(whole):
-        if isinstance(node, ast.Tuple | ast.Call) and node.lineno == node.end_lineno == drawn.line:
-            sizes = node.elts if isinstance(node, ast.Tuple) else node.args
-            within = drawn.column <= node.col_offset
-            within = within and (node.end_col_offset or 0) <= drawn.end_column
-            nested = any(isinstance(each, ast.Tuple | ast.Call) for each in sizes)
-            if within and not nested and len(sizes) == len(weights.shape) == 2:
-                return changed(drawn.file, sizes[place], ast.unparse(sizes[place]))
-    return None
 
 
 # Which rows a step gets.
@@ -204,7 +89,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
     x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
              if isinstance(each.object, np.ndarray)}
             for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
-    for each in statements(file):
+    for each in statements(tree(file)):
         if matches(SHUFFLE, each, known := dict[str, str]()):
             a = known["_x"]
             found += [(each, a, other) for own, other in ((x, t), (t, x)) if a in own]
@@ -259,7 +144,7 @@ def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
     sites = [each.site for each in made if each is not None]
     calls = {f"{each.function}()" for each in sites}
     found = {id(s): s for s in map(statement_of, sites) if s and s in ast.walk(loop)}
-    found |= {id(s): s for s in statements(file)
+    found |= {id(s): s for s in statements(tree(file))
               if isinstance(s, ast.Expr) and ast.unparse(s) in calls}  # fmt: skip
     drawn = [*found.values()]
     new = [ast.unparse(each) for each in drawn]
@@ -267,20 +152,31 @@ def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
 
 
 def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Let masks drop units until training has ended, and be their mean then."""
+    """Let masks drop units in the training's own forward pass, and be their mean in others."""
     file, body = roles.file, tree(roles.file).body
-    edits, forward = list[Edit](), ancestors(roles.outputs[:1])
-    training, flag = _training(body[0], roles), unused(roles.file, "training")
+    edits, forward, called = list[Edit](), ancestors(roles.outputs[:1]), ""
+    flag = unused(roles.file, "training")
     for product, slot in random_masks(roles.step.operations):
         share = _share(product.operands[slot])
         if id(product.result) in forward and share and is_known(share, product.site):
             edits.append(operand_edit(product, slot, f"({{}} if {flag} else {share})"))
+            called = product.site.function.rpartition(".")[2]
+    lines = [roles.step.updates[0].operation.line, *(each.lineno for each in loops(roles)[::-1])]
+    passes = (
+        statement for line in lines if called
+        for scope in reversed(around(file, line, (*LOOPS, ast.FunctionDef)))
+        for statement in statements(scope)
+        if re.search(rf"\b{called}\(", ast.unparse(statement))
+    )  # fmt: skip
     first = next(
         each for each in body if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom)
     )
-    if not edits or training is None:
-        return []
-    return [ahead(file, first, f"{flag} = True"), *edits, after(file, training, f"{flag} = False")]
+    for each in islice(passes, 1):
+        inside = [f"global {flag}"] * bool(around(file, each.lineno, (ast.FunctionDef,)))
+        return [ahead(file, first, f"{flag} = False"), *edits,
+                ahead(file, each, *inside, f"{flag} = True"),
+                after(file, each, f"{flag} = False")]  # fmt: skip
+    return []
 
 
 def _share(mask: Value) -> str:
@@ -354,26 +250,29 @@ def _defines(file: str, called: str, site: Site) -> bool:
 
 
 def activated(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Give the next layer what was activated and left unused, in place of the sums."""
+    """Give the next layer what was activated and left unused, in place of the sums; or a tanh."""
     edits, forward = list[Edit](), ancestors(roles.outputs)
+    places = Counter(each.place for each in roles.step.operations)
     for layer, following in pairwise(roles.layers):
-        z, product = layer.pre_activations, following.product
+        z, product, made = layer.pre_activations, following.product, layer.pre_activations.made_by
         unused = [name for each in roles.step.operations if id(each.result) not in forward
                   for name in each.result.names[:1]
                   if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
         for name in unused[:1] if following.inputs is z else ():
-            made = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
-            passed = [s for s in _assignments(roles) if s in block(roles.file, made)
-                      and s.lineno > made.lineno
+            named = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
+            passed = [s for s in _assignments(roles) if s in block(roles.file, named)
+                      and s.lineno > named.lineno
                       and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
-            name = written(roles.file, made.targets[0])
+            name = written(roles.file, named.targets[0])
             edits += [changed(roles.file, s.value, name) for s in passed[:1]]
             edits += [operand_edit(product, product.operands.index(z), name)] * (not passed)
+        if following.inputs is z and not unused and made and places[made.place] == 1:
+            edits.append(edit(made.site, f"np.tanh({made.site.text})"))
     return edits
 
 
 def _assignments(roles: Mapping) -> list[ast.Assign]:
-    return [each for each in statements(roles.file) if isinstance(each, ast.Assign)]
+    return [each for each in statements(tree(roles.file)) if isinstance(each, ast.Assign)]
 
 
 def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
@@ -482,7 +381,21 @@ def floats(finding: Finding, roles: Mapping) -> list[Edit]:
     """Make floats of parameters where they are made."""
     made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
             if roles.names[n] in finding.where.split(", ")]  # fmt: skip
-    return [edit(each.site, f"{each.site.text}.astype(float)") for each in made if each]
+    return [as_floats(each.site) for each in made if each]
+
+
+def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Multiply a penalty by the rate, or else divide its factor by 100, where its number stands."""
+    rates = {text for update in roles.step.updates for text, _ in update.scalars}
+    forms = [(old.format(rate, g), f"_x -= {rate} * ({g} + _l * _x)")
+             for rate in rates for g in ("_g", "_g @ _h") for old in DECAYS]  # fmt: skip
+    if edits := at_sites([each.site for each, _ in penalties(roles)], forms):
+        return edits
+    for each, side in penalties(roles):
+        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
+        if edits := numbers(each.site.file, words, 0.01, value):
+            return edits
+    return []
 
 
 def first_layer_first(finding: Finding, roles: Mapping) -> list[Edit]:

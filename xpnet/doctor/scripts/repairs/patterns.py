@@ -58,7 +58,7 @@ def _script(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
 def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     names = {text.rpartition(".")[2] for u in roles.step.updates for text, _ in u.scalars}
     before = {each.arg for each in ast.walk(tree(roles.file)) if isinstance(each, ast.arg)}
-    for each in sorted(statements(roles.file), key=lambda each: each.lineno):
+    for each in sorted(statements(tree(roles.file)), key=lambda each: each.lineno):
         if isinstance(each, ast.Assign | ast.AugAssign):
             target = each.targets[0] if isinstance(each, ast.Assign) else each.target
             text = ast.unparse(target)
@@ -70,7 +70,7 @@ def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
 
 
 def _alias(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
-    for each in statements(roles.file):
+    for each in statements(tree(roles.file)):
         if isinstance(each, ast.Assign):
             both = {ast.unparse(each.targets[0]), ast.unparse(each.value)}
             if both == {*finding.where.split(" and ")}:

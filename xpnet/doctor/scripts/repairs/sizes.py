@@ -13,7 +13,15 @@ from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, mere_number, origin, scalar_side
-from xpnet.doctor.scripts.repairs.edits import LOOPS, Edit, around, changed, edit, operand_edit
+from xpnet.doctor.scripts.repairs.edits import (
+    LOOPS,
+    Edit,
+    around,
+    assigned_by,
+    changed,
+    edit,
+    operand_edit,
+)
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
@@ -76,10 +84,8 @@ def _named(file: str) -> Iterator[tuple[str, ast.expr]]:
                   if isinstance(each, ast.FunctionDef) and each.name == "__init__"]  # fmt: skip
     for node in nodes:
         match node:
-            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
-                yield from zip(map(ast.unparse, targets), values, strict=False)
-            case ast.Assign(targets, assigned):
-                yield from ((ast.unparse(each), assigned) for each in targets)
+            case ast.Assign():
+                yield from assigned_by(node)
             case ast.keyword(str(name), given):
                 yield name, given
             case ast.arguments(args=[*arguments], defaults=[*defaults]):
@@ -190,15 +196,6 @@ def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
         for text in filter(NAME.fullmatch, map(ast.unparse, nodes)):
             if edits := numbers(drawn.site.file, text, max(8, UNITS // width), width):
                 return edits
-    return []
-
-
-def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Divide the factor of a penalty by 100, where its number stands."""
-    for each, side in penalties(roles):
-        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
-        if edits := numbers(each.site.file, words, 0.01, value):
-            return edits
     return []
 
 

@@ -1,0 +1,204 @@
+"""Changes of all of the script's data: their scale, a column of ones, and alike those for tests."""
+
+import ast
+import re
+
+import numpy as np
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.recording.source import modules, tree
+from xpnet.doctor.scripts.recording.trace import Operation, Value
+from xpnet.doctor.scripts.recording.updates import origin
+from xpnet.doctor.scripts.repairs.edits import (
+    Edit,
+    after,
+    ahead,
+    around,
+    assigned,
+    assigned_by,
+    block,
+    changed,
+    statement_of,
+)
+from xpnet.doctor.scripts.repairs.sizes import kept, loops
+
+SCALES = {"divide", "subtract", "multiply"}
+OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
+
+
+def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
+    """Return the name of the script's data that a step's value is of, and where that is made."""
+    line = roles.step.updates[0].operation.site
+    for each, names in kept(value, roles, in_source(user, value)):
+        for name in names:
+            made = [s for s in assigned(roles.file, name)
+                    if line.function or s.lineno < line.line]  # fmt: skip
+            if made:
+                return name, each, made[-1]
+    return None
+
+
+def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
+    """Return the statement that trains, among those after the one that makes data."""
+    file = roles.file
+    lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
+    calls = [f"{n.name}(" for line in lines for n in around(file, line, (ast.FunctionDef,))]
+    for each in block(file, made):
+        within = any(each.lineno <= line <= (each.end_lineno or 0) for line in lines)
+        trains = within or any(call in ast.unparse(each) for call in calls)
+        own = isinstance(each, ast.FunctionDef | ast.ClassDef)
+        if each.lineno > made.lineno and trains and not own:
+            return each
+    return None
+
+
+def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") -> Edit:
+    """Add statements just ahead of the training: what else is made of the data stays as it is.
+
+    What users must mind then is a comment, where the statement has a line of its own.
+    """
+    start = _training(made, roles)
+    added = ahead(roles.file, start, *new) if start else after(roles.file, made, *new)
+    own_line = note and "\n" in added["text"]
+    text = added["text"].replace(new[-1], f"{new[-1]}  # {note}") if own_line else added["text"]
+    return {**added, "text": text}
+
+
+def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
+    """Return the names of data of the same kind, made before the training beside those."""
+    last, among = (_training(made, roles) or made).lineno, block(roles.file, made)
+    pairs = [pair for s in among if isinstance(s, ast.Assign) for pair in assigned_by(s)]
+    whole = {ast.unparse(n.value) for name, n in pairs
+             if name == data and isinstance(n, ast.Subscript)}  # fmt: skip
+    names = {name for name, n in pairs
+             if isinstance(n, ast.Subscript) and ast.unparse(n.value) in whole}  # fmt: skip
+    names |= {re.sub("train", word, data) for word in OTHER_ROWS}
+    inputs = kept(roles.layers[0].inputs, roles)
+    names |= _served(roles) if any(data in called for _, called in inputs) else set()
+    return sorted(name for name in names - whole - {data, ""} if any(
+        each.lineno < last and each in among for each in assigned(roles.file, name)
+    ))  # fmt: skip
+
+
+def _served(roles: Mapping) -> set[str]:
+    """Return what the script's own data are called that the network is given at the end."""
+    return {words for _, words in roles.served} | {
+        roles.places.get(id(each.object), "")
+        for value, _ in roles.served for each, _ in kept(value, roles)
+    }  # fmt: skip
+
+
+def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Standardise the inputs just ahead of the training, and alike what is kept for tests."""
+    layer = roles.layers[0]
+    found = _data(layer.inputs, layer.product, roles)
+    if found is None or len(found[1].shape) != 2 or not roles.outputs:
+        return []
+    x, _, made = found
+    columns = len(layer.inputs.shape) == 2 and roles.outputs[0].shape[:1] != layer.inputs.shape[:1]
+    keep = f"axis={int(columns)}, keepdims=True"
+    form = f"({{}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
+    new = [f"{name} = {form.format(name)}" for name in [*_beside(x, made, roles), x]]
+    note = "scale new inputs alike, by the mean and std of these"
+    return [_before_training(made, roles, *new, note=note)]
+
+
+def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Scale what is predicted as the training scales its inputs, by the same numbers."""
+    file, edits, scaling = roles.file, list[Edit](), None
+    for value, _ in kept(roles.layers[0].inputs, roles):
+        while (made := value.made_by) and made.name in SCALES and made.operands[0].size > 1:
+            scaling, value, own = statement_of(made.site), made.operands[0], in_source(made, 0)
+        if isinstance(scaling, ast.Assign):
+            break
+    else:
+        return []
+    known = {name for s in tree(file).body if isinstance(s, ast.Assign)
+             for n in s.targets for name in _names_in(n)}  # fmt: skip
+    raw = next((name for name in [roles.places.get(id(value.object)), own] if name in known), "")
+    once = ast.unparse(scaling.value).count(own) == 1 or ast.unparse(scaling.targets[0]) != own
+    before = scaling in tree(file).body and not once  # which takes the numbers away
+    for y in sorted(_served(roles) & known - {raw, own, ast.unparse(scaling.targets[0])}):
+        new, made_y = _of_others(scaling.value, own, y, raw), assigned(file, y)[-1]
+        places = [made_y, *assigned(file, raw)[:1], *[scaling] * (scaling in tree(file).body)]
+        last = max(places, key=lambda each: each.lineno)
+        if not raw or not _names_in(new) <= {*known, *modules(file)}:
+            continue
+        text = ast.unparse(new)
+        if y in _names_in(made_y.value) and last is made_y and not before:
+            edits.append(changed(file, made_y.value, text))
+        elif before and made_y.lineno < scaling.lineno:
+            edits.append(ahead(file, scaling, f"{y} = {text}"))
+        elif not before:
+            edits.append(after(file, last, f"{y} = {text}"))
+    return edits
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
+    """Return what scales an array so that it scales another one, by the first one's numbers."""
+    new = ast.parse(ast.unparse(scaling), mode="eval").body
+    numbers = [n for n in ast.walk(new) if isinstance(n, ast.Call)]
+    inside = {id(each) for call in numbers for each in ast.walk(call)}
+    for each in ast.walk(new):
+        if isinstance(each, ast.Name) and each.id == own:
+            each.id = raw if id(each) in inside else other
+    return new
+
+
+def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Bring the targets to where the outputs can be, after the statement that makes them."""
+    error = roles.error
+    found = _data(roles.targets[0], error, roles) if error and error.index is None else None
+    if found is None:
+        return []
+    t, _, made = found
+    low, high = (finding.repair or {}).get("target_range", (-np.inf, np.inf))
+    form = f"({{}} - np.min({t})) / (np.max({t}) - np.min({t}))"
+    if np.isfinite(low) and np.isfinite(high):
+        form = f"{form} * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else form
+    elif np.isfinite(low):
+        form = f"{{}} - np.min({t})" + (f" + {low:g}" if low else "")
+    else:
+        form = f"({{}} - np.mean({t})) / np.std({t})"
+    new = [f"{name} = {form.format(name)}" for name in [*_beside(t, made, roles), t]]
+    return [_before_training(made, roles, *new, note="outputs are then on this scale, too")]
+
+
+def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Give the inputs a column of ones, whose weights are biases."""
+    layer = roles.layers[0]
+    columns = layer.product.operands[1] is layer.inputs
+    found = _data(layer.inputs, layer.product, roles)
+    drawn = _shape_of(roles.updates_of(layer.weights)[0].old, -1 if columns else 0)
+    if found is None or drawn is None or len(found[1].shape) != 2:
+        return []
+    x, _, made = found
+    more = "{0} = np.hstack([{0}, np.ones((len({0}), 1))])"
+    if columns:
+        more = "{0} = np.vstack([{0}, np.ones((1, np.shape({0})[1]))])"
+    ones = _before_training(made, roles, *map(more.format, [*_beside(x, made, roles), x]))
+    known = drawn["line"] > ones["line"] and "shape" in drawn["text"]  # it is drawn behind
+    return [ones] + [{**drawn, "text": f"{drawn['text']} + 1"}] * (not known)
+
+
+def _shape_of(weights: Value, place: int) -> Edit | None:
+    """Return where one of its two sizes stands in what draws weights."""
+    made = origin(weights)[0].made_by
+    drawn = made.site if made else None
+    whole = statement_of(drawn) if drawn else None
+    if drawn is None or whole is None:
+        return None
+    for node in ast.walk(whole):
+        if isinstance(node, ast.Tuple | ast.Call) and node.lineno == node.end_lineno == drawn.line:
+            sizes = node.elts if isinstance(node, ast.Tuple) else node.args
+            within = drawn.column <= node.col_offset
+            within = within and (node.end_col_offset or 0) <= drawn.end_column
+            nested = any(isinstance(each, ast.Tuple | ast.Call) for each in sizes)
+            if within and not nested and len(sizes) == len(weights.shape) == 2:
+                return changed(drawn.file, sizes[place], ast.unparse(sizes[place]))
+    return None
