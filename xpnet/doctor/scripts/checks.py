@@ -426,6 +426,25 @@ def softmax_hidden(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    "its activations add up to 1 in each sample")  # fmt: skip
 
 
+@check("gradient-activation-derivative", f"{GOODFELLOW}, 6.2.2.3", "outputs minus targets")
+def softmax_derivative(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Each output of a softmax depends on all sums. With cross-entropy the factor cancels."""
+    p = np.asarray(mapping.outputs[0].data if len(mapping.outputs) == 1 else 0.0)
+    error, axis = {id(each.result) for each in [mapping.error] if each}, int(not run.columns)
+    if p.ndim != 2 or p.shape[axis] < 3 or not np.allclose(p.sum(axis=axis), 1.0):
+        return
+    products = [each for each in mapping.step.operations if each.name == "multiply"]
+    for each, i in ((each, i) for each in products for i in (0, 1)):
+        one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
+        factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
+        if factor and other.made_by and error & ancestors([other]):
+            sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
+            if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
+                words = in_source(other.made_by, 1 - sides.index(True))
+            yield (each, "outputs", "p * (1 - p) is the derivative of a sigmoid, not of softmax",
+                   words, {"edits": [edit(each.site, words)]})  # fmt: skip
+
+
 @check("same-batch", RECIPE,
        "choose other rows in each step, and seed the random numbers once, before the loop",
        )  # fmt: skip
