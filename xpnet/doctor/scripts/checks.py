@@ -566,23 +566,6 @@ def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                        "leave the number out", {"edits": [edit(each.site, text)]})  # fmt: skip
 
 
-@check("gradient-scale", BACKPROPAGATION)
-def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Steps are shorter by the rate, in each layer again."""
-    for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
-        rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient])
-        for each in mapping.step.operations:
-            before = each.name == "multiply" and each.line != update.operation.line
-            pairs = zip(each.operands, each.site.operands, strict=False)
-            rest = [other for value, other in pairs if value.size > 1
-                    or rates.get(other) != value.data]  # fmt: skip
-            if before and id(each.result) in below and len(rest) == 1:
-                yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
-                       "here, and once more in the update", "multiply by it once, in the update",
-                       {"edits": [edit(each.site, rest[0])]})  # fmt: skip
-
-
 @check("no-bias", NIELSEN)
 def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Without biases, each unit switches at the origin, wherever the data lie."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
+from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.checks import Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
@@ -152,3 +152,20 @@ def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for each, _ in cuts.values() if not run.last.skill >= GOOD else ():
         yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
                "limit, as large as usual gradients are", {"edits": edits})  # fmt: skip
+
+
+@check("gradient-scale", BACKPROPAGATION)
+def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Steps are shorter by the rate, in each layer again."""
+    for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
+        rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
+        below = ancestors([update.gradient])
+        for each in mapping.step.operations:
+            before = each.name == "multiply" and each.line != update.operation.line
+            pairs = zip(each.operands, each.site.operands, strict=False)
+            rest = [other for value, other in pairs if value.size > 1
+                    or rates.get(other) != value.data]  # fmt: skip
+            if before and id(each.result) in below and len(rest) == 1:
+                yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
+                       "here, and once more in the update", "multiply by it once, in the update",
+                       {"edits": [edit(each.site, rest[0])]})  # fmt: skip
