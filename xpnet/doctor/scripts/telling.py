@@ -41,7 +41,7 @@ SYMPTOMS = {
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
 ONCE = {
     "gradient-sign", "learning-rate-too-large", "constant-target", "shuffled-targets",
-    "gradient-accumulated", "learning-rate-too-small",
+    "gradient-accumulated", "learning-rate-too-small", "update-wrong",
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
