@@ -209,6 +209,8 @@ LOST += """
 MORE_MISTAKES = [
     ("update-wrong", ADAM.replace("g**2", "g")),
     ("update-wrong", KEPT),
+    ("update-wrong", ADAM.replace("1e-8", "1e4")),
+    ("update-wrong", ADAM.replace("w -= 0.05 *", "w -= 500 * abs(g) *")),
     ("update-wrong", KEPT.replace("m[k] = m[k] /", "m[k] /=")),
     ("update-wrong", ADAM.replace("(1 - 0.9**now)", "(1 - 0.9)**now")),
     ("update-wrong", RIGHT.replace("rate * X.T @ d1", "rate * (X.T @ d1 - 0.05 * W1)")),
@@ -373,6 +375,21 @@ def test_gradients_that_are_cut_to_almost_nothing_are_named_and_others_not(cut):
     (found,) = observed(script.replace("LIMIT", "1e-6")).report().findings
     assert found.code == "learning-rate-too-small"
     assert f"{cut}: this leaves".replace("LIMIT", "1e-6") in found.evidence
+
+
+SOFTMAX = (
+    RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.eye(3)[labels + (X[:, 0] > 1)]")
+    .replace("1 / (1 + np.exp(-z))", "np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)")
+    .replace("(8, 1)", "(8, 3)").replace("zeros(1)", "zeros(3)")
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", [" * p * (1 - p)", " * (p * (1 - p))"])
+def test_softmax_has_not_the_derivative_of_a_sigmoid(factor):
+    assert codes(SOFTMAX) == ()
+    found = observed(SOFTMAX.replace("(p - Y) / len(X)", f"(0.01 * (p - Y)){factor}")).report()
+    assert found.codes[0] == "gradient-activation-derivative"
+    assert found.findings[0].repair["edits"][0]["text"] in ("(0.01 * (p - Y))", "0.01 * (p - Y)")
 
 
 def test_rows_of_unit_length_whose_directions_predict_have_no_findings():

@@ -400,3 +400,11 @@ def test_a_name_that_means_another_value_there_is_no_remedy_for_itself(report):
     assert found.code == "gradient-operand"
     assert "D stands where the error of this layer should: what line 14 made" in found.evidence
     assert found.repair is None
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_wrong_operand_of_a_gradient_that_an_optimizer_scales_is_named(report):
+    found = report(changed(("W2 -= 0.5 * A1.T @ D2", "G = A2.T @ D2; s1 = 0.9 * s1 + 0.1 * G**2; "
+                            "W2 -= 0.01 * G / (np.sqrt(s1) + 1e-8)"))).findings[0]  # fmt: skip
+    assert found.code == "gradient-operand"
+    assert "G = A1.T @ D2;" in found.remedy

@@ -412,6 +412,15 @@ def test_dropout_ends_with_training(examined, scale, share):
     assert "    training = True\n    h, mask, p = forward(x)\n    training = False\n" in mended
 
 
+def test_other_columns_of_a_table_are_not_scaled_as_the_inputs(examined):
+    large = START.replace("X = 2 *", "table = 1000 *").replace("(60, 2)", "(60, 3)").replace(
+        "Y = (X[:, :1] * X[:, 1:] > 0) * 1.0",
+        "X, last = table[:, :2], table[:, 2]\nY = (X[:, :1] * X[:, 1:] > 0) * 1.0")  # fmt: skip
+    mended = apply(large + ONE_LINE, edits_of(examined(large + ONE_LINE)))
+    assert "X = (X - np.mean(X" in mended
+    assert "last = (last" not in mended
+
+
 def test_dropout_in_a_method_is_for_the_pass_of_its_own_training_step(examined):
     lines = DROPOUT.replace("x.T", "X.T").replace("y) / 100", "Y) / 100").splitlines()
     step = [f"    {each}" for each in lines[10:15]]
@@ -462,6 +471,21 @@ SPLIT = "train, held = x[:100], x[100:]"
 def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling, mended):
     script = SCALED.replace("{fit}", fit).replace(SPLIT, SPLIT + scaling)
     assert mended in apply(script, edits_of(examined(script)))
+
+
+def test_what_is_kept_for_tests_is_transposed_as_well(examined):
+    data = """import numpy as np
+r = np.random.default_rng(0)
+images, held = r.normal(size=(90, 2, 3)), r.normal(size=(20, 2, 3))
+X, X_held = images.reshape(6, images.shape[0]), held.reshape(6, held.shape[0])
+Y = (images[:, 0, 0] > 0).reshape(1, 90) * 1.0
+W = np.zeros((1, 6))
+for step in range(90):
+    d = 1 / (1 + np.exp(-(W @ X))) - Y
+    W -= 0.5 * d @ X.T / 90
+"""
+    mended = apply(data, edits_of(examined(data)))
+    assert "images.reshape(len(images), -1).T, held.reshape(len(held), -1).T\n" in mended
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from exported_models import CLASSES, COLOURS, ENCODINGS, cells_of, model_of
 
 import xpnet
 from xpnet.nn.activations import HIDDEN, OUTPUTS
-from xpnet.tables.columns import Category, Dates, Number
+from xpnet.tables.columns import Category, Dates, Number, Words
+from xpnet.tables.dates import PAIR
 from xpnet.tables.preprocessing import MISSING_POLICIES
 
 TEMPLATE = str(Path(xpnet.__file__).with_name("interchange") / "predictor.py")
@@ -97,3 +98,16 @@ def test_what_cannot_be_written_is_refused():
         model_of("binary", [ENCODINGS["plain"]], hidden=sine).to_numpy_source()
     with pytest.raises(xpnet.InputError, match="only models of tables"):
         model_of("binary", [Number("x0")], layout="matrix").to_numpy_source()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [Words("born", ("sea", "sky")), Dates("born", PAIR, ("first",), (0.0,), (1.0,))],
+)
+def test_free_text_and_pairs_of_numbers_are_refused_in_one_line(column):
+    model = model_of("regression", [ENCODINGS["plain"], column])
+    for write in (model.to_numpy_source, model.to_onnx):
+        with pytest.raises(
+            xpnet.InputError, match=r"column 'born' holds .* train with --drop born"
+        ):
+            write()

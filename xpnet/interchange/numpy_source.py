@@ -14,6 +14,7 @@ from xpnet.errors import InputError
 from xpnet.saving.model import Model, refuse_own_activations, refuse_several_classes
 from xpnet.tables.cells import MISSING
 from xpnet.tables.columns import Words
+from xpnet.tables.dates import PATTERNS
 
 
 def to_numpy_source(model: Model, path: Any = None) -> str:
@@ -22,9 +23,11 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
     if plan is None or plan.layout != "table":
         raise InputError("only models of tables with named columns become NumPy programs")
     for column in plan.columns:
-        if isinstance(column, Words):
+        in_one_way = getattr(column, "pattern", PATTERNS[0]) in PATTERNS
+        if isinstance(column, Words) or not in_one_way:
+            what = "free text, two numbers, or dates in several ways, which are not written here"
             remedy = f"train with --drop {shlex.quote(column.name)}"
-            raise InputError(f"column {column.name!r} holds free text, not written here; {remedy}")
+            raise InputError(f"column {column.name!r} holds {what}; {remedy}")
     refuse_several_classes(plan)
     refuse_own_activations(net)
     content = plan.to_dict() | {

@@ -147,10 +147,11 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
             taken = graph.take(column.name, graph.types.STRING, 1)
             made.append(_category(graph, taken, column, impute))
         else:
-            held = "dates" if isinstance(column, Dates) else "free text"
+            dates = isinstance(column, Dates)
+            held, how = ("dates", "export with --numpy, or ") if dates else ("free text", "")
             raise InputError(
-                f"column {column.name!r} holds {held}, which ONNX cannot read; export with --numpy,"
-                f" or train with --drop {shlex.quote(column.name)}"
+                f"column {column.name!r} holds {held}, which ONNX cannot read; {how}train with"
+                f" --drop {shlex.quote(column.name)}"
             )
     return made
 

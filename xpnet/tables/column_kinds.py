@@ -20,7 +20,8 @@ MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any o
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
 MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
-MIN_WORD = 0.01  # of the rows that a word must be in to have an input, and be lacking in
+MIN_WORD = 0.005  # of the rows that a word must be in to have an input, and be lacking in
+MIN_WORD_ROWS = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
@@ -146,7 +147,7 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
         total.update(dict.fromkeys(words_of(text), count))
     if not various and len(total) >= np.count_nonzero(counts):
         return ()
-    least, most = max(_MIN_COUNT, MIN_WORD * table.rows), (1 - MIN_WORD) * counts.sum()
+    least, most = max(MIN_WORD_ROWS, MIN_WORD * table.rows), (1 - MIN_WORD) * counts.sum()
     found = [word for word, count in total.most_common() if least <= count <= most]
     return tuple(sorted(found[:MAX_CATEGORIES])) if len(found) > 1 else ()
 

@@ -18,10 +18,11 @@ from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
 from xpnet.doctor.scripts.repairs.edits import as_floats, edit, moved, operand_edit
-from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
+from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
 
@@ -287,10 +288,12 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             (old[0], new[1], old[-1]) if run.columns else (old[-1], *new[:1], old[0])
         )
         if samples == now != other and min(old) > 1:
-            words = in_source(each, 0)
-            way = f"len({words}), -1" if run.columns else f"-1, {samples}"
+            words, file = in_source(each, 0), each.site.file
+            way = "len(_x), -1" if run.columns else f"-1, {samples}"
+            pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
+            edits = [*rewrite(file, tree(file), pattern, f"_x.reshape({way}).T")]  # tests', too
             yield (each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T",
-                   {"edits": [edit(each.site, f"{words}.reshape({way}).T")]})  # fmt: skip
+                   {"edits": edits})  # fmt: skip
 
 
 @check("constant-target", "NumPy manual, Indexing")
@@ -427,6 +430,25 @@ def softmax_hidden(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    "its activations add up to 1 in each sample")  # fmt: skip
 
 
+@check("gradient-activation-derivative", f"{GOODFELLOW}, 6.2.2.3", "outputs minus targets")
+def softmax_derivative(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Each output of a softmax depends on all sums. With cross-entropy the factor cancels."""
+    p = np.asarray(mapping.outputs[0].data if len(mapping.outputs) == 1 else 0.0)
+    error, axis = {id(each.result) for each in [mapping.error] if each}, int(not run.columns)
+    if p.ndim != 2 or p.shape[axis] < 3 or not np.allclose(p.sum(axis=axis), 1.0):
+        return
+    products = [each for each in mapping.step.operations if each.name == "multiply"]
+    for each, i in ((each, i) for each in products for i in (0, 1)):
+        one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
+        factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
+        if factor and other.made_by and error & ancestors([other]):
+            sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
+            if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
+                words = in_source(other.made_by, 1 - sides.index(True))
+            yield (each, "outputs", "p * (1 - p) is the derivative of a sigmoid, not of softmax",
+                   words, {"edits": [edit(each.site, words)]})  # fmt: skip
+
+
 @check("same-batch", RECIPE,
        "choose other rows in each step, and seed the random numbers once, before the loop",
        )  # fmt: skip
@@ -546,24 +568,6 @@ def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             if other.size == 1 < each.result.size and errors & ancestors([other]):
                 yield (each, "the error", "it is multiplied by a number that is made of all errors",
                        "leave the number out", {"edits": [edit(each.site, text)]})  # fmt: skip
-
-
-@check("gradient-scale", BACKPROPAGATION)
-def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Steps are shorter by the rate, in each layer again."""
-    new = {id(u.new) for u in mapping.step.updates}
-    for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
-        rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient], stop=lambda v: id(v) in new)
-        for each in mapping.step.operations:
-            before = each.name == "multiply" and each.line != update.operation.line
-            pairs = zip(each.operands, each.site.operands, strict=False)
-            rest = [other for value, other in pairs if value.size > 1
-                    or rates.get(other) != value.data]  # fmt: skip
-            if before and id(each.result) in below and len(rest) == 1:
-                yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
-                       "here, and once more in the update", "multiply by it once, in the update",
-                       {"edits": [edit(each.site, rest[0])]})  # fmt: skip
 
 
 @check("no-bias", NIELSEN)

@@ -41,7 +41,8 @@ SYMPTOMS = {
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
 ONCE = {
     "gradient-sign", "learning-rate-too-large", "constant-target", "shuffled-targets",
-    "gradient-accumulated", "learning-rate-too-small", "weights-redrawn", "unshuffled-rows",
+    "gradient-accumulated", "learning-rate-too-small", "update-wrong", "weights-redrawn",
+    "unshuffled-rows",
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PAIRS = "compare some rows of both as they enter the first step: which belong together?"

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
+from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.checks import Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.trace import Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
-from xpnet.doctor.scripts.repairs.edits import edit
+from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
 from xpnet.doctor.scripts.telling import GOOD
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
 
 NOTHING = 1e-6  # of a rate, that moves nothing any more
+UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
 LITTLE = 0.01  # of a gradient, that cutting it leaves
 
 
@@ -45,6 +46,29 @@ def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         edits = [edit(each.site, new) for each, new in found.items()]
         yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
                {"edits": edits})  # fmt: skip
+
+
+@check("update-wrong", "Kingma & Ba, Adam, 2015")
+def by_size(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Divided by the root of their own mean squares, gradients give a first step of one length."""
+    first = seen.first or mapping
+    adaptive = [u for u in a_few(first.step.updates) if u.optimizer == "adaptive"]
+    for each in adaptive if not first.step.number and not run.last.skill >= GOOD else ():
+        sizes, steps = (np.abs(np.ravel(v.data)) for v in (each.gradient, each.delta))
+        largest = np.max(sizes)
+        if sizes.size != steps.size or np.ptp(sizes) == 0.0:
+            continue
+        clear = (steps > 0.0) & (sizes > LITTLE * largest) & np.isfinite(steps)
+        x, y = np.log(sizes[clear]), np.log(steps[clear])
+        if len(x) > 4 and abs(float(np.polyfit(x, y, 1)[0])) > UNEVEN:
+            edits = [operand_edit(one, i, "1e-8") for one in first.step.operations
+                     for i, v in enumerate(one.operands) if one.line == each.operation.line
+                     and one.name == "add" and v.made_by is None and v.size == 1
+                     and v.data > largest]  # fmt: skip
+            remedy = "a far smaller number beside the root" if edits else "compare with its formula"
+            yield (each.operation, first.names[each.parameter], "the first step is "
+                   f"{np.exp(np.ptp(y)):.2g} times as long for some weights as for others",
+                   remedy, {"edits": edits[:1]})  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
@@ -128,3 +152,21 @@ def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for each, _ in cuts.values() if not run.last.skill >= GOOD else ():
         yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
                "limit, as large as usual gradients are", {"edits": edits})  # fmt: skip
+
+
+@check("gradient-scale", BACKPROPAGATION)
+def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Steps are shorter by the rate, in each layer again."""
+    new = {id(u.new) for u in mapping.step.updates}
+    for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
+        rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
+        below = ancestors([update.gradient], stop=lambda v: id(v) in new)
+        for each in mapping.step.operations:
+            before = each.name == "multiply" and each.line != update.operation.line
+            pairs = zip(each.operands, each.site.operands, strict=False)
+            rest = [other for value, other in pairs if value.size > 1
+                    or rates.get(other) != value.data]  # fmt: skip
+            if before and id(each.result) in below and len(rest) == 1:
+                yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
+                       "here, and once more in the update", "multiply by it once, in the update",
+                       {"edits": [edit(each.site, rest[0])]})  # fmt: skip

@@ -194,24 +194,23 @@ def _mistakes(
     suspect = {n for n, each in found.items() if each.kind == "wrong"
                or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
     mistakes = dict[int, Mistake | None]()
+    updates = {n: roles.updates_of(n)[0] for n in suspect}
+    # An optimizer's step is no multiple of any slope, but the gradient that enters it is.
+    steps = {n: u.gradient if u.optimizer else u.delta for n, u in updates.items()}
     for one, other in permutations(suspect, 2):  # which may have each other's
-        update, judge = roles.updates_of(one)[0], judges[other]
-        alike = len(judge.ways) > 1 and judge.shape == judges[one].shape
-        if alike and judge.agrees(slope[other], usual[1], down, update.delta.data):
-            names = roles.names[other], roles.names[one]
-            site, role = update.operation.site, "its own gradient"
-            mistakes[one] = Mistake(LAYER, site, role, *names, {}, {})
-    suspect -= mistakes.keys()
+        alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
+        if alike and judges[other].agrees(slope[other], usual[1], down, steps[one].data):
+            names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
+            mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {}, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
-            if n is None or n not in suspect:
+            if n is None or n not in suspect or n in mistakes:
                 continue
-            delta = roles.updates_of(n)[0].delta
             agrees = partial(judges[n].agrees, slope[n], usual[1], down)
-            if changes and agrees(variants.again(delta, changes)):
+            if changes and agrees(variants.again(steps[n], changes)):
                 mistakes[n] = None
                 continue
-            mistake = variants.mistake(delta, number, changes, agrees)
+            mistake = variants.mistake(steps[n], number, changes, agrees)
             if mistake and (found[n].cosine < NEARLY or "derivative" in mistake.kind):
                 mistakes[n] = replace(mistake, changes={})
                 changes |= mistake.changes

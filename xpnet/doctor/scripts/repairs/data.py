@@ -68,17 +68,29 @@ def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") 
 def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
     """Return the names of data of the same kind, made before the training beside those."""
     last, among = (_training(made, roles) or made).lineno, block(roles.file, made)
+    layer = roles.layers[0]
+    columns = layer.product.operands[1] is layer.inputs and len(layer.inputs.shape) == 2
     pairs = [pair for s in among if isinstance(s, ast.Assign) for pair in assigned_by(s)]
-    whole = {ast.unparse(n.value) for name, n in pairs
-             if name == data and isinstance(n, ast.Subscript)}  # fmt: skip
-    names = {name for name, n in pairs
-             if isinstance(n, ast.Subscript) and ast.unparse(n.value) in whole}  # fmt: skip
+    parts = [(name, part) for name, n in pairs if (part := _part(n, int(columns)))]
+    own = {part for name, part in parts if name == data}
+    names = {name for name, part in parts if part in own}
     names |= {re.sub("train", word, data) for word in OTHER_ROWS}
-    inputs = kept(roles.layers[0].inputs, roles)
+    inputs = kept(layer.inputs, roles)
     names |= _served(roles) if any(data in called for _, called in inputs) else set()
-    return sorted(name for name in names - whole - {data, ""} if any(
+    return sorted(name for name in names - {data, "", *(part[0] for part in own)} if any(
         each.lineno < last and each in among for each in assigned(roles.file, name)
     ))  # fmt: skip
+
+
+def _part(node: ast.expr, samples: int) -> tuple[str, ...]:
+    """Return of what something is a part, and which: without the samples. Empty if it is none."""
+    if not isinstance(node, ast.Subscript):
+        return ()
+    index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    chosen = index[samples : samples + 1]
+    rest = [ast.unparse(each) for each in index if each not in chosen]
+    one = not chosen or isinstance(chosen[0], ast.Constant)
+    return () if one else (ast.unparse(node.value), *rest)
 
 
 def _served(roles: Mapping) -> set[str]:
