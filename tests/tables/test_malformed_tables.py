@@ -192,6 +192,8 @@ WITH_A_NOTE = {
                          "c (notes, ~, \u00b1)"),
     "euros by the thousand": (with_column(["\u20ac 350.000", "\u20ac 95.000"]), "numbers",
                               "c (currency signs, thousands separators)"),
+    "units with a point": (with_column(['"51,000 mi."', '"7,250 mi."']), "numbers",
+                           "c (in mi, thousands separators)"),
     "durations": (with_column(["1:30:00", "2:15:00"]), "numbers", "c (h:mm:ss as hours)"),
     "prices of a litre": (with_column(["\u20ac1.859", "\u20ac1.799"]), "numbers",
                           "c (currency signs)"),

@@ -56,14 +56,14 @@ _LOOKS_LIKE = tuple(
 )
 
 _SPACE = "[ \u00a0\u202f]"
-_CURRENCIES = r"(?:[$\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
+_CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _CURRENCY = (
     (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
     (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
 _NEGATIVE = r"^\(([^()+-]*[0-9][^()]*)\)$"
 _WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/\u00b2\u00b3]*"
-_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+\.?)?)$"
+_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+)?)\.?$"
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = (
     {"g": 1e-3, "kg": 1.0, "t": 1e3, "lb": 0.45359237, "lbs": 0.45359237, "oz": 0.028349523},
@@ -104,7 +104,7 @@ _IN_PARTS = (
 )
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
-AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}))?"
+AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?))?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"

@@ -1,13 +1,12 @@
 """What is suspicious: columns that give the target away, numbers that stand for nothing."""
 
-import math
 from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
 from xpnet.tables.columns import Number
-from xpnet.tables.messages import counted, quoted, up_to_ten
+from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.summary import Summary, summarize
 from xpnet.tables.table import Table
@@ -23,7 +22,6 @@ MIN_OTHERS = 3  # different numbers beside one that stands for nothing
 MAX_ALIKE = 0.6  # of the variance, between one row of the file and the next
 MAX_SUMMANDS = 50
 MAX_ROUNDED = 1e-5  # of the target's variance
-MIN_SUMMED, MIN_SUBTOTALS = 5, 2
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
@@ -67,25 +65,6 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
         remedy = "new rows may be harder: give some as --validation FILE"
         notes.append(f"neighbouring rows are alike, as in time or in groups; {remedy}")
     return notes
-
-
-def note_subtotals(table: Table, name: str, rows: np.ndarray) -> list[str]:
-    """Return a note on rows that hold the sum of those since the last such row, of MIN_SUMMED."""
-    if name in table.texts or name not in table.places:
-        return []
-    block, found = list[float](), list[int]()
-    for row, value in zip(
-        rows.tolist(), table.column(name)[rows][:MAX_ROWS].tolist(), strict=False
-    ):
-        total = math.fsum(block) if len(block) >= MIN_SUMMED and value > max(block) else math.nan
-        if abs(value - total) <= MAX_ROUNDED * total:
-            block, found = [], [*found, row]
-        else:
-            block.append(value)
-    if len(found) < MIN_SUBTOTALS:
-        return []
-    what = f"{counted(len(found), 'row')} hold the sums of those above, as subtotals do"
-    return [f"{what} (the first: {table.place(found[0], name)}); remove them"]
 
 
 def _summands(plan: Preprocessing, cells: np.ndarray, y: np.ndarray) -> list[str]:
