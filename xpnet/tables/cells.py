@@ -31,6 +31,7 @@ _DATE = (
     r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2}(\d\d)?)([ T].*)?"
     r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
+    r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10} (?:de )?(?:19|20)\d\d"  # in any language
     rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
@@ -100,6 +101,7 @@ _RANGES = "middles of ranges"
 _IN_PARTS = (
     (_RANGES, r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$", (0.5, 0.5)),
     ("h:mm:ss as hours", r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
+    ("m:ss as hours", r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
 
@@ -189,15 +191,16 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
     signs |= {THOUSANDS} if shorter.any() else set()
     signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
     numbers = plain.cast(polars.Float64, strict=False)
+    has_unit = any(each.startswith("in ") for each in told)  # or AM and PM
     for sign, pattern, weights in _IN_PARTS:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
         likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < cells.count()
-        if low.count() and (likely or sign != _RANGES):
+        if low.count() and (likely if sign == _RANGES else not has_unit):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
     thousands = factors == _POWERS["k"]  # 5k is not 5,000 beside 10 km
-    if any(each.startswith("in ") for each in told) and thousands.any():
+    if has_unit and thousands.any():
         numbers = numbers.set(thousands & (numbers * factors > 10 * numbers.max()), None)
     return numbers * factors, signs
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
+from xpnet.tables.cells import AFTER, BEFORE, GAPS, MISSING, is_number
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import open_binary
 
@@ -293,6 +293,17 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
 def is_ruler(record: bytes) -> bool:
     """Return whether this is a line of dashes, as below the header of Markdown and psql."""
     return re.fullmatch(rb"[-=+:| \t]*--[-=+:| \t]*", record) is not None
+
+
+def are_units(first: list[str], others: list[list[str]]) -> bool:
+    """Return whether a row has words, or nothing, where the others have numbers or dates."""
+    figures = [
+        any(column) and all(_FIGURE.match(each) for each in column if each)
+        for column in zip(*others, strict=False)
+    ]
+    words = [cell for cell, each in zip(first, figures, strict=False) if each and cell]
+    told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)
+    return len(others) >= _MIN_ROWS and told and not any(map(_FIGURE.match, first))
 
 
 def without_quotes(text: str) -> str:
