@@ -206,8 +206,9 @@ def _decisions(
             told[each.name] = counted(count, "cell") + (found_as and f", empty{found_as}")
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
+            encoded[each.name] += f", {len(each.also):,} in other letters" * bool(each.also)
             if each.pooled:
-                rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
+                rare = np.count_nonzero(found[each.name].counts) - len(each.places)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
     why = _no_target(table, plan) if impute else "missing cells"
@@ -437,7 +438,7 @@ def _with_effects(
                 effects = shrunken_means(codes, y[known], len(used)) / scale
                 words = texts_of(table, column.name)
                 texts = tuple(words[at] for at in used.tolist())
-                column = replace(column, texts=texts, effects=tuple(effects.tolist()))
+                column = replace(column, texts=texts, effects=tuple(effects.tolist()), also=())
                 others[column.name] = own / scale
         columns.append(column)
     plan = replace(plan, columns=tuple(columns))

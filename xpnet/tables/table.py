@@ -79,7 +79,9 @@ class Table:
     guesses: Mapping[str, Any] = field(default_factory=dict)  # options: how CSV is written
     passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
     line_of: Callable[[int], int] | None = None  # where a row of CSV begins
-    gaps: dict[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
+    gaps: dict[str, float] = field(
+        default_factory=dict
+    )  # for nothing: numbers such as 999, or up to -8
     factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
@@ -118,8 +120,9 @@ class Table:
         else:
             found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
         for at, name in enumerate(names) if self.gaps or self.factors else ():
-            if name in self.gaps:
-                found[found[:, at] == self.gaps[name], at] = np.nan
+            if (gap := self.gaps.get(name)) is not None:
+                cells = found[:, at]
+                cells[cells <= gap if gap < 0 else cells == gap] = np.nan
             found[:, at] *= self.factors.get(name, 1.0)
         return found
 
