@@ -163,9 +163,9 @@ def _category(table: Table, name: str, counts: np.ndarray) -> Category:
     frequent = [word for word, count in found[:MAX_CATEGORIES] if count >= least]
     if len(found) - len(frequent) < 2 or not frequent:
         frequent = [word for word, _ in found[: max(MAX_CATEGORIES, len(frequent))]]
-    also = (words[at] for at in order if spelt[words[at].casefold()] in frequent)
-    also = tuple(sorted({*also} - {*frequent}))
-    return Category(name, tuple(sorted(frequent)), len(found) > len(frequent), also=also)
+    also = {words[at] for at in order if spelt[words[at].casefold()] in frequent} - {*frequent}
+    pooled = len(found) > len(frequent)
+    return Category(name, tuple(sorted(frequent)), pooled, also=tuple(sorted(also)))
 
 
 def is_various(distinct: int, cells: int) -> bool:

@@ -92,8 +92,8 @@ class Category:
         if self.effects:
             effects = np.append(self.effects, [0.0, 0.0])  # of UNSEEN and GONE
             x[:, -1] = effects[encode_labels(table, self.name, self.texts, cells)]
-        known = encode_labels(table, self.name, self.categories + self.also, cells)
-        codes = np.array([*self.places, UNSEEN, GONE])[known]
+        found = encode_labels(table, self.name, self.categories + self.also, cells)
+        codes = np.array([*self.places, UNSEEN, GONE])[found]
         unseen = np.flatnonzero(codes == UNSEEN)
         if self.pooled:
             codes[unseen] = len(self.categories)
