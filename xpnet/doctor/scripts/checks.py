@@ -88,8 +88,7 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                "step")  # fmt: skip
     draws = seen.recorder.draws
     for rows, source in _batches(mapping) if draws.again and not run.last.skill >= GOOD else ():
-        # Several trainings have several epochs each.
-        if (draws.after - 1) * rows.size < source.size:
+        if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
@@ -285,19 +284,17 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
         if each.name != "reshape" or first.depends(each.result) or len(new) != 2 or len(old) < 2:
             continue
-        samples, now, other = (
-            (old[0], new[1], old[-1]) if run.columns else (old[-1], *new[:1], old[0])
-        )
+        way = 1 if run.columns else -1
+        samples, other, now = old[::way][0], old[::way][-1], new[::-way][0]
         if samples == now != other and min(old) > 1:
             words, file = in_source(each, 0), each.site.file
-            way = "len(_x), -1" if run.columns else f"-1, {samples}"
+            sizes = "len(_x), -1" if run.columns else f"-1, {samples}"
             pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
-            edits += rewrite(file, tree(file), pattern, f"_x.reshape({way}).T")  # tests', too
+            edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # tests', too
             found.append(each)
     for each in (each for each in found if id(each.result) in below):
-        shapes = f"{each.operands[0].shape} into {each.result.shape}"
-        yield (each, "inputs", f"reshape of {shapes} does not transpose", "use .T",
-               {"edits": edits})  # fmt: skip
+        said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
+        yield each, "inputs", said, "use .T", {"edits": edits}
 
 
 @check("constant-target", "NumPy manual, Indexing")

@@ -233,10 +233,8 @@ class Hooks(ast.NodeTransformer):
         if len(node.targets) > 1:
             return self.generic_visit(node)
         if isinstance(target, ast.Subscript):
-            number, value = (
-                self.site(node, "put", target.value, value, named=named),
-                self.visit(value),
-            )
+            number = self.site(node, "put", target.value, value, named=named)
+            value = self.visit(value)
             owner, index = self.visit(_loaded(target.value)), _index(self.visit(target.slice))
             return _placed(ast.Expr(self.hook("put", number, node, value, owner, index)), node)
         node.value, text = self.visit(value), value
