@@ -404,10 +404,10 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def _is_read(update: Update, mapping: Mapping, among: set[int]) -> bool:
     """Return whether what an update changed is read again: of an array's elements, the same."""
     index = update.operation.index
-    return index is None or update.delta.size == update.new.size or any(
-        each.name == "item" and each.operands[0] is update.new and repr(each.index) == repr(index)
-        for each in mapping.step.operations if id(each.result) in among
-    )  # fmt: skip
+    readers = [each for each in mapping.step.operations
+               if id(each.result) in among and update.new in each.operands]  # fmt: skip
+    whole = index is None or update.delta.size == update.new.size
+    return whole or any(repr(each.index) in ("None", repr(index)) for each in readers)
 
 
 @check("gradient-sign", SEEN)

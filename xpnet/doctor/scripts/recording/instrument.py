@@ -104,7 +104,9 @@ class Instrumenter(ast.NodeTransformer):
         for name, value in ast.iter_fields(node):
             if name in ("body", "orelse", "finalbody", "handlers", "cases"):
                 setattr(node, name, self._block(value))
-        steps = self.counted > before or (not self.functions and _calls(node))
+        names = {getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call)}
+        # At the top, functions that are called may update.
+        steps = self.counted > before or (not self.functions and not names <= LEFT_ALONE)
         if isinstance(node, ast.For | ast.While) and steps:
             ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
             return [node, *(_placed(each, node) for each in ended)]
@@ -261,12 +263,6 @@ class Hooks(ast.NodeTransformer):
             )
         changed = self.hook("in_place", number, node, _loaded(target), value)
         return _placed(ast.Assign([target], changed), node)
-
-
-def _calls(node: ast.AST) -> bool:
-    """Return whether functions are called that may update."""
-    names = (getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call))
-    return any(name not in LEFT_ALONE for name in names)
 
 
 def _may_update(node: ast.stmt) -> bool:
