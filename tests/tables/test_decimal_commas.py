@@ -62,6 +62,7 @@ def test_the_command_remembers_the_decimal_sign(run: Run) -> None:
     [
         ("7,50 €", 7.5), ("€7,50", 7.5), ("-€7,50", -7.5), ("7,5 %", 7.5), ("7,50 kg", 7.5),
         ("1.234,50 €", 1234.5), ("1 234,50\u00a0€", 1234.5), ("3.446,70 EUR", 3446.7),
+        ("R$ 4.100,50", 4100.5),
     ],
 )  # fmt: skip
 def test_decimal_commas_are_found_and_read_beside_currencies_and_units(

@@ -351,25 +351,6 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
 
 
-def test_columns_that_add_up_to_the_target_are_named(table):
-    rng = np.random.default_rng(0)
-    rows = "".join(f"{a},{b},{c:.3f},{a + b}\n" for a, b, c in rng.integers(1, 99, (200, 3)))
-    notes = notes_of(table("a,b,c,y\n" + rows), task="regression")
-    assert notes == ("'a', 'b' together give y away: if it is not known before, --drop it",)
-
-
-def test_subtotals_among_the_rows_are_noted(table):
-    rng, rows = np.random.default_rng(0), ""
-    for _ in range(3):
-        sales = rng.integers(100, 999, 8).tolist()
-        rows += "".join(f"{rng.random():.3f},{each}\n" for each in [*sales, sum(sales)])
-    notes = notes_of(table("a,y\n" + rows))
-    assert any(each.startswith("3 rows hold the sums of those above") for each in notes)
-    assert any("line 10, column 'y'" in each for each in notes)
-    counts = "".join(f"{rng.random():.3f},{each}\n" for each in rng.poisson(1.0, 500))
-    assert not any("sums of those" in each for each in notes_of(table("a,y\n" + counts)))
-
-
 def test_neighbouring_rows_that_are_alike_are_noted(table):
     values = np.cumsum(np.random.default_rng(0).standard_normal(200))
     for given, count in ((values, 1), (np.sort(values), 0), (values[::7], 0)):

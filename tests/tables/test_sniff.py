@@ -8,7 +8,7 @@ import pytest
 from command_line import QUICK, Run
 from command_line import table as written
 
-from xpnet.errors import InputError
+from xpnet.errors import FileError, InputError
 from xpnet.tables.prepare import prepare
 from xpnet.tables.table import read_table
 
@@ -39,6 +39,18 @@ def test_headerless_files_are_recognised(text, names, table):
 def test_a_last_row_that_is_only_called_like_a_total_is_a_row(table):
     assert table("kind,n\nsales,1\ncosts,2\nmean,3.7\n").rows == 3
     assert table("kind,n\nsales,1\ncosts,2\nmean,1.5\n").rows == 2
+
+
+@pytest.mark.parametrize(
+    "footer",
+    ["Balance of 31/12/2023,,,17195.88\n", "\nall:,6,,\nM\u00e9dia,,2,\n", "\n# End of 7,ok\n"],
+)
+def test_rows_at_the_end_that_are_half_empty_and_unlike_the_others_are_no_rows(footer, table):
+    rows = "".join(f"{day:02}/12/2023,ab,1.5,{day}.25\n" for day in range(1, 7))
+    assert table("day,what,a,b\n" + rows + footer).rows == 6
+    assert table("day,what,a,b\n" + rows + "07/12/2023,,,\n").rows == 7
+    with pytest.raises(FileError, match="ends after 1 of 4"):
+        table("day,what,a,b\n" + rows + "07/1")
 
 
 def test_that_there_is_no_header_can_be_said(tmp_path):

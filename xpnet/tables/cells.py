@@ -29,8 +29,9 @@ _DAY_NUMBER = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 202112
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = (
     r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2}(\d\d)?)([ T].*)?"
-    r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
+    r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*| [AP]M)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
+    r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10} (?:de )?(?:19|20)\d\d"  # in any language
     rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
@@ -56,14 +57,14 @@ _LOOKS_LIKE = tuple(
 )
 
 _SPACE = "[ \u00a0\u202f]"
-_CURRENCIES = r"(?:[$\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
+_CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _CURRENCY = (
     (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
     (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
 _NEGATIVE = r"^\(([^()+-]*[0-9][^()]*)\)$"
 _WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/\u00b2\u00b3]*"
-_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+\.?)?)$"
+_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+)?)\.?$"
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = (
     {"g": 1e-3, "kg": 1.0, "t": 1e3, "lb": 0.45359237, "lbs": 0.45359237, "oz": 0.028349523},
@@ -100,11 +101,12 @@ _RANGES = "middles of ranges"
 _IN_PARTS = (
     (_RANGES, r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$", (0.5, 0.5)),
     ("h:mm:ss as hours", r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
+    ("m:ss as hours", r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
-AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}))?"
+AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?))?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
@@ -189,15 +191,16 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
     signs |= {THOUSANDS} if shorter.any() else set()
     signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
     numbers = plain.cast(polars.Float64, strict=False)
+    has_unit = any(each.startswith("in ") for each in told)  # or AM and PM
     for sign, pattern, weights in _IN_PARTS:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
         likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < cells.count()
-        if low.count() and (likely or sign != _RANGES):
+        if low.count() and (likely if sign == _RANGES else not has_unit):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
     thousands = factors == _POWERS["k"]  # 5k is not 5,000 beside 10 km
-    if any(each.startswith("in ") for each in told) and thousands.any():
+    if has_unit and thousands.any():
         numbers = numbers.set(thousands & (numbers * factors > 10 * numbers.max()), None)
     return numbers * factors, signs
 

@@ -143,8 +143,9 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
     lists = sum(count for text, count in zip(texts, counts, strict=False) if _LISTED.search(text))
     if not texts or not (various or 10 * lists > 3 * counts.sum()):
         return ()
+    wanted = str.isalpha if various else str.isalnum  # codes are noise in prose
     for text, count in zip(texts, counts.tolist(), strict=True):
-        total.update(dict.fromkeys(words_of(text), count))
+        total.update(dict.fromkeys(filter(wanted, words_of(text)), count))
     if not various and len(total) >= np.count_nonzero(counts):
         return ()
     least, most = max(MIN_WORD_ROWS, MIN_WORD * table.rows), (1 - MIN_WORD) * counts.sum()

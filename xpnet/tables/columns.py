@@ -164,8 +164,8 @@ class Words:
 
 
 def words_of(text: str) -> set[str]:
-    """Return the different words in a text, in small letters; not codes, which have digits."""
-    return set(re.findall(r"\b[^\W\d_]{2,}\b", text.casefold()))
+    """Return the different words and codes in a text, in small letters."""
+    return set(re.findall(r"\b[^\W_]{2,}\b", text.casefold()))
 
 
 @lru_cache(maxsize=16)

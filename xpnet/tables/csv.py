@@ -22,6 +22,7 @@ from xpnet.tables.cells import AFTER, BEFORE
 from xpnet.tables.messages import counted, quoted
 from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
+    are_units,
     fields_of,
     find_encoding,
     find_layout,
@@ -85,7 +86,7 @@ def open_csv(
         raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
     layout = find_layout(head, delimiter, usual, decimal, header, columns)
     found, sign, has_header, skipped, titles = layout
-    names, start = _names(path, head, skipped, has_header, found)
+    names, start, units = _names(path, head, skipped, has_header, found)
     texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
     guesses = {
         "encoding": (written_in, encoding or "utf-8"),
@@ -96,13 +97,17 @@ def open_csv(
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
+    above |= passed_over(units, "of units")
     return Csv(path, names, texts, written_in, found, sign, start, line, told, above, data)
 
 
 def _names(
     path: str, data: bytes, skipped: int, has_header: bool, delimiter: str
-) -> tuple[tuple[str, ...], int]:
-    """Return the columns' names, or x0, x1, ..., and where rows begin; `data` is the head."""
+) -> tuple[tuple[str, ...], int, list[bytes]]:
+    """Return the names, or x0, x1, ..., where rows begin, and a line of units, if there is one.
+
+    `data` is the head.
+    """
     body = data.split(b"\n", skipped)[-1].lstrip(b"\n")
     ends = outside_quotes(body, _NEWLINE)
     header, start = body[: ends[0] + 1] if ends.size else body, len(data) - len(body)
@@ -117,13 +122,16 @@ def _names(
         empty = not any(each[-1] for each in others)  # else the rows' names have none, as in R
         row = [*row, ""] if empty else ["", *row]
     if not has_header:
-        return tuple(f"x{at}" for at in range(len(row))), start
+        return tuple(f"x{at}" for at in range(len(row))), start, []
     if skipped and len(above := fields_of(data.split(b"\n")[skipped - 1], delimiter)) == len(row):
         row = [own or other for own, other in zip(row, above, strict=True)]  # of two lines
     start += len(header)
-    if is_ruler(below := data[start:].partition(b"\n")[0]):
-        start += len(below) + 1
-    return distinct_names([row[0].removeprefix("# "), *row[1:]]), start
+    has_units = bool(others) and are_units(others[0], others[1:])
+    below = data[start:].split(b"\n", 2)
+    below = below[: is_ruler(below[0]) + has_units]
+    start += sum(len(each) + 1 for each in below)
+    names = distinct_names([row[0].removeprefix("# "), *row[1:]])
+    return names, start, below[len(below) - has_units :]
 
 
 def _decoded(

@@ -39,9 +39,25 @@ _REWRITTEN = (
     (r"(\d)T(\d)", "${1} ${2}"),
     (r"^(\d{4})([-/])(\d{1,2})$", "${1}${2}${3}${2}01"),
     (r"^(\d{4})-?(W\d\d)$", "${1}-${2}-1"),
+    (r"^(\d{1,2})(?:er|\.)? (?:de )?(\pL+) (?:de )?(\d{4})$", "${1} ${2} ${3}"),
     (r"^([A-Za-z]+)[ -](\d{4})$", "1 ${1} ${2}"),
     (r"^(\d{1,2}:\d\d.*)$", "1970-01-01 ${1}"),
 )
+_MONTHS = {
+    "Jan": "januar januari janvier enero gennaio janeiro",
+    "Feb": "februar februari f\u00e9vrier febrero febbraio fevereiro",
+    "Mar": "m\u00e4rz maart mars marzo mar\u00e7o",
+    "Apr": "avril abril aprile",
+    "May": "mai maj mei mayo maggio maio",
+    "Jun": "juni juin junio giugno junho",
+    "Jul": "juli juillet julio luglio julho",
+    "Aug": "augusti augustus ao\u00fbt agosto",
+    "Sep": "septembre septiembre settembre setembro",
+    "Oct": "oktober octobre octubre ottobre outubro",
+    "Nov": "novembre noviembre novembro",
+    "Dec": "dezember december d\u00e9cembre diciembre dicembre dezembro",
+}
+_MONTH_WORDS = {f" {word} ": f" {to} " for to, words in _MONTHS.items() for word in words.split()}
 _PAIR = re.compile(
     r"(-?(?!0\d)\d+(?:\.\d+)?) ?(?:[/;~x\u00d7]|, |,(?=-?\d+\.)) ?(-?(?!0\d)\d+(?:\.\d+)?)"
 )
@@ -88,6 +104,7 @@ def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
     texts = polars.Series("", words, dtype=polars.String)
     for written, wanted in _REWRITTEN:
         texts = texts.str.replace(written, wanted)
+    texts = texts.str.replace_many(_MONTH_WORDS, ascii_case_insensitive=True)
     moments = polars.Series("", [None] * len(words), dtype=polars.Datetime("us"))
     for way in pattern.split("|"):
         has_time = "%H" in way or "%I" in way

@@ -1,13 +1,12 @@
 """What is suspicious: columns that give the target away, numbers that stand for nothing."""
 
-import math
 from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
 from xpnet.tables.columns import Number
-from xpnet.tables.messages import counted, quoted, up_to_ten
+from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.summary import Summary, summarize
 from xpnet.tables.table import Table
@@ -21,9 +20,6 @@ BELOW_ZERO = (-9.0, -99.0)  # likewise, of MANY_ROWS where no other number is ne
 MANY_ROWS = 100
 MIN_OTHERS = 3  # different numbers beside one that stands for nothing
 MAX_ALIKE = 0.6  # of the variance, between one row of the file and the next
-MAX_SUMMANDS = 50
-MAX_ROUNDED = 1e-5  # of the target's variance
-MIN_SUMMED, MIN_SUBTOTALS = 5, 2
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
@@ -32,8 +28,8 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
 
     That is a column of which neighbours in order have all but the same target: half the mean square
     of their differences (J. von Neumann, 1941), or the share of neighbours of different classes, is
-    small beside that of rows in any order. Or columns of which the target is a sum; or neighbouring
-    rows that are alike, of which some are held out.
+    small beside that of rows in any order. Or neighbouring rows that are alike, of which some are
+    held out.
     """
     order = np.random.default_rng(0).permutation(len(rows))[:MAX_ROWS]
     order = order[: MAX_CELLS // len(plan.columns)]
@@ -57,8 +53,6 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
         if len(gaps) >= len(y) / 2 and np.mean(gaps) <= MAX_LEFT * before:
             found.append(quoted(column.name))
     gives = "alone gives" if len(found) == 1 else "alone give"
-    if not found and (found := _summands(plan, cells, y)):
-        gives = "together give"
     told = f"{gives} {plan.target} away: if it is not known before, --drop it"
     notes = [f"{up_to_ten(found)} {told}"] if found else []
     falls, changes = (np.count_nonzero(each) for each in (np.diff(in_file) < 0, np.diff(in_file)))
@@ -67,40 +61,6 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
         remedy = "new rows may be harder: give some as --validation FILE"
         notes.append(f"neighbouring rows are alike, as in time or in groups; {remedy}")
     return notes
-
-
-def note_subtotals(table: Table, name: str, rows: np.ndarray) -> list[str]:
-    """Return a note on rows that hold the sum of those since the last such row, of MIN_SUMMED."""
-    if name in table.texts or name not in table.places:
-        return []
-    block, found = list[float](), list[int]()
-    for row, value in zip(
-        rows.tolist(), table.column(name)[rows][:MAX_ROWS].tolist(), strict=False
-    ):
-        total = math.fsum(block) if len(block) >= MIN_SUMMED and value > max(block) else math.nan
-        if abs(value - total) <= MAX_ROUNDED * total:
-            block, found = [], [*found, row]
-        else:
-            block.append(value)
-    if len(found) < MIN_SUBTOTALS:
-        return []
-    what = f"{counted(len(found), 'row')} hold the sums of those above, as subtotals do"
-    return [f"{what} (the first: {table.place(found[0], name)}); remove them"]
-
-
-def _summands(plan: Preprocessing, cells: np.ndarray, y: np.ndarray) -> list[str]:
-    """Return the columns of which the target is a linear combination, if it is one."""
-    places = [at for at, each in enumerate(plan.columns) if isinstance(each, Number)]
-    if plan.task != "regression" or not 1 < len(places) <= MAX_SUMMANDS:
-        return []
-    x = cells[:, places] - np.nan_to_num(np.nanmean(cells[:, places], axis=0))
-    x = np.nan_to_num(x) / np.maximum(np.nanstd(x, axis=0), 1e-12)
-    away = y - y.mean()
-    parts = np.linalg.lstsq(x, away)[0]
-    if np.var(away - x @ parts) > MAX_ROUNDED * np.var(y):
-        return []
-    large = np.flatnonzero(np.abs(parts) > 0.01 * np.std(y))
-    return [quoted(plan.columns[places[at]].name) for at in large]
 
 
 def with_gaps(

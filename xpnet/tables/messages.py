@@ -60,7 +60,7 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 
 _CHANGED_BY = {
-    "passed over": "",
+    "passed over": "--strict",
     "rows": "--missing",
     "left out": "--keep COLUMN",
     "dates": "--drop COLUMN",

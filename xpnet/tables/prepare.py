@@ -33,7 +33,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import note_leaks, note_subtotals, with_gaps
+from xpnet.tables.leaks import note_leaks, with_gaps
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -275,7 +275,6 @@ def _row_notes(
         keep = option("--keep", next(iter(choice.left_out)))
         raise InputError(f"{message}: {names}; add some, or pass {keep}.")
     notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
-    notes += note_subtotals(table, plan.target, rows)
     if stream and table.layout == "table":
         notes.append(f"rows read from a temporary file of {table.matrix.nbytes:,} bytes")
     return notes

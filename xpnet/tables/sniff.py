@@ -4,12 +4,12 @@ import codecs
 import math
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise, repeat, zip_longest
 from typing import Any
 
 import numpy as np
 
-from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
+from xpnet.tables.cells import AFTER, BEFORE, GAPS, MISSING, is_number
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import open_binary
 
@@ -18,6 +18,7 @@ _CHUNK = 1 << 22
 _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
 _TITLES = 10  # lines above the header, and below the rows
+_LAST, _MIN_ROWS, _MIN_FILLED = 200, 5, 3  # lines looked at, to know how many cells rows have
 _QUOTE, _NEWLINE = 34, 10
 _TOTAL = re.compile(
     rb"(?i)[\W_]*((grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme"
@@ -131,26 +132,58 @@ def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
 
 
 def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
-    """Return where rows end in the end of a file, before totals, and notes after a blank line.
+    """Return where rows end in the end of a file, before totals, and notes.
 
     Totals are the sums or means of the rows before them; of a larger file these are not all there,
-    and what is called a total is a row.
+    and what is called a total is a row, unless it is as empty as a note.
     """
     whole = end = len(data.rstrip(b"\n"))
-    blank = data.rfind(b"\n\n", 0, end)
-    notes = data[blank + 2 : end].split(b"\n", _TITLES)
-    more = [line for line in notes if sum(map(bool, fields_of(line, delimiter))) != 1]
-    short = blank >= 0 and len(notes) <= _TITLES and all(map(_TOTAL.match, more))
-    if short and (not more or _are_totals(b"\n".join(more), data[:blank], delimiter, decimal)):
-        end = len(data[:blank].rstrip(b"\n"))
+    before = -1
+    while end != before:
+        before = end = _before_totals(data, end, delimiter, decimal)
+        lines = data[max(end - _HEAD, 0) : end].split(b"\n")[-_LAST:]
+        for line in reversed(lines[_notes_from(lines, delimiter) :]):
+            end = len(data[: end - len(line)].rstrip(b"\n"))
+    unquoted = data.count(b'"', 0, end) % 2 == data.count(b'"', end) % 2 == 0
+    return end if end < whole and unquoted else len(data)
+
+
+def _before_totals(data: bytes, end: int, delimiter: str, decimal: str) -> int:
     rows = end
     while total := _TOTAL.match(data, start := data.rfind(b"\n", 0, rows) + 1, rows):
         if start == 0 or data.count(total[1]) > 1:
             break
         rows = len(data[:start].rstrip(b"\n"))
-    if rows < end and _are_totals(data[rows:end], data[:rows], delimiter, decimal):
-        end = rows
-    return end if end < whole and data.count(b'"', 0, end) % 2 == 0 else len(data)
+    found = rows < end and _are_totals(data[rows:end], data[:rows], delimiter, decimal)
+    return rows if found else end
+
+
+def _notes_from(lines: list[bytes], delimiter: str) -> int:
+    """Return where lines end in notes: text after a blank line, or half empty rows.
+
+    Of these, the first cell is written unlike all others in its column, or more than the beginning
+    of one if the line is cut off.
+    """
+    rows = [fields_of(line, delimiter) if not is_ruler(line) else [] for line in lines]
+    filled = [sum(map(bool, row)) for row in rows]
+    usual = float(np.median([each for each in filled if each] or [0]))
+    full = [row for row, cells in zip(rows, filled, strict=True) if 2 * cells > usual]
+    first, end = max(len(rows) - _TITLES, 0), len(rows)
+    for at in filter(filled.__getitem__, reversed(range(first, len(rows)))):
+        place = [*map(bool, rows[at])].index(True)
+        own, cut = _shape(rows[at][place]), len(rows[at]) < len(full[0])
+        shapes = {_shape(row[place]) for row in full}
+        like = any(map(str.startswith, shapes, repeat(own))) if cut else own in shapes
+        sparse = 2 * filled[at] <= usual and usual >= _MIN_FILLED and len(full) >= _MIN_ROWS
+        if not (sparse and not like) and (len(rows[at]) > 1 or all(filled[first:at])):
+            break
+        end = at
+    return end
+
+
+def _shape(cell: str) -> str:
+    """Return how a cell is written: a for letters, 0 for digits."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", cell.replace(" ", "")))
 
 
 def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
@@ -260,6 +293,17 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
 def is_ruler(record: bytes) -> bool:
     """Return whether this is a line of dashes, as below the header of Markdown and psql."""
     return re.fullmatch(rb"[-=+:| \t]*--[-=+:| \t]*", record) is not None
+
+
+def are_units(first: list[str], others: list[list[str]]) -> bool:
+    """Return whether a row has words, or nothing, where the others have numbers or dates."""
+    figures = [
+        any(column) and all(_FIGURE.match(each) for each in column if each)
+        for column in zip(*others, strict=False)
+    ]
+    words = [cell for cell, each in zip(first, figures, strict=False) if each and cell]
+    told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)
+    return len(others) >= _MIN_ROWS and told and not any(map(_FIGURE.match, first))
 
 
 def without_quotes(text: str) -> str:
