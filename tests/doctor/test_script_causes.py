@@ -417,6 +417,64 @@ def test_a_sum_that_is_never_run_is_no_update_of_weights():
                  "    x = x * 0.5 + 1\n") == ()  # fmt: skip
 
 
+ELEMENTS = """
+import numpy as np
+rng = np.random.default_rng(8)
+X = rng.normal(size=(24, 2))
+Y = (X[:, 0] > 0) * 1.0
+W, w = rng.normal(size=(2, 2)), rng.normal(size=2)
+for step in range(40):
+    for n in range(24):
+        h = 1 / (1 + np.exp(-(W @ X[n])))
+        d = 1 / (1 + np.exp(-(w @ h))) - Y[n]
+        for j in range(2):
+            g = d * w[j] * h[j] * (1 - h[j])
+            w[j] -= 0.4 * d * h[j]
+            for i in range(2):
+                W[j, i] -= 0.4 * g * X[n, i]
+"""
+
+
+def test_elements_of_one_array_are_shared_by_nobody_and_read_one_by_one():
+    first, second = ELEMENTS.splitlines()[-4:-2]
+    assert not {"shared-parameters", "update-order"} & {*codes(ELEMENTS)}
+    swapped = ELEMENTS.replace(f"{first}\n{second}", f"{second}\n{first}")
+    assert "update-order" in codes(swapped)
+
+
+BATCHES = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y").replace(
+    "    h =", "    k = step % 4\n    x, y = X[k:k + 20], Y[k:k + 20]\n    h ="
+).replace("labels =", "X = X[np.argsort(X[:, 0] * X[:, 1])]\nlabels =")  # fmt: skip
+
+
+def test_targets_of_one_class_follow_from_the_rows_that_are_left_out():
+    (first, *others) = observed(BATCHES).report().findings
+    assert first.code == "rows-left-out"
+    assert "constant-target" in first.explanation
+    assert "constant-target" not in {each.code for each in others}
+
+
+VELOCITIES = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(10, 2))
+Y = X[:, :1] * X[:, 1:]
+w = [rng.normal(size=(2, 3)), rng.normal(size=(3, 1))]
+v = [np.zeros_like(each) for each in w]
+for step in range(9):
+    h = np.tanh(X @ w[0])
+    d = (h @ w[1] - Y) / 10
+    g = [X.T @ (d @ w[1].T * (1 - h**2)), h.T @ d]
+    for k in range(2):
+        v[k] = 0.9 * v[k] - 0.1 * g[k]
+        w[k] += v[k]
+"""
+
+
+def test_a_rate_of_one_over_the_rows_in_a_velocity_is_no_division_by_them():
+    assert codes(VELOCITIES) == ("no-bias",)
+
+
 def test_a_margin_has_outputs_and_targets_too():
     script = RIGHT.replace("* 1.0", "* 2.0 - 1").replace("squash(h @ W2 + b2)", "h @ W2 + b2")
     hinge = script.replace("(p - Y) / len(X)", "-Y * (Y * p < 1) / len(X)").replace(

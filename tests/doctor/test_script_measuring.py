@@ -128,6 +128,14 @@ def test_an_uneven_loss_is_not_judged_by_squared_errors(report):
     assert "no-better-than-constant" not in found.codes
 
 
+def test_margins_may_be_squared(report):
+    text = changed(
+        ("* 1.0", "* 2.0 - 1"), ("1 / (1 + np.exp(-(A2 @ W3 + b3)))", "9 * A2 @ W3 + b3")
+    )
+    found = report(text.replace("(P - Y)", "-Y * np.maximum(1 - Y * P, 0)"))
+    assert "every gradient, as the slope of the squared hinge loss" in found.facts["gradients"]
+
+
 def test_counts_are_judged_by_their_own_loss(report):
     text = changed(
         ("Y = (", "Y = 1 + 3 * ("), ("1 / (1 + np.exp(-(A2 @ W3 + b3)))", "np.exp(A2 @ W3 + b3)")

@@ -473,7 +473,8 @@ def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling,
     assert mended in apply(script, edits_of(examined(script)))
 
 
-def test_what_is_kept_for_tests_is_transposed_as_well(examined):
+@pytest.mark.parametrize("size", ["held.shape[0]", "-1"])
+def test_what_is_kept_for_tests_is_transposed_as_well(examined, size):
     data = """import numpy as np
 r = np.random.default_rng(0)
 images, held = r.normal(size=(90, 2, 3)), r.normal(size=(20, 2, 3))
@@ -483,7 +484,7 @@ W = np.zeros((1, 6))
 for step in range(90):
     d = 1 / (1 + np.exp(-(W @ X))) - Y
     W -= 0.5 * d @ X.T / 90
-"""
+""".replace("held.shape[0]", size)
     mended = apply(data, edits_of(examined(data)))
     assert "images.reshape(len(images), -1).T, held.reshape(len(held), -1).T\n" in mended
 

@@ -36,7 +36,8 @@ def target_shape(run: Run) -> Evidence | None:
     targets, outputs = (shape[::-1] if run.columns else shape for shape in given)
     p, t = run.start.predictions, run.start.targets
     shapes = f"targets {given[0]}, predictions {given[1]}"
-    if _pairs(*given):
+    m = max(given[0], default=0)
+    if m > 1 and {*given} in ({(m,), (m, 1)}, {(1, m), (m, 1)}):  # NumPy pairs each with each
         return _paired(run, shapes, given[0])
     if len(targets) == len(outputs) == 2 and targets[0] == outputs[0]:
         if outputs[1] == 1 < targets[1] and usual_loss(run, p, t):
@@ -51,12 +52,6 @@ def target_shape(run: Run) -> Evidence | None:
     samples = {targets[:1], targets[-1:]} & {outputs[:1], outputs[-1:]} - {(1,)}
     known = targets and outputs and math.prod(targets) > 1
     return Evidence("targets", f"{shapes}: not the same samples") if known and not samples else None
-
-
-def _pairs(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
-    """Return whether NumPy pairs every output with every target."""
-    m = max(targets, default=0)
-    return m > 1 and {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
 
 
 def _paired(run: Run, shapes: str, targets: tuple[int, ...]) -> Evidence | None:

@@ -56,8 +56,9 @@ class Rule:
 
     def apply(self, run: Run) -> Finding | None:
         """Return the finding for a run, if there is one."""
-        known = run.steps >= self.steps and all(_has(run, need) for need in self.needs)
-        if not known or run.has_found(*self.explained_by):
+        needed = (attrgetter(need)(run) for need in self.needs)
+        empty = (each is None or (isinstance(each, Sized) and not len(each)) for each in needed)
+        if run.steps < self.steps or any(empty) or run.has_found(*self.explained_by):
             return None
         seen = self.check(run) if self.limit is None else self.check(run, self.limit)
         usual = "error" if run.failing else "warning"
@@ -74,8 +75,3 @@ class Rule:
 def rule(code: str, **about: Any) -> Callable[[Callable[..., Evidence | None]], Rule]:
     """Make a `Rule` of the function that follows; `about` are the rule's attributes."""
     return lambda check: Rule(code, check, " ".join((check.__doc__ or "").split()), **about)
-
-
-def _has(run: Run, need: str) -> bool:
-    value = attrgetter(need)(run)
-    return value is not None and not (isinstance(value, Sized) and len(value) == 0)

@@ -19,9 +19,9 @@ from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
+from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
-from xpnet.doctor.scripts.repairs.edits import as_floats, edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
@@ -88,9 +88,7 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                "step")  # fmt: skip
     draws = seen.recorder.draws
     for rows, source in _batches(mapping) if draws.again and not run.last.skill >= GOOD else ():
-        if (
-            draws.after - 1
-        ) * rows.size < source.size:  # several trainings have several epochs each
+        if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
@@ -150,7 +148,8 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("shared-parameters", "Python FAQ, How do I create a multidimensional list?")
 def shared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What is one array cannot learn two things."""
-    arrays = {u.parameter: u for u in mapping.step.updates if isinstance(u.new.object, np.ndarray)}
+    arrays = {u.parameter: u for u in mapping.step.updates
+              if isinstance(u.new.object, np.ndarray) and u.operation.index is None}  # fmt: skip
     for n, m in ((n, m) for n in arrays for m in arrays if m < n):
         if arrays[m].new.object is arrays[n].new.object:
             one, other = mapping.names[m], mapping.names[n]
@@ -280,20 +279,22 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """It takes the numbers row by row: each new column holds pieces of several samples."""
     first = seen.first or mapping
     below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
+    found, edits = list[Operation](), list[Edit]()
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
-        if each.name != "reshape" or id(each.result) not in below or len(new) != 2 or len(old) < 2:
+        if each.name != "reshape" or first.depends(each.result) or len(new) != 2 or len(old) < 2:
             continue
-        samples, now, other = (
-            (old[0], new[1], old[-1]) if run.columns else (old[-1], *new[:1], old[0])
-        )
+        way = 1 if run.columns else -1
+        samples, other, now = old[::way][0], old[::way][-1], new[::-way][0]
         if samples == now != other and min(old) > 1:
             words, file = in_source(each, 0), each.site.file
-            way = "len(_x), -1" if run.columns else f"-1, {samples}"
+            sizes = "len(_x), -1" if run.columns else f"-1, {samples}"
             pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
-            edits = [*rewrite(file, tree(file), pattern, f"_x.reshape({way}).T")]  # tests', too
-            yield (each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T",
-                   {"edits": edits})  # fmt: skip
+            edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # tests', too
+            found.append(each)
+    for each in (each for each in found if id(each.result) in below):
+        said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
+        yield each, "inputs", said, "use .T", {"edits": edits}
 
 
 @check("constant-target", "NumPy manual, Indexing")
@@ -390,13 +391,23 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for update in a_few(mapping.step.updates):
         through = ancestors([update.delta], stop=lambda v: id(v) in new)
         early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
-                 and id(u.old) in through and origin(update.delta)[0] is not u.new]  # fmt: skip
+                 and id(u.old) in through and origin(update.delta)[0] is not u.new
+                 and _is_read(u, mapping, through)]  # fmt: skip
         for first in early:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
             sites = first.operation.site, update.operation.site
             yield (first.operation, name, f"{name} is changed here, and then used for the gradient "
                    f"of {other}", f"take the gradient of {other} before {name} is changed",
                    {"edits": moved(*sites)})  # fmt: skip
+
+
+def _is_read(update: Update, mapping: Mapping, among: set[int]) -> bool:
+    """Return whether what an update changed is read again: of an array's elements, the same."""
+    index = update.operation.index
+    readers = [each for each in mapping.step.operations
+               if id(each.result) in among and update.new in each.operands]  # fmt: skip
+    whole = index is None or update.delta.size == update.new.size
+    return whole or any(repr(each.index) in ("None", repr(index)) for each in readers)
 
 
 @check("gradient-sign", SEEN)
@@ -449,18 +460,17 @@ def softmax_derivative(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    words, {"edits": [edit(each.site, words)]})  # fmt: skip
 
 
-@check("same-batch", RECIPE,
-       "choose other rows in each step, and seed the random numbers once, before the loop",
-       )  # fmt: skip
+@check(
+    "same-batch",
+    RECIPE,
+    "choose other rows in each step, and seed the random numbers once, before the loop",
+)
 def same_batch(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
     for rows, source in _batches(mapping) if seen.same_rows and run.steps >= 20 else ():
         if rows.made_by is not None and rows.size * 2 <= source.size:
-            yield (
-                rows.made_by,
-                "batches",
-                f"every step gets the same {rows.shape} of {source.shape}",
-            )
+            said = f"every step gets the same {rows.shape} of {source.shape}"
+            yield rows.made_by, "batches", said
 
 
 def _batches(mapping: Mapping) -> Iterator[tuple[Value, Value]]:
@@ -508,6 +518,8 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     factor, rows, update = _scale(mapping, run)
     if update is None or rows < 8 or run.last.skill >= GOOD:
         return
+    if update.optimizer and abs(update.factor) != run.learning_rate:
+        return  # the rate is in the slopes, too
     again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate

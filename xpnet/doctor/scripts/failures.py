@@ -18,9 +18,7 @@ from xpnet.doctor.scripts.repairs.menders import axes
 
 FITTING = Finding("shapes-do-not-fit", "error", "", "", "The operands cannot be combined as they "
                   "are.", "make them fit", BACKPROPAGATION)  # fmt: skip
-BIAS = replace(
-    FITTING, code="parameter-shape-changed", explanation="A bias is one for all samples."
-)
+BIAS = replace(FITTING, code="parameter-shape-changed", explanation="A bias is one for all rows.")
 TEXTS = replace(FITTING, code="class-numbers", explanation="Texts cannot be added or subtracted.")
 Reasons = Iterator[tuple[Finding, str, list[Edit]]]
 

@@ -116,10 +116,8 @@ def map_step(step: Step) -> Mapping:
     layers = found.layers(outputs)
     return Mapping(
         step, found.names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
-        found.loss(), reduce(or_, map(found.bits, outputs), 0),
-        tuple(found.late),
-        frozenset(found.cone),
-        partial=any(layer.weights in found.shared for layer in layers[:1]),
+        found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
+        frozenset(found.cone), partial=any(layer.weights in found.shared for layer in layers[:1]),
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ ONCE = {
     "gradient-accumulated", "learning-rate-too-small", "update-wrong", "weights-redrawn",
     "unshuffled-rows",
 }  # fmt: skip
+FOLLOWS = {"constant-target": "rows-left-out"}  # which may be those of all other classes
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PAIRS = "compare some rows of both as they enter the first step: which belong together?"
 PLAIN = {  # remedies that the rules give in xpnet's terms
@@ -89,8 +90,8 @@ def told(
             small = {each.code for each in kept} & (SMALL_GRADIENTS | {"update-wrong"})
             found = [each for each in cause if not (small and each.code in LENGTH)]
             break
-    first = {e.code: e for e in reversed(found)}
-    found = [e for e in found if e.code not in ONCE or e is first[e.code]]
+    first = {e.code: e for e in reversed(found) if FOLLOWS.get(e.code) not in codes}
+    found = [e for e in found if e.code not in ONCE or e is first.get(e.code)]
     shown = {each.code for each in found}
     folded = dict.fromkeys(each.code for each in kept if each.code not in shown)
     if folded:

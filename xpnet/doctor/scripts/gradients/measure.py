@@ -184,9 +184,8 @@ class Measurer:
                 e = found[n].length
                 found[n].ways.append(np.ravel(way))
                 found[n].outputs.append((end[0] - p) / e)
-                found[n].losses.append(
-                    {k: (end[1][k] - losses[k]) / e for k in losses & end[1].keys()}
-                )
+                known = losses.keys() & end[1].keys()
+                found[n].losses.append({k: (end[1][k] - losses[k]) / e for k in known})
         return found
 
     def _where(self) -> Values:

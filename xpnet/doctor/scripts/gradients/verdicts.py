@@ -100,6 +100,7 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
     found = {"the squared error": p - t}
     if np.all(np.abs(t) == 1.0):
         found["the hinge loss"] = np.where(p * t < 1.0, -t, 0.0)
+        found["the squared hinge loss"] = -t * np.maximum(1.0 - p * t, 0.0)
     if np.min(p) >= 0.0 and np.max(p) <= 1.0:
         q = np.clip(p, 1e-12, 1.0 - 1e-12)
         if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
@@ -118,6 +119,7 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
             "the squared error": 0.5 * float(np.sum((p - t) ** 2)),
             "the absolute error": float(np.sum(np.abs(p - t))),
             "the hinge loss": float(np.sum(np.maximum(0.0, 1.0 - p * t))),
+            "the squared hinge loss": 0.5 * float(np.sum(np.maximum(0.0, 1.0 - p * t) ** 2)),
             "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
             "the cross-entropy": -float(np.sum(t * np.log(q))),
             "the Poisson loss": float(np.sum(p - t * np.log(np.maximum(p, 1e-300)))),

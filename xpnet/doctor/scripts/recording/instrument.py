@@ -104,7 +104,9 @@ class Instrumenter(ast.NodeTransformer):
         for name, value in ast.iter_fields(node):
             if name in ("body", "orelse", "finalbody", "handlers", "cases"):
                 setattr(node, name, self._block(value))
-        steps = self.counted > before or (not self.functions and _calls(node))
+        names = {getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call)}
+        # At the top, functions that are called may update.
+        steps = self.counted > before or (not self.functions and not names <= LEFT_ALONE)
         if isinstance(node, ast.For | ast.While) and steps:
             ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
             return [node, *(_placed(each, node) for each in ended)]
@@ -233,10 +235,8 @@ class Hooks(ast.NodeTransformer):
         if len(node.targets) > 1:
             return self.generic_visit(node)
         if isinstance(target, ast.Subscript):
-            number, value = (
-                self.site(node, "put", target.value, value, named=named),
-                self.visit(value),
-            )
+            number = self.site(node, "put", target.value, value, named=named)
+            value = self.visit(value)
             owner, index = self.visit(_loaded(target.value)), _index(self.visit(target.slice))
             return _placed(ast.Expr(self.hook("put", number, node, value, owner, index)), node)
         node.value, text = self.visit(value), value
@@ -263,12 +263,6 @@ class Hooks(ast.NodeTransformer):
             )
         changed = self.hook("in_place", number, node, _loaded(target), value)
         return _placed(ast.Assign([target], changed), node)
-
-
-def _calls(node: ast.AST) -> bool:
-    """Return whether functions are called that may update."""
-    names = (getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call))
-    return any(name not in LEFT_ALONE for name in names)
 
 
 def _may_update(node: ast.stmt) -> bool:

@@ -25,8 +25,8 @@ HOPS = 8  # updates of one parameter by several statements of one step
 MIXING = {"matmul", "inner", "einsum", "tensordot", "vdot", "outer"}
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
-    *("squeeze", "float", "float64", "float32", "astype", "atleast_1d", "atleast_2d", "put"),
-    "expand_dims",
+    *("squeeze", "expand_dims", "float", "float64", "float32", "astype", "atleast_1d"),
+    *("atleast_2d", "put"),
 }
 
 

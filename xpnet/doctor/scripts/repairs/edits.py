@@ -12,17 +12,8 @@ from xpnet.doctor.scripts.recording.source import tree, whole
 from xpnet.doctor.scripts.recording.trace import Operation
 
 Edit = dict[str, Any]
-MAKERS = {
-    "zeros": 1,
-    "zeros_like": 1,
-    "ones": 1,
-    "ones_like": 1,
-    "empty": 1,
-    "empty_like": 1,
-    "full": 2,
-    "full_like": 2,
-    "array": 1,
-}  # arguments ahead of their dtype
+ALONE = ("zeros", "zeros_like", "ones", "ones_like", "empty", "empty_like", "array")
+MAKERS = {**dict.fromkeys(ALONE, 1), "full": 2, "full_like": 2}  # arguments ahead of their dtype
 LOOPS = (ast.For, ast.While)
 
 

@@ -88,12 +88,22 @@ def _lists(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
                 yield node
 
 
+def _numbered(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+    """Yield slices that start at a batch's number, in the loop that counts the batches."""
+    for node in ast.walk(tree(roles.file)):
+        match node:
+            case ast.For(ast.Name(number), ast.Call(ast.Name("range"), [_])):
+                yield from (n for n in ast.walk(node) if isinstance(n, ast.Subscript)
+                            and ast.unparse(n.slice).startswith(f"{number}:"))  # fmt: skip
+
+
 # By a finding's code: where in the file that has the updates, what stands there, and what should.
 REWRITES = {
     "shared-parameters": [
         (_lists, "[_x] * _n", "[_x.copy() for _ in range(_n)]"),
         (_alias, "_y = _x", "_y = _x.copy()"),
     ],
+    "rows-left-out": [(_numbered, "_x[_i:_i + _n]", "_x[_i * _n:(_i + 1) * _n]")],
     "same-batch": [(_in_loops, "_x.seed(_n)", "pass")],
     "unshuffled-rows": [
         (_rows, "zip(_x, _y)", ORDER),
