@@ -53,6 +53,13 @@ def test_rows_at_the_end_that_are_half_empty_and_unlike_the_others_are_no_rows(f
         table("day,what,a,b\n" + rows + "07/1")
 
 
+def test_lists_of_several_pages_have_one_header(table):
+    page = "-----\n|no|n    |\n-----\n" + "|a |1,5  |\n|b |2,25-|\n" * 3
+    found = table("1.2.2024   List   1\n\n" + page + page)
+    assert found.column("n").tolist() == [1.5, -2.25] * 6
+    assert found.passed_over["3 lines between rows"] == "'-----'"
+
+
 def test_that_there_is_no_header_can_be_said(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("1,2\n3,4\n")

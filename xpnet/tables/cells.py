@@ -62,7 +62,10 @@ _CURRENCY = (
     (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
     (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
-_NEGATIVE = r"^\(([^()+-]*[0-9][^()]*)\)$"
+_NEGATIVE = {
+    "parentheses around negative numbers": r"^\(([^()+-]*[0-9][^()]*)\)$",
+    "minus signs behind": r"^([0-9][0-9.,']*)-$",
+}
 _WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/\u00b2\u00b3]*"
 _UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+)?)\.?$"
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
@@ -106,7 +109,7 @@ _IN_PARTS = (
 )
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
-AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?))?"
+AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
@@ -178,9 +181,9 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
         found = cells.str.contains(pattern)
         if found.any() and (pattern[:2] != "^[" or 2 * found.sum() <= cells.count()):
             signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
-    if cells.str.contains(_NEGATIVE).any():
-        signs |= {"parentheses around negative numbers"}
-        cells = cells.str.replace(_NEGATIVE, "-${1}")
+    for sign, pattern in _NEGATIVE.items():
+        signs |= {sign} if cells.str.contains(pattern).any() else set()
+        cells = cells.str.replace(pattern, "-${1}")
     cells, factors, told = _without_units(cells)
     signs |= told
     for pattern, bare in _CURRENCY:

@@ -98,7 +98,8 @@ def open_csv(
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
     above |= passed_over(units, "of units")
-    return Csv(path, names, texts, written_in, found, sign, start, line, told, above, data)
+    first = head.split(b"\n", skipped + 1)[skipped] if has_header else b"---"
+    return Csv(path, names, texts, written_in, found, sign, start, line, told, above, first, data)
 
 
 def _names(
@@ -176,6 +177,7 @@ class Csv:
     line: int
     guesses: Mapping[str, Any]
     passed_over: dict[str, str]
+    header: bytes
     data: bytes | None = None
 
     def blocks(self) -> Iterator[Any]:
@@ -223,13 +225,23 @@ class Csv:
                 ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]
                 cut = int(ends[-1]) + 1 if len(ends) else 0
             if cut:
-                records = data[:cut]
+                records = self._without_headers(data[:cut])
                 yield single_spaces(records) if self.delimiter == " " else records, line
             if last:
                 return
             if not cut and (len(data) > _MAX_RECORD or b"\0" in data):
                 self._explain(data, line)
             line, tail = line + data.count(b"\n", 0, cut), data[cut:]
+
+    def _without_headers(self, records: bytes) -> bytes:
+        """Blank lines that are the header again, and rulers, as in lists of several pages."""
+        if b'"' in records or len(self.names) == 1:
+            return records
+        if b"---" not in records and self.header not in records:
+            return records
+        again = rb"(?m)^(?:%s|[-=+:| \t]*---[-=+:| \t]*)$" % re.escape(self.header)
+        self.passed_over.update(passed_over(re.findall(again, records), "between rows"))
+        return re.sub(again, b"", records)
 
     def _rows(self, data: bytes) -> tuple[np.ndarray, bytes]:
         """Return where rows begin in some records, and these without blank lines.

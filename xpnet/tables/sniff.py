@@ -102,7 +102,8 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
     numbers or dates, unless titles are written with as many delimiters.
     """
     lines, full = body[:_HEAD].split(b"\n", _TITLES), False
-    for at in range(len(lines) - 1):
+    written = [at for at, line in enumerate(lines[:-1]) if line.strip() and not is_ruler(line)]
+    for at in written:
         records = whole_records(body.split(b"\n", at)[-1])
         for each in [delimiter] if delimiter else dict.fromkeys((usual, *DELIMITERS)):
             first, *rows = [fields_of(record, each) for record in records] or [[]]
