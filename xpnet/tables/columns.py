@@ -181,10 +181,8 @@ def words_of(text: str) -> set[str]:
 @lru_cache(maxsize=16)
 def occurrences(texts: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
     """Return where words occur in texts, 1 or 0, uint8 (texts, words)."""
-    places, found = (
-        {word: at for at, word in enumerate(words)},
-        np.zeros((len(texts), len(words)), np.uint8),
-    )
+    places = {word: at for at, word in enumerate(words)}
+    found = np.zeros((len(texts), len(words)), np.uint8)
     for row, text in enumerate(texts):
         found[row, [places[each] for each in words_of(text) & places.keys()]] = 1
     return found

@@ -219,7 +219,7 @@ class Csv:
             last = not ahead
             cut = len(data)
             if last and len(self.names) > 1:
-                cut = rows_end(data, self.delimiter, self.decimal or ".")
+                cut = rows_end(data, self.delimiter)
                 self.passed_over.update(passed_over(data[cut:].split(b"\n"), "at the end"))
             elif not last:
                 ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]

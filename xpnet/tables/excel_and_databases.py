@@ -59,9 +59,8 @@ def _sheet(
         import fastexcel
         import polars
     except ImportError as error:
-        raise InputError(
-            f"{path}: Excel files need an extra: pip install 'xpnet[excel]'"
-        ) from error
+        remedy = "Excel files need an extra: pip install 'xpnet[excel]'"
+        raise InputError(f"{path}: {remedy}") from error
     with open_binary(path) as file:
         if zipfile.is_zipfile(file):
             check_memory(path, sum(each.file_size for each in zipfile.ZipFile(file).infolist()))
@@ -75,13 +74,11 @@ def _sheet(
             found = {name: found[name] for name in fits} or found
         exact = {name: _cells(book, name, "float") for name in found}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
-        raise FileError(
-            f"{path}: {reason(error)}; mend the file, or give another sheet."
-        ) from error
+        remedy = "mend the file, or give another sheet"
+        raise FileError(f"{path}: {reason(error)}; {remedy}.") from error
     if len(found) != 1:
-        raise InputError(
-            f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
-        )
+        sheets = up_to_ten(found or names)
+        raise InputError(f"{path}: name one of the sheets {sheets}: --sheet NAME")
     ((name, frame),) = found.items()
     return frame, exact[name], {"sheet": name} if len(frames) > 1 else {}
 

@@ -1,10 +1,9 @@
 """How a CSV file is written, where nobody says so: only what can be read in one way is found."""
 
 import codecs
-import math
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise, repeat, zip_longest
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -132,38 +131,21 @@ def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
     return 0 < len(wanted) <= 2 * len(wanted & {one_line(str(name)) for name in names})
 
 
-def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
-    """Return where rows end in the end of a file, before totals, and notes.
-
-    Totals are the sums or means of the rows before them; of a larger file these are not all there,
-    and what is called a total is a row, unless it is as empty as a note.
-    """
-    whole = end = len(data.rstrip(b"\n"))
-    before = -1
-    while end != before:
-        before = end = _before_totals(data, end, delimiter, decimal)
-        lines = data[max(end - _HEAD, 0) : end].split(b"\n")[-_LAST:]
-        for line in reversed(lines[_notes_from(lines, delimiter) :]):
-            end = len(data[: end - len(line)].rstrip(b"\n"))
+def rows_end(data: bytes, delimiter: str) -> int:
+    """Return where rows end in the end of a file, before totals, and notes."""
+    end = len(data.rstrip(b"\n"))
+    lines = data[max(end - _HEAD, 0) : end].split(b"\n")[-_LAST:]
+    for line in reversed(lines[_notes_from(lines, delimiter) :]):
+        end = len(data[: end - len(line)].rstrip(b"\n"))
     unquoted = data.count(b'"', 0, end) % 2 == data.count(b'"', end) % 2 == 0
-    return end if end < whole and unquoted else len(data)
-
-
-def _before_totals(data: bytes, end: int, delimiter: str, decimal: str) -> int:
-    rows = end
-    while total := _TOTAL.match(data, start := data.rfind(b"\n", 0, rows) + 1, rows):
-        if start == 0 or data.count(total[1]) > 1:
-            break
-        rows = len(data[:start].rstrip(b"\n"))
-    found = rows < end and _are_totals(data[rows:end], data[:rows], delimiter, decimal)
-    return rows if found else end
+    return end if unquoted else len(data)
 
 
 def _notes_from(lines: list[bytes], delimiter: str) -> int:
-    """Return where lines end in notes: text after a blank line, or half empty rows.
+    """Return where lines end in notes: text after a blank line, totals, or half empty rows.
 
     Of these, the first cell is written unlike all others in its column, or more than the beginning
-    of one if the line is cut off.
+    of one if the line is cut off. What is called a total is called so once.
     """
     rows = [fields_of(line, delimiter) if not is_ruler(line) else [] for line in lines]
     filled = [sum(map(bool, row)) for row in rows]
@@ -176,7 +158,10 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
         shapes = {_shape(row[place]) for row in full}
         like = any(map(str.startswith, shapes, repeat(own))) if cut else own in shapes
         sparse = 2 * filled[at] <= usual and usual >= _MIN_FILLED and len(full) >= _MIN_ROWS
-        if not (sparse and not like) and (len(rows[at]) > 1 or all(filled[first:at])):
+        total = _TOTAL.match(lines[at])
+        is_total = total is not None and b"\n".join(lines).count(total[1]) == 1
+        text = len(rows[at]) == 1 and not all(filled[first:at])
+        if not (is_total or text or (sparse and not like)):
             break
         end = at
     return end
@@ -185,29 +170,6 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
 def _shape(cell: str) -> str:
     """Return how a cell is written: a for letters, 0 for digits."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", cell.replace(" ", "")))
-
-
-def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
-    """Return whether numbers in the last lines are sums or means of their columns.
-
-    All must be, of less than ten rows; numbers with signs are not all read.
-    """
-
-    def numbers(line: bytes) -> list[float]:
-        cells = (re.sub(rf"[^\d{decimal}-]", "", each) for each in fields_of(line, delimiter))
-        texts = (each.replace(decimal, ".") for each in cells)
-        return [float(each) if is_number(each) else math.nan for each in texts]
-
-    cells = np.array([*zip_longest(*map(numbers, rows.split(b"\n")), fillvalue=math.nan)])
-    sums, counts = np.nansum(cells, axis=1), np.maximum(np.sum(~np.isnan(cells), axis=1), 1)
-    for line in filter(bytes.strip, last.split(b"\n")):
-        found = np.array(numbers(line))[: len(sums)]
-        each = np.flatnonzero(~np.isnan(found))
-        wanted, least = np.stack([sums, sums / counts])[:, each], np.max(counts, initial=0) < 10
-        alike = np.isclose(found[each], wanted, rtol=0.01).any(axis=0)
-        if not (alike.all() if least else alike.any()):
-            return False
-    return True
 
 
 def whole_records(data: bytes) -> list[bytes]:

@@ -29,15 +29,8 @@ from xpnet.tables.parquet import (
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
-_DELIMITERS = {
-    ".csv": ",",
-    ".tsv": "\t",
-    ".tab": "\t",
-    ".txt": ",",
-    ".dat": ",",
-    ".data": ",",
-    ".md": "|",
-}
+_DELIMITERS = dict.fromkeys((".csv", ".txt", ".dat", ".data"), ",")
+_DELIMITERS |= {".tsv": "\t", ".tab": "\t", ".md": "|"}
 IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
