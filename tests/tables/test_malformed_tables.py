@@ -208,6 +208,8 @@ WITH_A_NOTE = {
     "a formula that failed": (with_row("3.5,#DIV/0!,0"), "imputed", "b (1 cell)"),
     "thousands": (with_column(['"1,750"', "999", '"1,000,000"']), "numbers",
                   "c (thousands separators)"),
+    "capitals and small letters": (with_column(["ja", "Ja", "nein", "JA "]), "encoded",
+                                   "c (2 values, 2 in other letters)"),
     "codes": (with_column(["007", "08", "007", "08"]), "encoded", "c (2 values)"),
     "integers that are one in float64": (with_column([2**60, 2**60 + 1, 2**60]), "encoded",
                                          "c (2 values)"),

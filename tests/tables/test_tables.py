@@ -5,7 +5,6 @@ import datetime
 import gzip
 import io
 import os
-import re
 import struct
 import zipfile
 from pathlib import Path
@@ -241,19 +240,10 @@ def test_records_in_json_become_columns_and_rows(tmp_path):
     assert found.texts == {"e": ("12", "13")}  # which a file with types holds as text
 
 
-@pytest.mark.parametrize(
-    ("name", "remedy"),
-    [
-        ("t.arff", "replace the lines down to @data"),
-        ("t.svm", "d.load_svmlight_file"),
-        ("t.rds", "write.csv"),
-        ("t.doc", "unknown kind of file; name it"),
-    ],
-)
-def test_kinds_of_files_that_are_not_read_have_a_remedy(name, remedy, tmp_path):
-    (tmp_path / name).write_text("nothing")
-    with pytest.raises(FileError, match=re.escape(remedy)):
-        read_table(tmp_path / name)
+def test_other_kinds_of_files_are_refused_with_those_that_are_read(tmp_path):
+    (tmp_path / "t.doc").write_text("nothing")
+    with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
+        read_table(tmp_path / "t.doc")
 
 
 def test_an_archive_of_several_files_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
 from xpnet.saving.model import Model, refuse_own_activations, refuse_several_classes
 from xpnet.tables.cells import MISSING
-from xpnet.tables.columns import Words
+from xpnet.tables.columns import Category, Words
 from xpnet.tables.dates import PATTERNS
 
 
@@ -44,6 +44,9 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
             for each in (net, *model.other_nets)
         ],
     }
+    for column, each in zip(plan.columns, content["columns"], strict=True):
+        if isinstance(column, Category):
+            each["places"] = dict(zip(column.categories + column.also, column.places, strict=True))
     template = Path(__file__).with_name("predictor.py").read_text(encoding="utf-8")
     source = template.replace('json.loads("{}")', f"json.loads({json.dumps(content)!r})")
     if path is not None:

@@ -159,7 +159,12 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
 def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
     """Scale a column in float64, as `Preprocessing` does; fill it in, and add its bins."""
     if column.gap is not None:
-        cells = graph.add("Where", graph.add("Equal", cells, column.gap), np.nan, cells)
+        cells = graph.add(
+            "Where",
+            graph.add("LessOrEqual" if column.gap < 0 else "Equal", cells, column.gap),
+            np.nan,
+            cells,
+        )
     scaled = graph.add("Div", graph.add("Sub", cells, column.mean), column.std)
     missing = graph.add("IsNaN", cells)
     if impute:
@@ -186,8 +191,9 @@ def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
         effects = dict(zip(column.texts, column.effects, strict=True))
         rows = np.column_stack([rows, [*(effects.get(each, 0.0) for each in texts), 0.0, 0.0]])
     codes = graph.add(
-        "LabelEncoder", cells, keys_strings=[*texts, *MISSING], default_int64=len(texts) + 1,
-        values_int64s=[*range(len(texts)), *[len(texts)] * len(MISSING)],
+        "LabelEncoder", cells, default_int64=len(texts) + 1,
+        keys_strings=[*texts, *MISSING, *column.also],
+        values_int64s=[*range(len(texts)), *[len(texts)] * len(MISSING), *column.places[known:]],
     )  # fmt: skip
     rows = rows.astype(np.float32)
     return graph.add("Squeeze", graph.add("Gather", rows, codes), np.array([1]))

@@ -31,7 +31,8 @@ ACTIVATIONS = {
 
 def number(cells, column, impute):
     values = np.array([float(each or "nan") for each in cells])
-    gaps = np.isnan(values) | (values == column.get("gap", np.nan))
+    gap = column.get("gap", np.nan)
+    gaps = np.isnan(values) | (values == gap) | ((values <= gap) & (gap < 0))
     if impute:
         values[gaps] = column.get("fill", column["mean"])
     edges = np.array(column.get("edges", [0.0]))
@@ -41,8 +42,8 @@ def number(cells, column, impute):
 
 
 def category(cells, column, impute):
-    places = {each: at for at, each in enumerate(column["categories"])}
-    x = np.zeros((len(cells), len(places) + column.get("pooled", False)))
+    places = column["places"]
+    x = np.zeros((len(cells), len(column["categories"]) + column.get("pooled", False)))
     for row, cell in enumerate(cells):
         if cell in places or (cell and column.get("pooled")):
             x[row, places.get(cell, -1)] = 1

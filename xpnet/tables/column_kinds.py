@@ -156,11 +156,16 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
 def _category(table: Table, name: str, counts: np.ndarray) -> Category:
     words, least = texts_of(table, name), _min_count(table.rows)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
-    frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
-    if len(order) - len(frequent) < 2 or not frequent:
-        frequent = order[: max(MAX_CATEGORIES, len(frequent))]
-    known = tuple(sorted(words[at] for at in frequent))
-    return Category(name, known, pooled=len(order) > len(frequent))
+    total, spelt = Counter[str](), dict[str, str]()
+    for at in order:
+        total[spelt.setdefault(words[at].casefold(), words[at])] += int(counts[at])
+    found = total.most_common()
+    frequent = [word for word, count in found[:MAX_CATEGORIES] if count >= least]
+    if len(found) - len(frequent) < 2 or not frequent:
+        frequent = [word for word, _ in found[: max(MAX_CATEGORIES, len(frequent))]]
+    also = {words[at] for at in order if spelt[words[at].casefold()] in frequent} - {*frequent}
+    pooled = len(found) > len(frequent)
+    return Category(name, tuple(sorted(frequent)), pooled, also=tuple(sorted(also)))
 
 
 def is_various(distinct: int, cells: int) -> bool:

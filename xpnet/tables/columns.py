@@ -58,7 +58,8 @@ class Category:
     """A column of texts, with one input for each category: 1 where the cell holds it, else 0.
 
     If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, a
-    last one is that of a cell's text, one of `texts`: its scaled mean target, 0 if not known.
+    last one is that of a cell's text, one of `texts`: its scaled mean target, 0 if not known. What
+    is `also` written is a category in other letters, capital or small.
     """
 
     name: str
@@ -66,6 +67,14 @@ class Category:
     pooled: bool = False
     texts: tuple[str, ...] = ()
     effects: tuple[float, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> list[int]:
+        """The numbers of the categories, and then of what is `also` written."""
+        folded = {each.casefold(): at for at, each in enumerate(self.categories)}
+        others = (folded.get(each.casefold(), UNSEEN) for each in self.also)
+        return [*range(len(self.categories)), *others]
 
     def input_names(self) -> list[str]:
         """Name each input: column=category."""
@@ -83,7 +92,8 @@ class Category:
         if self.effects:
             effects = np.append(self.effects, [0.0, 0.0])  # of UNSEEN and GONE
             x[:, -1] = effects[encode_labels(table, self.name, self.texts, cells)]
-        codes = encode_labels(table, self.name, self.categories, cells)
+        found = encode_labels(table, self.name, self.categories + self.also, cells)
+        codes = np.array([*self.places, UNSEEN, GONE])[found]
         unseen = np.flatnonzero(codes == UNSEEN)
         if self.pooled:
             codes[unseen] = len(self.categories)
@@ -195,7 +205,7 @@ class Target:
 
 # Than version 1.
 _LATER = {
-    "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "left_out",
+    "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "also", "left_out",
     "target_log", "more_targets", "gap_words", "target_gap",
 }  # fmt: skip
 

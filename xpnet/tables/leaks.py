@@ -76,12 +76,13 @@ def with_gaps(
         low = value in BELOW_ZERO and table.rows >= MANY_ROWS
         if (abs(value) in CODES or low) and name not in table.texts and name not in keep:
             cells = table.column(name)
-            others = cells[(cells != value) & ~np.isnan(cells)]
-            count = np.count_nonzero(cells == value)
+            alike = cells <= value + 2 * low if value < 0 else cells == value  # -9, -8, -7
+            others = cells[~alike & ~np.isnan(cells)]
+            count = np.count_nonzero(alike)
             far = others.size and 4 * np.max(np.abs(others)) < abs(value)
             far = far or (low and others.size and np.min(others) >= 0)
             if count > 1 and far and len(np.unique(others)) >= MIN_OTHERS:  # a flag may be 0 or 999
-                gaps[name] = float(value)
+                gaps[name] = float(cells[alike].max())
                 told.append(f"{quoted(name)} ({count:,} x {value:g})")
     if impute:
         table = replace(table, gaps=gaps)

@@ -205,17 +205,17 @@ def _decisions(
                 told, found_as = codes, f"{found_as} or {gap:g}, imputed"
             told[each.name] = counted(count, "cell") + (found_as and f", empty{found_as}")
         if isinstance(each, Category):
-            encoded[each.name] = counted(len(each.categories), "value")
+            more = f", {len(each.also):,} in other letters" * bool(each.also)
+            encoded[each.name] = counted(len(each.categories), "value") + more
             if each.pooled:
-                rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
+                rare = np.count_nonzero(found[each.name].counts) - len(each.places)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
     why = _no_target(table, plan) if impute else "missing cells"
-    dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
     words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
-    encoded, pooled = encoded | pairs, [*pooled, *pairs]
+    encoded |= pairs
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
     droppable = [name for name in signs if name not in plan.targets]
@@ -223,12 +223,12 @@ def _decisions(
         Decision("read", read, table.guesses),
         Decision("passed over", table.passed_over, {"strict": False}),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
-        Decision("rows", dropped),
+        Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
         Decision("imputed", imputed),
         Decision("codes", codes),
-        Decision("encoded", encoded, {"drop": pooled} if pooled else {}),
+        Decision("encoded", encoded, {"drop": [*pooled, *pairs]} if pooled or pairs else {}),
         Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]
@@ -437,7 +437,7 @@ def _with_effects(
                 effects = shrunken_means(codes, y[known], len(used)) / scale
                 words = texts_of(table, column.name)
                 texts = tuple(words[at] for at in used.tolist())
-                column = replace(column, texts=texts, effects=tuple(effects.tolist()))
+                column = replace(column, texts=texts, effects=tuple(effects.tolist()), also=())
                 others[column.name] = own / scale
         columns.append(column)
     plan = replace(plan, columns=tuple(columns))

@@ -148,7 +148,9 @@ class Preprocessing:
             found.append(f"{total} imputed: {listed}")
         unseen = []
         for name, known in (
-            (c.name, c.texts or c.categories) for c in self.columns if isinstance(c, Category)
+            (c.name, c.texts or c.categories + c.also)
+            for c in self.columns
+            if isinstance(c, Category)
         ):
             rows = np.flatnonzero(encode_labels(table, name, known, table.column(name)) == UNSEEN)
             if rows.size:

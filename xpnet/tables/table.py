@@ -43,19 +43,6 @@ _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
     ".feather, .json, .jsonl, .xlsx, .sqlite; with pandas .dta, .sav, .sas7bdat, .html, .xml, .orc"
 )
-_CONVERTED = {
-    (".arff",): "replace the lines down to @data by one with the columns' names, and name it .csv",
-    (".libsvm", ".svm", ".svmlight"): (
-        'convert it: python -c "import pandas, sklearn.datasets as d; '
-        "x, y = d.load_svmlight_file({0!r}); "
-        "pandas.DataFrame(x.toarray()).assign(label=y).to_csv('table.csv', index=False)\""
-    ),
-    (".rds", ".rdata", ".rda"): "in R, write.csv(readRDS({0!r}), 'table.csv', row.names = FALSE)",
-    (
-        ".pkl",
-        ".pickle",
-    ): "unpickling runs what is in it; if it is yours, save the table as .parquet",
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +66,9 @@ class Table:
     guesses: Mapping[str, Any] = field(default_factory=dict)  # options: how CSV is written
     passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
     line_of: Callable[[int], int] | None = None  # where a row of CSV begins
-    gaps: dict[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
+    gaps: dict[str, float] = field(
+        default_factory=dict
+    )  # for nothing: numbers such as 999, or up to -8
     factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
@@ -118,8 +107,9 @@ class Table:
         else:
             found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
         for at, name in enumerate(names) if self.gaps or self.factors else ():
-            if name in self.gaps:
-                found[found[:, at] == self.gaps[name], at] = np.nan
+            if (gap := self.gaps.get(name)) is not None:
+                cells = found[:, at]
+                cells[cells <= gap if gap < 0 else cells == gap] = np.nan
             found[:, at] *= self.factors.get(name, 1.0)
         return found
 
@@ -265,9 +255,6 @@ def _refuse_forked_process() -> None:
 
 
 def _array_of(path: str, *, labels: bool = False) -> np.ndarray:
-    for endings, how in _CONVERTED.items():
-        if path.lower().endswith(endings):
-            raise FileError(f"{path}: this kind of file is not read; {how.format(path)}.")
     if not re.search(r"\.npy$|\.idx$|idx\d[^/]*$|ubyte[^/]*$", path.removesuffix(".gz").lower()):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
     return read_array(path, labels=labels)
