@@ -128,12 +128,20 @@ def test_an_uneven_loss_is_not_judged_by_squared_errors(report):
     assert "no-better-than-constant" not in found.codes
 
 
-def test_margins_may_be_squared(report):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("np.maximum(1 - Y * P, 0)", "every gradient, as the slope of the squared hinge loss"),
+        ("np.exp(-Y * P)", "the loss of these margins is not known"),
+    ],
+)
+def test_margins_may_be_squared_or_enter_another_loss(report, error, said):
     text = changed(
         ("* 1.0", "* 2.0 - 1"), ("1 / (1 + np.exp(-(A2 @ W3 + b3)))", "9 * A2 @ W3 + b3")
     )
-    found = report(text.replace("(P - Y)", "-Y * np.maximum(1 - Y * P, 0)"))
-    assert "every gradient, as the slope of the squared hinge loss" in found.facts["gradients"]
+    found = report(text.replace("(P - Y)", f"-Y * {error}"))
+    assert said in found.facts["gradients"]
+    assert not [each for each in found.codes if each.startswith("gradient")]
 
 
 def test_counts_are_judged_by_their_own_loss(report):

@@ -296,6 +296,10 @@ net = Net()
 for i in range(60):
     net.learn()
 """
+NUMBERED = (START + ONE_LINE).replace(
+    "(30):", "(30):\n  for k in range(6):\n    x, y = X[k:k+9], Y[k:k+9]"
+)
+NUMBERED = NUMBERED.replace("X @", "x @").replace("X.T", "x.T").replace("- Y", "- y")
 OF_SUMS = METHODS.replace("return x * (1 - x)", "return self.act(x) * (1 - self.act(x))")
 OF_SUMS = OF_SUMS.replace("slope(self.zs[k - 1])", "slope(self.hs[k])")
 STACKED = """import numpy as np
@@ -362,11 +366,12 @@ print(np.mean(forward(x)[2] - y))
         (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
          .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
          ONE_LINE),
+        (NUMBERED, "rows-left-out", "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
     ],
     ids=["each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
          "no activation",
-         "divided twice"],
+         "divided twice", "batches by number"],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     first = examined(script).report.findings[0]

@@ -45,6 +45,9 @@ def conclude(
 ) -> tuple[list[Finding], str]:
     """Return what is wrong with gradients, signs and the first step, and what is right in words."""
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
+    judged = any(kind in ("right", "sign") and is_array(roles, n) for n, kind in verdicts.items())
+    if roles.error is not None and roles.error.name == "multiply" and not judged:
+        return [], "Gradients were not judged: the loss of these margins is not known."
     found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
     right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
