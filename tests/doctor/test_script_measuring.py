@@ -106,6 +106,7 @@ def test_a_sign_is_seen_where_one_output_is_taught_row_by_row(report):
         ("(P - Y)", "binary cross-entropy"),
         ("(P - Y) * P * (1 - P)", "squared error"),
         ("np.sign(P - Y) * P * (1 - P)", "absolute error"),
+        ("(1.0 + 3.0 * Y) * (P - Y)", "binary cross-entropy, weighted by class"),
         (
             "np.clip(P - Y, -0.4, 0.4) * P * (1 - P)",
             "loss with the slope np.clip(P - Y, -0.4, 0.4)",
@@ -116,6 +117,35 @@ def test_a_right_gradient_is_said_to_be_right_and_of_which_loss(report, error, l
     found = report(changed(("(P - Y)", error)))
     assert f"Right: every gradient, as the slope of the {loss}" in found.facts["gradients"]
     assert not [each for each in found.findings if each.code.startswith("gradient")]
+
+
+LISTS = """
+import math, random
+random.seed(4)
+def sig(v): return 1 / (1 + math.exp(-v))
+points = [(random.random(), random.random()) for _ in range(80)]
+rows = [(a, b, (a > .5) != (b > .5)) for a, b in points]
+w = [[random.uniform(-2, 2) for _ in range(3)] for _ in range(4)]
+v = [random.uniform(-2, 2) for _ in range(5)]
+for epoch in range(60):
+    for a, b, t in rows:
+        h = [sig(u[0] * a + u[1] * b + u[2]) for u in w]
+        o = sig(sum(v[j] * h[j] for j in range(4)) + v[4])
+        d = (o - t) * o * (1 - o)
+        for j in range(4):
+            dh = d * v[j] * h[j] * (1 - h[j])
+            w[j][0] -= .5 * dh * a
+            w[j][1] -= .5 * dh * b
+            w[j][2] -= .5 * dh
+        for j in range(4):
+            v[j] -= .5 * d * h[j]
+        v[4] -= .5 * d
+"""
+
+
+def test_an_input_that_is_one_number_is_not_taken_for_a_rate(report):
+    codes = report(LISTS).codes
+    assert not {"gradient-scale", "learning-rate-vanishes"} & {*codes}, codes
 
 
 def test_an_uneven_loss_is_not_judged_by_squared_errors(report):

@@ -111,7 +111,8 @@ class Fixer:
         """
         try:
             self._mend(self.start)
-            self._vary()
+            if self.start.report["findings"]:  # a right network would only learn chance by heart
+                self._vary()
         finally:
             for path, content in self.before.items():
                 if content is None:

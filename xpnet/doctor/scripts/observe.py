@@ -83,9 +83,10 @@ class Observer:
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self.losses.append((own, loss))
-        factors = [abs(each.factor) for each in mapping.step.updates]
+        # Of weights with a penalty it is 1, and of a single number it may be times the input.
+        factors = [abs(each.factor) for each in mapping.step.updates if each.old.size > 1]
         if factors and not any(each.optimizer for each in mapping.step.updates):
-            self.rates.append(min(factors))  # of weights with a penalty it is 1
+            self.rates.append(min(factors))
         self._compare_batches(mapping)
         self._compare_targets(mapping, arrays.get("targets"))
         self.steps.append(mapping.step.number)

@@ -159,6 +159,8 @@ def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
     new = {id(u.new) for u in mapping.step.updates}
     for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
+        if update.old.size == 1:  # one of its factors may be the input
+            continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
         below = ancestors([update.gradient], stop=lambda v: id(v) in new)
         for each in mapping.step.operations:

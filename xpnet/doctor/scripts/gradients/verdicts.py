@@ -53,6 +53,7 @@ class Slopes:
     by_parameter: Mapping[int, Along]
     tolerance: float
     own: Mapping[str, Any] = field(default_factory=dict)  # what the script makes of its errors
+    weights: Any = None  # of the rows, by their classes
 
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
         """Return each loss's slopes along a parameter's directions, and how far they may be off.
@@ -63,6 +64,8 @@ class Slopes:
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
         gradients = loss_gradients(self.outputs, self.targets)
+        if self.weights is not None:
+            gradients = {f"{n}, weighted by class": self.weights * e for n, e in gradients.items()}
         for name, gradient in {**gradients, **self.own}.items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
@@ -128,7 +131,8 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
-    slopes = replace(slopes, own=dict(_own_gradients(step, slopes.outputs - slopes.targets)))
+    own = dict(_own_gradients(step, slopes.outputs - slopes.targets))
+    slopes = replace(slopes, own=own, weights=_class_weights(step, slopes.targets))
     judges = {
         n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
@@ -169,6 +173,24 @@ def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
                 near = data[np.abs(errors) <= min(np.max(errors), -np.min(errors))]
                 even = np.isclose(np.max(near, initial=0), -np.min(near, initial=0), rtol=0.2)
                 yield f"{OWN if even else UNEVEN} {each.site.text}", data
+
+
+def _class_weights(step: Step, targets: Any) -> Any:
+    """Return what each row's error is multiplied by, if its target alone decides that."""
+    error = map_step(step).error
+    if error is None or error.result.size != targets.size or targets.size < ENOUGH:
+        return None
+    count = error.result.shape[0]
+    rows = np.reshape(targets, (count, -1))
+    _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    for each in step.operations:
+        others = [value for value in each.operands if value is not error.result]
+        if each.name == "multiply" and len(others) == 1 and others[0].shape[:1] == (count,):
+            weights = np.reshape(others[0].data, (count, -1))
+            of_kinds = np.array_equal(weights, weights[first][np.ravel(kind)])
+            if 2 * len(first) < count and of_kinds and np.all(weights > 0.0):
+                return np.ravel(np.broadcast_to(weights, rows.shape))
+    return None
 
 
 def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str) -> float:
