@@ -364,7 +364,8 @@ def test_more_steps_are_taken_only_where_they_help_a_right_network_much(
 def test_a_script_without_findings_is_left_as_it_is(fixer):
     noisy = NETWORK.replace("(X[:, :1] > 0)", "(X[:, :1] + np.random.randn(40, 1) > 0)")
     found = fixer(noisy.replace("y - p", "p - y"), after=[1.0])
-    assert found.report.facts["tries"] and not found.report.findings
+    assert found.report.facts["tries"]
+    assert not found.report.findings
     assert fix(found)["after"] is None
 
 
