@@ -54,8 +54,10 @@ def test_rows_at_the_end_that_are_half_empty_and_unlike_the_others_are_no_rows(f
         table("day,what,a,b\n" + rows + "07/1")
 
 
-@pytest.mark.parametrize("first", ["Zed,unclear,refused,pass", ",unclear,refused,", ",cm,kg,pass"])
-def test_a_first_row_of_words_is_no_line_of_units(first, table):
+@pytest.mark.parametrize(
+    "first", ["Zed,unclear,refused,pass", ",unclear,refused,", ",cm,kg,pass", ",-1.5,$2,"]
+)
+def test_a_first_row_of_words_or_numbers_is_no_line_of_units(first, table):
     rows = "Ann,183,8.3E+01,fail\n" * 6
     assert table(f"name,height,weight,result\n{first}\n{rows}").rows == 7
     assert table(f"name,height,weight,result\n,cm,kg,\n{rows}").rows == 6
