@@ -49,8 +49,18 @@ def test_rows_at_the_end_that_are_half_empty_and_unlike_the_others_are_no_rows(f
     rows = "".join(f"{day:02}/12/2023,ab,1.5,{day}.25\n" for day in range(1, 7))
     assert table("day,what,a,b\n" + rows + footer).rows == 6
     assert table("day,what,a,b\n" + rows + "07/12/2023,,,\n").rows == 7
+    assert table("day,what,a,b\n" + rows + "Mary-Ann,,,5\n").rows == 7
     with pytest.raises(FileError, match="ends after 1 of 4"):
         table("day,what,a,b\n" + rows + "07/1")
+
+
+@pytest.mark.parametrize(
+    "first", ["Zed,unclear,refused,pass", ",unclear,refused,", ",cm,kg,pass", ",-1.5,$2,"]
+)
+def test_a_first_row_of_words_or_numbers_is_no_line_of_units(first, table):
+    rows = "Ann,183,8.3E+01,fail\n" * 6
+    assert table(f"name,height,weight,result\n{first}\n{rows}").rows == 7
+    assert table(f"name,height,weight,result\n,cm,kg,\n{rows}").rows == 6
 
 
 def test_lists_of_several_pages_have_one_header(tmp_path):

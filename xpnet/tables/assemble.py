@@ -68,7 +68,7 @@ def _write(
             for column, cells in enumerate(frame):
                 numbers = None
                 if column not in texts:
-                    numbers, found, nothing = as_numbers(cells, **how)
+                    numbers, found, nothing = as_numbers(cells, source.names[column], **how)
                     signs[column] |= found
                     words[column] |= nothing
                 if numbers is None:

@@ -100,11 +100,12 @@ _ROUGHLY = (
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
 # Numbers of several parts, by what each is multiplied.
-_RANGES = "middles of ranges"
+_RANGES, _SHORT = "middles of ranges", "m:ss as hours"
+_DURATIONS = re.compile(r"(?i)duration|m:ss|\bmin|pace|length")  # else 8:15 is a clock's
 _IN_PARTS = (
     (_RANGES, r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$", (0.5, 0.5)),
     ("h:mm:ss as hours", r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
-    ("m:ss as hours", r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
+    (_SHORT, r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
 
@@ -126,7 +127,7 @@ def as_text(cells: Any) -> Any:
 
 
 def as_numbers(
-    cells: Any, *, decimal_commas: bool, typed: bool = False, gaps: Collection[str] = ()
+    cells: Any, name: str, *, decimal_commas: bool, typed: bool = False, gaps: Collection[str] = ()
 ) -> tuple[np.ndarray | None, set[str], set[str]]:
     """Return a Polars series as float64, NaN where a cell is missing; None if it is text.
 
@@ -141,7 +142,7 @@ def as_numbers(
     if cells.dtype == polars.String and not np.isfinite(numbers.to_numpy()).all():
         text = as_text(cells)
         text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
-        numbers, signs = _with_signs(text, decimal_commas)
+        numbers, signs = _with_signs(text, decimal_commas, bool(_DURATIONS.search(name)))
         strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
         words = {*strays.unique().to_list()}
         if words and not _for_nothing(strays, numbers):
@@ -155,8 +156,7 @@ def as_numbers(
     days = whole and 19e6 < np.fmin.reduce(found, initial=np.inf) <= high < 21e6
     if days and not typed and cells.str.contains(f"^{_DAY_NUMBER}$").sum() == cells.count():
         return None, signs, words  # which is text, as other dates are
-    long = high >= MAX_EXACT
-    if long and cells.cast(polars.String).str.contains(_LONG_INTEGER).any():
+    if high >= MAX_EXACT and cells.cast(polars.String).str.contains(_LONG_INTEGER).any():
         return None, signs, words
     return found, signs, words
 
@@ -169,7 +169,7 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
     return bool(few and not codes and not strays.str.contains("[0-9]").any())
 
 
-def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
+def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any, set[str]]:
     """Read numbers with currencies, units and separators; null where there is none."""
     import polars
 
@@ -199,7 +199,8 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
         likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < cells.count()
-        if low.count() and (likely if sign == _RANGES else not has_unit):
+        clock = sign == _SHORT and not durations and (low.max() or 0) < 24
+        if low.count() and (likely if sign == _RANGES else not (has_unit or clock)):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
     thousands = factors == _POWERS["k"]  # 5k is not 5,000 beside 10 km
@@ -255,8 +256,7 @@ def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
 
 def contradict(signs: set[str]) -> bool:
     """Return whether a column's numbers are of several units, or only some have one."""
-    units = [each for each in signs if each.startswith("in ")]
-    return len(units) > 1 or (bool(units) and PLAIN in signs)
+    return sum(each.startswith("in ") or each == PLAIN for each in signs) > 1
 
 
 def unit_of(signs: str) -> str:

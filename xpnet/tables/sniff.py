@@ -19,12 +19,11 @@ _RECORDS = 25  # likewise
 _TITLES = 10  # lines above the header, and below the rows
 _LAST, _MIN_ROWS, _MIN_FILLED = 200, 5, 3  # lines looked at, to know how many cells rows have
 _QUOTE, _NEWLINE = 34, 10
-_TOTAL = re.compile(
-    rb"(?i)[\W_]*((grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme"
-    rb"|moyenne)\b:?[^\w \n]"
-)
-
-_FIGURE = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*$")  # a number, with signs beside it, or a date
+_WORDS = rb"(grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme|moyenne"
+_TOTAL = re.compile(rb"(?i)[\W_]*(%s)\b:?[^\w \n]" % _WORDS)
+_SPARSE = re.compile(rb"(?i)\W*(%s|all|balance|saldo|solde|m(\xc3.|e)dia)\b" % _WORDS)
+_UNIT = re.compile(r"(?=.{1,5}$|.*[^\w\s])(?:[^\s\d]|(?<=[A-Za-z])\d)+")  # kg, m/s2, (%), mm:ss
+_FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?[^A-Za-z]*$")  # a number, with signs, or a date
 
 
 def find_encoding(path: str) -> str:
@@ -144,8 +143,8 @@ def rows_end(data: bytes, delimiter: str) -> int:
 def _notes_from(lines: list[bytes], delimiter: str) -> int:
     """Return where lines end in notes: text after a blank line, totals, or half empty rows.
 
-    Of these, the first cell is written unlike all others in its column, or more than the beginning
-    of one if the line is cut off. What is called a total is called so once.
+    These are called a balance, or such, or have one cell, unlike all others in its column, or are
+    cut off, and not in the first cell. What is called a total is called so once.
     """
     rows = [fields_of(line, delimiter) if not is_ruler(line) else [] for line in lines]
     filled = [sum(map(bool, row)) for row in rows]
@@ -158,10 +157,11 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
         shapes = {_shape(row[place]) for row in full}
         like = any(map(str.startswith, shapes, repeat(own))) if cut else own in shapes
         sparse = 2 * filled[at] <= usual and usual >= _MIN_FILLED and len(full) >= _MIN_ROWS
+        note = cut or filled[at] == 1 or _SPARSE.match(lines[at])
         total = _TOTAL.match(lines[at])
         is_total = total is not None and b"\n".join(lines).count(total[1]) == 1
         text = len(rows[at]) == 1 and not all(filled[first:at])
-        if not (is_total or text or (sparse and not like)):
+        if not (is_total or text or (sparse and note and not like)):
             break
         end = at
     return end
@@ -259,14 +259,14 @@ def is_ruler(record: bytes) -> bool:
 
 
 def are_units(first: list[str], others: list[list[str]]) -> bool:
-    """Return whether a row has words, or nothing, where the others have numbers or dates."""
-    figures = [
-        any(column) and all(_FIGURE.match(each) for each in column if each)
-        for column in zip(*others, strict=False)
-    ]
-    words = [cell for cell, each in zip(first, figures, strict=False) if each and cell]
+    """Return whether a row has units, or nothing, where others have numbers, and nothing else."""
+    words = [*filter(None, first)]
     told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)
-    return len(others) >= _MIN_ROWS and told and not any(map(_FIGURE.match, first))
+    for cell, *column in zip(first, *others, strict=False):
+        filled = [each for each in column if each.lower().strip("-") not in GAPS]
+        figures = [*filter(_FIGURE.match, filled)]
+        told = told and (not cell or 2 * len(figures) > len(filled))
+    return len(others) >= _MIN_ROWS and told and all(map(_UNIT.fullmatch, words))
 
 
 def without_quotes(text: str) -> str:
