@@ -201,7 +201,7 @@ class Target:
     std: float = 1.0
 
 
-# Than version 1.
+# What version 1 did not have.
 _LATER = {
     "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "also", "left_out",
     "target_log", "more_targets", "gap_words", "target_gap",
