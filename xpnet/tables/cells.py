@@ -194,7 +194,7 @@ def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any,
     signs |= {THOUSANDS} if shorter.any() else set()
     signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
     numbers = plain.cast(polars.Float64, strict=False)
-    has_unit = any(each.startswith("in ") for each in told)  # else AM and PM, of times
+    has_unit = any(each.startswith("in ") for each in told)  # as AM and PM are, too
     for sign, pattern, weights in _IN_PARTS:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()

@@ -43,6 +43,7 @@ RANDOM = re.compile(r"rand|uniform|normal")
 Seen = Iterator[tuple[Any, ...]]
 Check = Callable[["Observer", Mapping, Run], Seen]
 CHECKS = list[tuple[str, str, str, Check]]()
+WITHOUT_NETWORK = ("crossed", "redrawn", "lost_update", "never_run")  # also where none was found
 
 
 def check(code: str, source: str, remedy: str = "") -> Callable[[Check], Check]:
@@ -58,8 +59,9 @@ def check(code: str, source: str, remedy: str = "") -> Callable[[Check], Check]:
 def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
     mapping = seen.latest or Mapping(Step(0, (), ()), ())
-    for code, source, remedy, function in CHECKS if seen.latest else CHECKS[:4]:
-        for operation, place, said, *own in function(seen, mapping, run):
+    for code, source, remedy, function in CHECKS:
+        applies = seen.latest is not None or function.__name__ in WITHOUT_NETWORK
+        for operation, place, said, *own in function(seen, mapping, run) if applies else ():
             line = "" if operation is None else f"{operation.site}: "
             worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
             why = str(function.__doc__)
@@ -100,10 +102,8 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     others = [each for each in mapping.step.operations if id(each) not in updates]
     first = (seen.first or mapping).step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
-    found = seen.recorder.lost or [
-        e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start
-    ]
-    if found:
+    kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
+    if found := seen.recorder.lost or kept:
         old = found[0].site.operands[0]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",

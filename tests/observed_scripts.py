@@ -1,0 +1,48 @@
+"""A small network written by hand, and what the checks of its operations find in it."""
+
+import numpy as np
+
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.recording.instrument import instrument
+from xpnet.doctor.scripts.recording.trace import Recorder
+
+# A network that learns; each test makes one mistake in it.
+RIGHT = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 2))
+labels = (X[:, 0] * X[:, 1] > 0).astype(int)
+Y = labels.reshape(-1, 1) * 1.0
+W1 = rng.normal(size=(2, 8))
+b1 = np.zeros(8)
+W2 = rng.normal(size=(8, 1))
+b2 = np.zeros(1)
+rate = 2.0
+def squash(z):
+    return 1 / (1 + np.exp(-z))
+for step in range(300):
+    h = np.tanh(X @ W1 + b1)
+    p = squash(h @ W2 + b2)
+    d2 = (p - Y) / len(X)
+    d1 = d2 @ W2.T * (1 - h**2)
+    W1 -= rate * X.T @ d1
+    b1 -= rate * d1.sum(axis=0)
+    W2 -= rate * h.T @ d2
+    b2 -= rate * d2.sum(axis=0)
+"""
+BATCH = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y").replace(
+    "    h =", "    rows = rng.permutation(80)[:20]\n    x, y = X[rows], Y[rows]\n    h ="
+)  # fmt: skip
+
+
+def observed(script: str) -> Observer:
+    recorder = Recorder()
+    observer = Observer(recorder)
+    tree = instrument(script, "script.py", recorder.sites)
+    with np.errstate(all="ignore"):
+        exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
+    return observer
+
+
+def codes(script: str) -> tuple[str, ...]:
+    return observed(script).report().codes
