@@ -6,5 +6,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch):
     """Let scripts be recorded and measured to the end, however busy the machine is."""
-    monkeypatch.setattr("xpnet.doctor.scripts.recording.trace.FREE_SECONDS", 60.0)
-    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.FREE_SECONDS", 60.0)
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.FREE_SECONDS", 60.0)

@@ -19,7 +19,7 @@ from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
 from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite

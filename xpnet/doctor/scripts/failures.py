@@ -11,7 +11,8 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION
 from xpnet.doctor.scripts.gradients.variants import PLAIN
 from xpnet.doctor.scripts.mapping import in_source
-from xpnet.doctor.scripts.recording.trace import SYNONYMS, Operation, Recorder, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.trace import SYNONYMS, Recorder
 from xpnet.doctor.scripts.recording.updates import mere_number, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import Edit, operand_edit
 from xpnet.doctor.scripts.repairs.menders import axes

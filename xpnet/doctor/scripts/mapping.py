@@ -16,7 +16,7 @@ from operator import or_
 import numpy as np
 
 from xpnet.doctor.scripts.recording.source import modules
-from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES, ancestors, origin
 
 PRODUCTS = MIXING | {"multiply"}
@@ -59,6 +59,7 @@ class Mapping:
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
     partial: bool = False  # the first weights meet other inputs, too: of a pair, of a sequence
+    others: frozenset[int] = frozenset()  # parameters of another network: of a GAN, of a critic
     served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
     places: Names[int, str] = field(default_factory=dict)  # by an array's id: what modules call it
 
@@ -110,14 +111,18 @@ def a_few(updates: Sequence[Update]) -> list[Update]:
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
     found = _Graph(step)
-    step = replace(step, updates=tuple(map(found.refined, step.updates)))
+    names, others = found.names, found.of_others()
+    if others:  # which are given, for this network
+        own = tuple(each for each in step.updates if each.parameter not in others)
+        found = _Graph(replace(step, updates=own))
+    step = replace(found.step, updates=tuple(map(found.refined, found.step.updates)))
     error = found.error()
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
     return Mapping(
-        step, found.names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
+        step, names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
-        frozenset(found.cone), partial=any(layer.weights in found.shared for layer in layers[:1]),
+        frozenset(found.cone), partial=any(layer.weights in found.shared for layer in layers[:1]), others=others,
     )  # fmt: skip
 
 
@@ -226,6 +231,21 @@ class _Graph:
             return id(each.result) in self.cone, known, each.name == "subtract"
 
         return max(pairs, key=rank, default=(None, None))[0]
+
+    def of_others(self) -> frozenset[int]:
+        """Return the parameters of networks of their own, in whose updates no output here enters.
+
+        They enter by what earlier updates have changed, at most.
+        """
+        outputs = {id(each) for each in self.sides(self.error())[0]}
+        new, found = {id(each.new) for each in self.step.updates}, set[int]()
+        for update in self.step.updates if outputs else ():
+            direct = ancestors([update.delta], stop=lambda value: id(value) in new)
+            forward = any(id(each.result) in direct and self.bits(each.result) >> update.parameter & 1
+                          for each in self.step.operations)
+            if outputs.isdisjoint(direct) and forward:
+                found.add(update.parameter)
+        return frozenset(found)
 
     def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
         """Return whether outputs and targets have the names that the user gave, if any."""
@@ -385,7 +405,7 @@ def _has_root(value: Value) -> bool:
 def in_words(mapping: Mapping) -> list[str]:
     """Say what was found, in lines of text."""
     alike = dict[int, list[int]]()  # numbers that one place of the source updates
-    for n in range(len(mapping.names)):
+    for n in sorted({*range(len(mapping.names))} - mapping.others):
         update = next((each for each in mapping.updates_of(n) if not each.old.shape), None)
         alike.setdefault(-1 - n if update is None else update.operation.place, []).append(n)
     lines = [_update_in_words(mapping, each) for each in alike.values()]

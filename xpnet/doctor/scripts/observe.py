@@ -19,7 +19,8 @@ from xpnet.doctor.scripts.gradients.verdicts import UNEVEN
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, in_words, listed, map_step
 from xpnet.doctor.scripts.outcome import outcome
 from xpnet.doctor.scripts.recording.run import FAILED
-from xpnet.doctor.scripts.recording.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
+from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.recording.updates import random_masks
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.step import relative_change
@@ -196,8 +197,9 @@ class Observer:
             facts["stopped_looking"] = max(self.steps, default=0)
             found = replace(found, findings=tuple(kept))
         gradients = facts.get("gradients", "")
-        known, uneven = bool(measured or gradients), UNEVEN in gradients
-        # Squared errors do not judge what is taught otherwise, such as quantiles.
+        known, others = bool(measured or gradients), self.first is not None and self.first.others
+        # Squared errors do not judge what is taught otherwise, such as quantiles, or has opponents.
+        uneven = UNEVEN in gradients or bool(others)
         kept = [each for each in found.findings if not (uneven and each.code in SYMPTOMS)]
         findings = told(mend(kept), run, self.first, measured=known)
         if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
@@ -208,6 +210,7 @@ class Observer:
             "mapping": in_words(self.latest) if self.latest is not None else [],
             "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
             "not_shown": [], "unknown_names": sorted(self._unknown),
+            "skill": float("nan") if others else run.last.skill,
         } | facts)  # fmt: skip
 
     def not_mapped(self) -> str:
@@ -219,7 +222,11 @@ class Observer:
         missing += [each for each, n in self._problems.items() if 2 * n > len(self.steps)]
         missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
-        other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]
+        others = listed([mapping.names[n] for n in sorted(mapping.others)])
+        missing += [f"what teaches {others} (as of another network: these outputs do not enter "
+                    "their updates)"] if others else []  # fmt: skip
+        other = [n for i, n in enumerate(mapping.names)
+                 if not mapping.reaching >> i & 1 and i not in mapping.others]
         missing += [f"where {listed(other)} enters"] if other and mapping.outputs else []
         return "; ".join(missing)
 

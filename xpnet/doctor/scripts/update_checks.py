@@ -11,7 +11,7 @@ from xpnet.doctor.scripts.checks import Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
-from xpnet.doctor.scripts.recording.trace import Operation
+from xpnet.doctor.scripts.recording.steps import Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart

@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.mapping import listed
 from xpnet.doctor.scripts.recording.instrument import Site
-from xpnet.doctor.scripts.recording.trace import Operation, Update
+from xpnet.doctor.scripts.recording.steps import Operation, Update
 from xpnet.doctor.scripts.repairs.edits import edit
 from xpnet.doctor.scripts.repairs.patterns import at_sites
 

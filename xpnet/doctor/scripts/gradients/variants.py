@@ -19,8 +19,8 @@ from xpnet.doctor.scripts.mapping import Layer, in_source
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.trace import Operation, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, scalar_side
+from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.updates import ancestors, is_whole, scalar_side
 from xpnet.doctor.scripts.repairs.edits import Edit, around, edit, operand_edit
 from xpnet.nn.activations import ACTIVATIONS
 
@@ -80,13 +80,14 @@ class Variants:
         self.roles, self.operations, self.work = roles, roles.step.operations, 0
         start = 0 if roles.error is None else self.operations.index(roles.error)
         self.backward = [o for o in self.operations[start:] if id(o.result) in roles.cone]
+        self.paths = dict[int, list[Operation]]()  # by a gradient's id: what it was made by
         self.twins, self.first = _twins(self.operations, len(roles.outputs) or 1)
 
     def mistake(
         self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
-        for operation in dict.fromkeys(self.first[id(o)] for o in self._towards(gradient)):
+        for operation in dict.fromkeys(self.first[id(o)] for o in self._towards(gradient)[::-1]):
             for slot in (*range(min(2, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
@@ -123,18 +124,21 @@ class Variants:
         line = made.line if made and made.site.main else 0
         return Mistake(kind, site, role, right, words, mended, changes, line)
 
-    def _towards(self, gradient: Value) -> Iterator[Operation]:
-        """Yield the operations that a gradient was made by, the last one first; not by updates."""
-        needed, updated = {id(gradient)}, {id(u.new) for u in self.roles.step.updates}
-        for each in reversed(self.backward):
-            if id(each.result) in needed - updated:
-                needed |= {id(value) for value in each.operands}
-                yield each
+    def _towards(self, gradient: Value) -> list[Operation]:
+        """Return the operations that a gradient was made by, not by updates."""
+        if id(gradient) not in self.paths:
+            path = self.paths[id(gradient)] = list[Operation]()
+            needed, updated = {id(gradient)}, {id(u.new) for u in self.roles.step.updates}
+            for each in reversed(self.backward):
+                if id(each.result) in needed - updated:
+                    needed |= {id(value) for value in each.operands}
+                    path.insert(0, each)
+        return self.paths[id(gradient)]
 
     def again(self, gradient: Value, changes: Changes) -> Any:
         """Compute a gradient again with changes; None where that cannot be done."""
         new: dict[int, Any] = {}
-        for each in self.backward:
+        for each in self._towards(gradient):
             slot, array = changes.get(id(each), (None, None))
             if slot is None and not any(id(value) in new for value in each.operands):
                 continue
@@ -149,7 +153,7 @@ class Variants:
                 result = np.reshape(result, each.result.shape)
             new[id(each.result)] = result
             self.work += CALL + max(each.result.size, *(value.size for value in each.operands))
-        self.work += len(self.backward)
+        self.work += len(self._towards(gradient))
         return new.get(id(gradient))
 
     def _candidates(self, operation: Operation, slot: int, layer: int) -> Iterator[Candidate]:
@@ -336,6 +340,8 @@ def _compute(operation: Operation, operands: list[Any]) -> Any:
     if operation.index is not None:
         if name == "item":
             return first[operation.index]
+        if name == "put" and is_whole(operation):
+            return operands[1]
         raise ValueError(name)
     if name in SAME:
         return first

@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
 from xpnet.doctor.scripts.mapping import map_step
-from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none

@@ -2,23 +2,24 @@
 
 `Recorder.on_step` are called at the end of a step that was recorded whole, inside the hook that
 computed its last update: the process may fork there. The recorder rests between these steps, so
-often that recording takes at most `SHARE` of the time.
+often that all looking, also what measures then, keeps within its `Budget`.
 """
 
 import logging
 import math
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
+from xpnet.doctor.scripts.recording.flat import taken_apart
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
+from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     Draws,
     Search,
@@ -32,9 +33,7 @@ from xpnet.doctor.scripts.recording.updates import (
 )
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
-SHARE = 0.3  # of the script's time that recording may take, after the first steps
-FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 50_000  # operations in which updates are searched, before the search is put off
+SCOUTED, AT_ONCE = 50_000, 500  # operations in which updates are searched; between looks at time
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS, FEWEST_STEPS = 16, 4  # that are all looked at; where that takes long
 MAX_AFTER = 5000  # operations that are recorded after a loop
@@ -42,79 +41,6 @@ MAX_LIST = 256  # items of a list whose numbers are followed
 MAX_PLACES = 10_000  # where a parameter is looked for
 MAX_VIEWS = 64  # of one array, that others may be parts of
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
-
-
-@dataclass(eq=False)
-class Value:
-    """One state of an array or a number of the script."""
-
-    object: Any  # the script's own; it may have changed since
-    data: Any  # a copy, or the object itself if it is a number or larger than `COPIED`
-    made_by: "Operation | None" = None
-    base: "Value | None" = None  # of which it is a view
-    names: list[str] = field(default_factory=list)  # it was assigned to
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the data, () for a number."""
-        return tuple(getattr(self.data, "shape", ()))
-
-    @property
-    def size(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
-
-
-@dataclass(eq=False)
-class Operation:
-    """One operation that the script computed."""
-
-    site: Site
-    name: str  # "add", "subtract", "matmul", "dot", "exp", "T", "item", "put", ...
-    operands: tuple[Value, ...]
-    result: Value
-    place: int  # number of its site
-    index: Any = None  # of "item", "put" and what is changed in part
-
-    @property
-    def line(self) -> int:
-        """Where it stands in its file."""
-        return self.site.line
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """How one step changed one parameter: ``new = old + sign * factor * gradient``."""
-
-    parameter: int  # the same for the same parameter in every step: 0, 1, ...
-    operation: Operation  # the addition or subtraction
-    old: Value
-    new: Value
-    delta: Value  # what is added or subtracted: factor * gradient
-    sign: int  # of delta: -1 if it is subtracted
-    factor: float  # the numbers that multiply the gradient, multiplied with each other
-    gradient: Value  # the first named value below delta, or all of it but the numbers
-    scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
-    optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
-
-    @property
-    def slope(self) -> Any:
-        """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        if self.optimizer:
-            return -self.sign * self.gradient.data
-        return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """A training step, from the last update of the one before to its own last update."""
-
-    number: int  # how many steps the script has taken before; 0 for its first
-    operations: tuple[Operation, ...]
-    updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
-    live: bool = True  # the script stands at this step's end now; False for its first two
-    places: tuple[tuple[str, ...], ...] = ()  # of each parameter: ``net.weights[0]``
-    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)  # names that the user gave
 
 
 class Recorder:
@@ -134,7 +60,6 @@ class Recorder:
         self.on_step: list[Callable[[Step], None]] = []
         self.problem = ""  # why recording stopped, if it did
         self.error: BaseException | None = None  # that ended the script
-        self.seconds = 0.0  # that looking took
         self.steps = 0  # taken by the script, as of the last look
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
@@ -147,6 +72,7 @@ class Recorder:
         self._row = 0  # steps looked at in a row
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
+        self._parts: dict[tuple[int, int], int] = {}  # numbers of parameters, see `taken_apart`
         self.rests = True  # False: look at every step
         self.draws = Draws()
         self.redrawn: Operation | None = None  # updates what its own step has drawn
@@ -155,7 +81,7 @@ class Recorder:
         self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
-        self._started = time.process_time()
+        self.budget = Budget()
         self.restart()
 
     def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -175,7 +101,6 @@ class Recorder:
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
         self._after_loop = False
-        self._woken = time.process_time()
         self._switch(True)
 
     def _statement(self, place: int) -> int:
@@ -188,14 +113,18 @@ class Recorder:
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
         self.steps += self._rest
-        if self._rest and not self._can_afford():  # wait until recording may take more time
+        affordable = self.budget.allows()
+        if not self.pattern:
+            if not affordable:
+                self._put_off()
+                return
+            self._search = Search()
+            self.counts[:] = [FAR_AWAY] * len(self.counts)
+        elif not affordable:  # wait until looking may take more time
             self._rest = max(self._rest, self.steps // 2)
             self.counts[statement] = self._rest * self._per_step
             return
         self._rest, self.counts[statement] = 0, FAR_AWAY
-        if not self.pattern:
-            self._search = Search()
-            self.counts[:] = [FAR_AWAY] * len(self.counts)
         self.restart()
 
     def passing(self, statement: int) -> None:
@@ -215,21 +144,17 @@ class Recorder:
             done += self._rest - -(-self.counts[self._anchor] // self._per_step)
         first, before = loop not in self._loops, self._loops.get(loop, 0)
         self._loops[loop] = done
-        if self._rest and not self._on and done > before + 1 and (first or self._can_afford()):
+        if self._rest and not self._on and done > before + 1 and (first or self.budget.allows()):
             self.restart()
             self._after_loop = True
 
     def _rest_again(self) -> None:
-        self.seconds += time.process_time() - self._woken
         self._after_loop = False
         self._switch(False)
 
-    def _can_afford(self, part: float = 1.0) -> bool:
-        running = time.process_time() - self._started - self.seconds
-        return self.seconds <= part * FREE_SECONDS + SHARE * running
-
     def _switch(self, on: bool) -> None:
         self._on = on
+        self.budget.look(on)
         for namespace in self.modules:
             namespace["__xp_on__"] = on
 
@@ -339,17 +264,36 @@ class Recorder:
             return value
         self._known[id(given)] = value
         if isinstance(given, np.ndarray):
-            root = given
-            while isinstance(root.base, np.ndarray):
-                root = root.base
-            sharing = self._views.setdefault(id(root), {})
-            if made_by is None and root is not given:
-                first = islice(sharing.values(), MAX_VIEWS)
-                value.base = next((v for v in first if _overlap(v.object, given)), None)
-            if value.base is None and (made_by is None or made_by.name not in ("T", "item")):
-                sharing.pop(id(given), None)
-                sharing[id(given)] = value
+            self._share(given, value)
         return value
+
+    def _share(self, given: Any, value: Value) -> None:
+        """Note whose memory an array has; what changes there changes in the others, too."""
+        root, made = given, value.made_by
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        part = root.ndim == 1 and root.size > given.size and root.dtype.kind == "f"
+        if part and made is None:
+            self.value(root)  # the first, which is the base
+        sharing = self._views.setdefault(id(root), {})
+        if made is None and root is not given:
+            first = islice(sharing.values(), MAX_VIEWS)
+            value.base = next((v for v in first if _overlap(v.object, given)), None)
+        if part or (value.base is None and (made is None or made.name not in ("T", "item"))):
+            sharing.pop(id(given), None)
+            sharing[id(given)] = value
+        if made is None or all(each.object is not given for each in made.operands):
+            return
+        if part:  # the whole has changed
+            start = (given.ctypes.data - root.ctypes.data) // root.itemsize
+            put = Operation(made.site, "put", (self.value(root), value), value, made.place,
+                            slice(start, start + given.size))  # fmt: skip
+            self.operations.append(put)
+            self._known[id(root)] = sharing[id(root)] = put.result = Value(root, root.copy(), put)
+        elif root is given:
+            for number in sharing.keys() - {id(given)}:
+                self._known.pop(number, None)
+            self._views[id(root)] = {id(given): value}
 
     def _recorded(
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any = None
@@ -371,10 +315,10 @@ class Recorder:
     ) -> None:
         values = self._values(operands, self.sites[place].literals)
         operation = Operation(self.sites[place], name, values, Value(None, None), place, index)
+        self.operations.append(operation)
         operation.result = self._new(result, operation)
         if name in ("T", "item") and values[0].object is not result:
             operation.result.base = values[0]
-        self.operations.append(operation)
         if not self.pattern:
             self._scout(operation)
         elif self._after_loop:
@@ -393,8 +337,11 @@ class Recorder:
                 self._found()
                 return
         search.use(operation)
-        if len(self.operations) > SCOUTED:
-            self._sleep()
+        much = not len(self.operations) % AT_ONCE and not self.budget.allows(SEARCHING)
+        if much or len(self.operations) > SCOUTED:
+            self._suspect()
+            self.operations = []
+            self._put_off()
 
     def _found(self) -> None:
         """Take over what the search has found: two steps, and how a step is recognised."""
@@ -420,7 +367,7 @@ class Recorder:
             updates = sorted(self._updates, key=lambda u: everything.index(u.operation))
             self._tell(number, everything[start:end], updates, live=False)
             start = end
-        self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
+        self.operations, self.steps = everything[start:], 2
         self._updates, self._seen = [], Counter()
         for operation in self.operations[:]:
             if operation.place in self.pattern:
@@ -459,7 +406,6 @@ class Recorder:
         number, passed = self.steps, self._passed
         self.steps += 1
         self._tell(number, self.operations, self._updates)
-        self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
 
@@ -468,6 +414,7 @@ class Recorder:
     ) -> None:
         self.draws.look(operations if number else (), number)
         step = Step(number, tuple(operations), tuple(updates), live, self._places, self.roles)
+        step = taken_apart(step, self._parts)
         for look in self.on_step:
             look(step)
 
@@ -476,7 +423,7 @@ class Recorder:
         anchor = self._statement(last)
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
-        rich = self._can_afford(0.5)  # the rest is for later steps
+        rich = self.budget.allows(FIRST)  # the rest is for later steps
         if not self.rests or self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
             return
         if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
@@ -489,12 +436,10 @@ class Recorder:
             self.counts[anchor] = self._rest * self._per_step
             self._switch(False)
 
-    def _sleep(self) -> None:
+    def _put_off(self) -> None:
         """Search again later: the script has computed much without an update."""
-        self._suspect()
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
-        self.operations = []
         self._switch(False)
 
     def _suspect(self) -> None:

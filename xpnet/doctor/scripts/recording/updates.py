@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from xpnet.doctor.scripts.recording.trace import Operation, Value
+    from xpnet.doctor.scripts.recording.steps import Operation, Value
 
 DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 HOPS = 8  # updates of one parameter by several statements of one step
 MIXING = {"matmul", "inner", "einsum", "tensordot", "vdot", "outer"}
+JOINED = {"concatenate", "hstack", "append"}
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
     *("squeeze", "expand_dims", "float", "float64", "float32", "astype", "atleast_1d"),
@@ -33,7 +34,7 @@ SAME_VALUES = {
 def origin(value: "Value") -> tuple["Value", float]:
     """Return the value of which this one is a copy times numbers, and those numbers' product."""
     factor = 1.0
-    while (made := value.made_by) is not None and made.operands and _is_whole(made):
+    while (made := value.made_by) is not None and made.operands and is_whole(made):
         first, rest = made.operands[0], made.operands[1:]
         if made.name in SAME_VALUES and first.size == value.size:
             value = made.operands[-1] if made.name == "put" else first
@@ -45,12 +46,24 @@ def origin(value: "Value") -> tuple["Value", float]:
             value = made.operands[1 - side]
         elif made.name == "negative" and not rest:
             factor, value = -factor, first
+        elif made.name in JOINED and (joined := _joined_again(value)) is not None:
+            value = joined
         else:
             break
     return value, factor
 
 
-def _is_whole(operation: "Operation") -> bool:
+def _joined_again(value: "Value") -> "Value | None":
+    """Return the vector whose parts, all of them, are put together again."""
+    parts = [origin(each)[0].made_by for each in value.made_by.operands] if value.made_by else []
+    if not parts or any(each is None or each.name != "item" for each in parts):
+        return None
+    wholes = {id(each.operands[0]): each.operands[0] for each in parts if each is not None}
+    whole = next(iter(wholes.values()))
+    return whole if len(wholes) == 1 and whole.shape == value.shape else None
+
+
+def is_whole(operation: "Operation") -> bool:
     """Return whether an operation changes all of an array, as ``W[:] = ...`` does."""
     return operation.index is None or (
         operation.name == "put" and repr(operation.index) in ("slice(None, None, None)", "Ellipsis")

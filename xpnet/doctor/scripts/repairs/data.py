@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.recording.source import modules, tree
-from xpnet.doctor.scripts.recording.trace import Operation, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import origin
 from xpnet.doctor.scripts.repairs.edits import (
     Edit,

@@ -9,7 +9,7 @@ from typing import Any
 from xpnet.doctor.scripts.mapping import in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree, whole
-from xpnet.doctor.scripts.recording.trace import Operation
+from xpnet.doctor.scripts.recording.steps import Operation
 
 Edit = dict[str, Any]
 ALONE = ("zeros", "zeros_like", "ones", "ones_like", "empty", "empty_like", "array")

@@ -20,7 +20,7 @@ from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_ma
 from xpnet.doctor.scripts.mapping import VIEWS, Layer, Mapping, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.trace import Operation, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,

@@ -11,7 +11,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.trace import Operation, Update, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, mere_number, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
