@@ -180,7 +180,9 @@ class Run:
             (f"hidden layer {layer + 1}", kind, values, when)
             for step, when in steps[: 1 + harmful]
             for layer, values in enumerate(step.activations)
-            if values is not None and len(values) >= 5 and (kind := self._kind(layer, values)) in kinds
+            if values is not None
+            and len(values) >= 5
+            and (kind := self._kind(layer, values)) in kinds
         ]
 
     def _kind(self, layer: int, values: Any) -> str:

@@ -172,7 +172,7 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             continue
         used = id(before) in data or id(each.result) in reached
         new = each.name == "put" and id(before) not in ancestors(each.operands[1:])
-        new &= each.operands[-1].size > 1  # a buffer's next rows
+        new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
         if used and not new and id(before) not in states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
                    "get", "work on a copy",

@@ -122,7 +122,8 @@ def map_step(step: Step) -> Mapping:
     return Mapping(
         step, names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
-        frozenset(found.cone), partial=any(layer.weights in found.shared for layer in layers[:1]), others=others,
+        frozenset(found.cone), others=others,
+        partial=any(layer.weights in found.shared for layer in layers[:1]),
     )  # fmt: skip
 
 
@@ -241,8 +242,10 @@ class _Graph:
         new, found = {id(each.new) for each in self.step.updates}, set[int]()
         for update in self.step.updates if outputs else ():
             direct = ancestors([update.delta], stop=lambda value: id(value) in new)
-            forward = any(id(each.result) in direct and self.bits(each.result) >> update.parameter & 1
-                          for each in self.step.operations)
+            forward = any(
+                id(each.result) in direct and self.bits(each.result) >> update.parameter & 1
+                for each in self.step.operations
+            )
             if outputs.isdisjoint(direct) and forward:
                 found.add(update.parameter)
         return frozenset(found)

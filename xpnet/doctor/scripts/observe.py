@@ -225,8 +225,11 @@ class Observer:
         others = listed([mapping.names[n] for n in sorted(mapping.others)])
         missing += [f"what teaches {others} (as of another network: these outputs do not enter "
                     "their updates)"] if others else []  # fmt: skip
-        other = [n for i, n in enumerate(mapping.names)
-                 if not mapping.reaching >> i & 1 and i not in mapping.others]
+        other = [
+            n
+            for i, n in enumerate(mapping.names)
+            if not mapping.reaching >> i & 1 and i not in mapping.others
+        ]
         missing += [f"where {listed(other)} enters"] if other and mapping.outputs else []
         return "; ".join(missing)
 

@@ -18,7 +18,8 @@ GOOD = 0.8  # share of the variance explained, from which a start or a rate is n
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
     "shapes-do-not-fit", "data-changed", "shared-parameters", "integer-parameters",
-    "weights-redrawn", "loss-broadcast", "target-shape", "gradient-shape", "update-order",
+    "exp-overflow", "weights-redrawn", "loss-broadcast", "target-shape", "gradient-shape",
+    "update-order",
     "error-not-from-targets", "gradient-operand", "gradient-transposed",
     "gradient-activation-derivative", "gradient-product", "gradient-sign", "bias-per-sample",
     "parameter-shape-changed", "gradient-accumulated", "gradient-scale", "no-update",

@@ -119,6 +119,24 @@ def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
 
 
+@check("exp-overflow", f"{GOODFELLOW}, 4.1")
+def overflow(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """From 710 on, exp is infinite, and infinite by infinite is nan, in all that follows."""
+    first = seen.first or mapping
+    made = [each.made_by for each in first.outputs if not np.all(np.isfinite(each.data))]
+    found = [each for each in first.step.operations if each.name == "exp"
+             and np.any(np.isinf(each.result.data) & np.isfinite(each.operands[0].data))
+             and any(e and e.name == "divide" and id(each.result) in ancestors(e.operands)
+                     for e in made)]  # fmt: skip
+    axis = f", axis={int(not run.columns)}, keepdims=True"
+    edits = [edit(each.site, f"np.exp({z} - np.max({z}{axis * (len(each.result.shape) > 1)}))")
+             for each in found for z in [in_source(each, 0)]]  # fmt: skip
+    for each in found:
+        largest = np.max(each.operands[0].data)
+        yield (each, "outputs", f"it is infinite, of sums up to {largest:.3g}", "subtract each "
+               "sample's largest sum: the softmax stays the same", {"edits": edits})  # fmt: skip
+
+
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
 def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""

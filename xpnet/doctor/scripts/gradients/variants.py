@@ -27,6 +27,7 @@ from xpnet.nn.activations import ACTIVATIONS
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
 CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
+COMPARED = {"less", "less_equal", "greater", "greater_equal"}
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
 CALL_TEXT = re.compile(r"[\w.\[\]'\"]+\(.*\)")
@@ -88,7 +89,8 @@ class Variants:
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
         for operation in dict.fromkeys(self.first[id(o)] for o in self._towards(gradient)[::-1]):
-            for slot in (*range(min(2, len(operation.operands))), -1):
+            slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
+            for slot in (*range(min(slots, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
                         return None
@@ -171,6 +173,7 @@ class Variants:
         for kind, role, value in self._values(layer):
             for made_of, turned in ((np.asarray, ""), (np.transpose, ".T")):
                 array = made_of(value.data)
+                kind = "derivative" if operation.name in COMPARED else kind
                 if array.shape == old.shape and not np.array_equal(array, old.data):
                     text = self._shifted(words, old, value) or self._text(value, operation) + turned
                     if text == words and value.made_by:  # it means another value here
@@ -342,7 +345,9 @@ def _compute(operation: Operation, operands: list[Any]) -> Any:
             return first[operation.index]
         if name == "put" and is_whole(operation):
             return operands[1]
-        raise ValueError(name)
+        if name != "put" or len(operands) != 3 or operation.operands[2].data.dtype.kind != "b":
+            raise ValueError(name)
+        return np.where(operands[2], operands[1], first)  # d[z < 0] = 0
     if name in SAME:
         return first
     if name == "matmul":
@@ -359,6 +364,6 @@ def _compute(operation: Operation, operands: list[Any]) -> Any:
     if name == "reshape":
         return np.reshape(first, operation.result.shape)
     function: Any = getattr(np, name, None)
-    if name in ("outer", "inner") or isinstance(function, np.ufunc):
+    if name in ("outer", "inner", "where") or isinstance(function, np.ufunc):
         return function(*operands)
     raise ValueError(name)

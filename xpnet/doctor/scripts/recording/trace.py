@@ -217,7 +217,8 @@ class Recorder:
 
     def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
         """``owner[index] = value``."""
-        operands = self._values((owner, value)) if isinstance(owner, np.ndarray) else ()
+        chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
+        operands = self._values((owner, value, *chosen)) if isinstance(owner, np.ndarray) else ()
         owner[index] = value
         if operands:
             self._recorded(place, "put", operands, owner, index)
