@@ -15,7 +15,6 @@ EVERY_STEP = 500  # targets of later steps are looked at less and less often
 BLOCK_ROWS = 24  # smaller batches are put together, since means of few rows differ by chance
 FAR = 0.3  # of their size, that the weights have moved in all
 LONG_STEP = 0.3  # the same, in one step
-SMALL = 0.2  # root mean square of weights, times the root of fan_in
 
 
 @dataclass
@@ -145,16 +144,6 @@ class Run:
         """Whether parameters are shown, and none of them is a bias."""
         shown = self.first.parameters
         return bool(shown) and not any(is_bias(name, each) for name, each in shown.items())
-
-    @property
-    def from_zero(self) -> bool:
-        """Whether all weights started at 0, so that no step can be compared with their size."""
-        return not any(np.any(each) for each in self.first.weights.values())
-
-    @property
-    def starts_small(self) -> bool:
-        """Whether all weights started so near 0 that no step is small beside their size."""
-        return all(np.sqrt(len(w) * np.mean(w**2)) < SMALL for w in self.first.weights.values())
 
     def has_found(self, *codes: str) -> bool:
         """Return whether a finding so far has one of these codes; ``*`` stands for anything."""

@@ -361,9 +361,12 @@ def _networks(
             given = own.pop("" if number == 1 else f"net{number}.", {})
             # Before the network is made, which takes as much memory as the sizes say.
             parameters = parameters_in(given, config["sizes"], config["dtype"], refuse)
-            nets.append(MLP.from_config(config, *parameters, device=device))
-            if nets[-1].config() != config:
-                refuse("architecture", f"is {quoted(config)}, not {quoted(nets[-1].config())}")
+            net = MLP(**config | {"init": "zeros"}, device=device)
+            net.init = config["init"]
+            net.set_parameters(*parameters)
+            if net.config() != config:
+                refuse("architecture", f"is {quoted(config)}, not {quoted(net.config())}")
+            nets.append(net)
     except (InputError, TypeError, KeyError) as error:
         refuse("architecture", f"is not of a network ({error!r:.200})")
     if own:
