@@ -16,17 +16,14 @@ WORTH_SHARING = 1e8
 
 def blas() -> dict[str, Any]:
     """Return name, version, kernels and threads of NumPy's BLAS; None for what is not known."""
-    import numpy as np  # only libraries that are loaded are found
+    import numpy  # noqa: F401  # only libraries that are loaded are found
     from threadpoolctl import threadpool_info
 
     pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
     found: dict[str, Any] = min(pools, key=lambda each: "numpy" not in each["filepath"], default={})
-    names = {"name": "internal_api", "version": "version", "kernels": "architecture"}
-    told = {ours: found.get(its) for ours, its in (names | {"threads": "num_threads"}).items()}
-    if not found:  # such as Apple's Accelerate
-        built: Any = np.show_config(mode="dicts")
-        told |= {name: built["Build Dependencies"]["blas"][name] for name in ("name", "version")}
-    return told
+    names = {"name": "internal_api", "version": "version", "kernels": "architecture",
+             "threads": "num_threads"}  # fmt: skip
+    return {ours: found.get(its) for ours, its in names.items()}
 
 
 def blas_threads(count: int) -> AbstractContextManager[Any]:

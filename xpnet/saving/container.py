@@ -90,14 +90,7 @@ def digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_item)
-
-
-def _item(value: Any) -> Any:
-    """NumPy's scalars and arrays as JSON values."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} {quoted(value)}")
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _parsed(text: str) -> Any:
