@@ -68,12 +68,6 @@ class Task:
         """How many networks to train."""
         return int(self.options.nets)
 
-    @property
-    def free_texts(self) -> list[str]:
-        """The columns that were left out as free text."""
-        left_out = [each.columns for each in self.decisions if each.kind == "left out"]
-        return [name for each in left_out for name, why in each.items() if why == "free text"]
-
     def of_net(self, number: int) -> "Task":
         """Return the task of one of several networks: its seed, its rows, its checkpoints."""
         options, (x, y, held_out) = self.options, (self.x, self.y, self.held_out)
@@ -191,7 +185,6 @@ def _is_large(path: str) -> bool:
 
 
 def _share(validation: str) -> float | None:
-    """Return a share of the rows, or None where a file is named."""
     try:
         share = float(validation)
     except ValueError:

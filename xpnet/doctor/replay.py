@@ -116,7 +116,6 @@ def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> Ev
 
 
 def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Evidence | None:
-    """Find what is wrong in the gradient of the last weights."""
     one = [c for kind in OUTPUT_SLOPES if (c := last.fit(slope_of(kind, o), CLOSE_FIT))]
     # The absolute error has one for all, too, if all outputs are too high, or too low.
     if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
@@ -254,7 +253,6 @@ def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
 
 
 def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
-    """Return a layer's weighted sums z; None if the shapes do not fit the values a."""
     fits = weights.shape == (below.shape[1], a.shape[1]) and np.size(bias) in (1, a.shape[1])
     return below @ weights + bias if fits and len(below) == len(a) else None
 
@@ -326,7 +324,6 @@ def sizes_of(gradients: Arrays) -> dict[str, float]:
 
 
 def _kept(before: Arrays, after: Arrays, cosines: Mapping[str, float]) -> dict[str, float]:
-    """Return `Update.kept`."""
     names = [name for name, old in before.items() if not is_bias(name, old)
              and name in after and after[name].shape == old.shape]  # fmt: skip
     kept = dict[str, float]()
