@@ -91,7 +91,8 @@ class Report:
         told = [str(finding) for finding in self.findings]
         if not told:
             told = ["No findings: nothing wrong was measured."]
-            if "stopped_looking" not in self.facts and self.facts.get("skill", 1.0) < UNSKILLED:
+            unjudged = self.facts.get("stopped_looking") or self.facts.get("taught_otherwise")
+            if not unjudged and self.facts.get("skill", 1.0) < UNSKILLED:
                 steps = f"after {self.facts['steps']} steps"
                 told = [f"No findings, but {steps} the predictions are no better than a constant."]
         if missing := ", ".join(self.facts.get("not_shown", ())):

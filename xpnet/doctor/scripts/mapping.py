@@ -398,11 +398,11 @@ def at_place(step: Step, place: int, cone: set[int]) -> list[Operation]:
 
 
 def _has_root(value: Value) -> bool:
-    """Return whether a divisor is a square root, perhaps with a small number added."""
+    """Return whether a divisor is a root or a maximum, perhaps with a small number added."""
     made = value.made_by
     if made is not None and made.name == "add":
         made = next((each.made_by for each in made.operands if each.made_by is not None), None)
-    return made is not None and made.name in ("sqrt", "power")
+    return made is not None and made.name in ("sqrt", "power", "maximum")  # the last: AdaMax
 
 
 def in_words(mapping: Mapping) -> list[str]:

@@ -15,7 +15,7 @@ from xpnet.doctor.scripts import update_checks  # noqa: F401  # registers its ch
 from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.gradients.verdicts import UNEVEN
+from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, in_words, listed, map_step
 from xpnet.doctor.scripts.outcome import outcome
 from xpnet.doctor.scripts.recording.run import FAILED
@@ -199,7 +199,7 @@ class Observer:
         gradients = facts.get("gradients", "")
         known, others = bool(measured or gradients), self.first is not None and self.first.others
         # Squared errors do not judge what is taught otherwise, such as quantiles, or has opponents.
-        uneven = UNEVEN in gradients or bool(others)
+        uneven = UNEVEN in gradients or WEIGHTED in gradients or bool(others)
         kept = [each for each in found.findings if not (uneven and each.code in SYMPTOMS)]
         findings = told(mend(kept), run, self.first, measured=known)
         if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
@@ -210,7 +210,7 @@ class Observer:
             "mapping": in_words(self.latest) if self.latest is not None else [],
             "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
             "not_shown": [], "unknown_names": sorted(self._unknown),
-            "skill": float("nan") if others else run.last.skill,
+            "taught_otherwise": uneven,
         } | facts)  # fmt: skip
 
     def not_mapped(self) -> str:

@@ -22,6 +22,7 @@ from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
 DOUBTFUL = 0.01  # relative error of slopes above which nothing is compared with them
+WEIGHTED = "weighted by class"
 OWN, UNEVEN = "the loss with the slope", "the uneven loss with the slope"
 ENOUGH = 8  # errors, of which what grows with them is no chance
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
@@ -65,7 +66,7 @@ class Slopes:
         rounding = ROUNDING / along.length
         gradients = loss_gradients(self.outputs, self.targets)
         if self.weights is not None:
-            gradients = {f"{n}, weighted by class": self.weights * e for n, e in gradients.items()}
+            gradients = {f"{n}, {WEIGHTED}": self.weights * e for n, e in gradients.items()}
         for name, gradient in {**gradients, **self.own}.items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
