@@ -72,7 +72,7 @@ class Recorder:
         self._row = 0  # steps looked at in a row
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
-        self._parts: dict[tuple[int, int], int] = {}  # numbers of parameters, see `taken_apart`
+        self._parts = dict[tuple[int, tuple[int, int]], int]()  # numbers, see `taken_apart`
         self.rests = True  # False: look at every step
         self.draws = Draws()
         self.redrawn: Operation | None = None  # updates what its own step has drawn
