@@ -174,6 +174,51 @@ def test_margins_may_be_squared_or_enter_another_loss(report, error, said):
     assert not [each for each in found.codes if each.startswith("gradient")]
 
 
+def test_what_a_weighted_loss_gives_is_not_judged_by_plain_errors(report):
+    rare = "Y = (X[:, :1] + rng.normal(size=(40, 1)) > 2) * 1.0"
+    text = changed(
+        ("Y = (X[:, :1] * X[:, 1:2] > 0) * 1.0", rare), ("(P - Y)", "(1 + 30 * Y) * (P - Y)")
+    )
+    assert report(text).codes == ()
+
+
+RELU = [("np.tanh(X @ W1 + b1)", "np.maximum(X @ W1 + b1, 0)"),
+        ("np.tanh(A1 @ W2 + b2)", "np.maximum(A1 @ W2 + b2, 0)"),
+        (" * (1 - A2**2)", "; D2[A2 <= 0] = 0"),
+        (" * (1 - A1**2)", "; D1[A1 <= 0] = 0")]  # fmt: skip
+
+
+def test_the_mask_of_another_layer_is_named(report):
+    found = report(changed(*RELU, ("D2[A2", "D2[A1"))).findings[0]
+    assert found.code == "gradient-activation-derivative"
+    assert "D2[A2 <= 0] = 0" in found.remedy
+
+
+def test_the_networks_of_a_gan_are_not_judged_by_each_others_errors(report):
+    found = report("""import numpy as np
+rng = np.random.default_rng(0)
+G, g, D, d, E, e = rng.normal(size=(1, 1)), 0.0, rng.normal(size=(1, 8)), np.zeros(8), 0, 0
+E, e, n = rng.normal(size=(8, 1)), np.zeros(1), 32
+T = np.vstack([np.ones((n, 1)), np.zeros((n, 1))])
+def judge(x):
+    h = np.tanh(x @ D + d)
+    return h, 1 / (1 + np.exp(-(h @ E + e)))
+for step in range(300):
+    z = rng.normal(size=(n, 1))
+    x = np.vstack([rng.normal(3, 0.5, size=(n, 1)), z @ G + g])
+    h, p = judge(x)
+    o = (p - T) / n
+    i = o @ E.T * (1 - h**2)
+    E -= 0.1 * h.T @ o; e -= 0.1 * o.sum(0); D -= 0.1 * x.T @ i; d -= 0.1 * i.sum(0)
+    h, p = judge(z @ G + g)
+    i = ((p - 1) / n) @ E.T * (1 - h**2) @ D.T
+    G -= 0.1 * z.T @ i; g = g - 0.1 * i.sum()
+""")
+    assert found.codes == ()
+    assert "what teaches G, g" in found.facts["not_mapped"]
+    assert "the gradient of E, e, D, d" in found.facts["gradients"]
+
+
 def test_counts_are_judged_by_their_own_loss(report):
     text = changed(
         ("Y = (", "Y = 1 + 3 * ("), ("1 / (1 + np.exp(-(A2 @ W3 + b3)))", "np.exp(A2 @ W3 + b3)")
@@ -191,11 +236,23 @@ def test_counts_are_judged_by_their_own_loss(report):
         "s1 = 0.9 * s1 + 0.1 * dW1**2; W1 -= 0.01 * dW1 / (np.sqrt(s1) + 1e-8)",
         "v1 = 0.9 * v1 + 0.1 * dW1; s1 = 0.99 * s1 + 0.01 * dW1**2; "
         "W1 -= 0.01 * (v1 / (1 - 0.9**step)) / (np.sqrt(s1 / (1 - 0.99**step)) + 1e-8)",
+        "v1 = 0.9 * v1 + 0.1 * dW1; s1 = np.maximum(0.99 * s1, abs(dW1)); "
+        "W1 -= 0.01 / (1 - 0.9**step) * v1 / (s1 + 1e-8)",
         "W1 -= 0.5 * (dW1 + 1e-3 * W1)",
         "W1 = (1 - 1e-3) * W1 - 0.5 * dW1",
         "W1 -= 0.5 * np.clip(dW1, -0.01, 0.01)",
     ],
-    ids=["momentum", "velocity", "nesterov", "rmsprop", "adam", "penalty", "decay", "clipping"],
+    ids=[
+        "momentum",
+        "velocity",
+        "nesterov",
+        "rmsprop",
+        "adam",
+        "adamax",
+        "penalty",
+        "decay",
+        "clipping",
+    ],
 )
 def test_optimisers_written_by_hand_are_not_called_wrong(report, update):
     found = report(changed(("W1 -= 0.5 * dW1", update)))

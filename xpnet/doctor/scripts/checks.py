@@ -24,7 +24,7 @@ from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
 from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
-from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
+from xpnet.doctor.scripts.telling import GOOD, SEEN, learnt, one_error
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
@@ -63,7 +63,7 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
         applies = seen.latest is not None or function.__name__ in WITHOUT_NETWORK
         for operation, place, said, *own in function(seen, mapping, run) if applies else ():
             line = "" if operation is None else f"{operation.site}: "
-            worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
+            worst = "error" if code in TAUGHT or not learnt(run) else "warning"
             why = str(function.__doc__)
             told = (*own, *(remedy, None)[len(own) :])
             yield Finding(code, worst, place, line + said, why, told[0], source, told[1])
@@ -89,7 +89,7 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         yield (seen.recorder.redrawn, "weights", "what is updated here was drawn anew in the same "
                "step")  # fmt: skip
     draws = seen.recorder.draws
-    for rows, source in _batches(mapping) if draws.again and not run.last.skill >= GOOD else ():
+    for rows, source in _batches(mapping) if draws.again and not learnt(run) else ():
         if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
@@ -166,7 +166,7 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     inputs = [layer.inputs for layer in mapping.layers[:1]]
     data = {id(value.base or value) for value in inputs + [*mapping.targets] * bool(inputs)}
     reached = ancestors(inputs)
-    for each in mapping.step.operations if not run.last.skill >= GOOD else ():
+    for each in mapping.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None
         if before is None or before.made_by is not None or before.object is not each.result.object:
             continue
@@ -334,7 +334,7 @@ def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
     states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
     error = {id(mapping.error.result)} if mapping.error else set[int]()
-    for update in mapping.step.updates if not run.last.skill >= GOOD else ():
+    for update in mapping.step.updates if not learnt(run) else ():
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
             value = made.operands[0]
@@ -516,7 +516,7 @@ def dropout_kept(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The steps are shorter than the learning rate says, by the number of rows."""
     factor, rows, update = _scale(mapping, run)
-    if update is None or rows < 8 or run.last.skill >= GOOD:
+    if update is None or rows < 8 or learnt(run):
         return
     if update.optimizer and abs(update.factor) != run.learning_rate:
         return  # the rate is in the slopes, too
@@ -537,7 +537,7 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     rate, curve = run.learning_rate or 0.0, seen.curve()
     if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
         return  # where no step is better
-    if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or run.last.skill >= GOOD:
+    if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
         return
     behind = {id(mapping.error.result)} if mapping.error else set[int]()
     cone = [each for each in mapping.step.operations if id(each.result) in mapping.cone]

@@ -122,9 +122,13 @@ def _counts(finding: Finding, run: Run, *, measured: bool) -> bool:
     one = one_error(run) is not None and finding.code != "gradient-sign"
     if one and finding.reference == MEASURED:
         return False  # products with one sum of all errors are no slopes of anything
-    learnt = run.last.skill >= GOOD
     fault = finding.code in FAULTS and finding.code != "gradient-accumulated"  # as SAG does, too
-    return finding.severity != "note" and (fault or not learnt)
+    return finding.severity != "note" and (fault or not learnt(run))
+
+
+def learnt(run: Run) -> bool:
+    """Return whether the network has learnt; where that is not known, it has not."""
+    return run.last.skill >= GOOD
 
 
 def one_error(run: Run) -> float | None:

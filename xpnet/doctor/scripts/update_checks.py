@@ -16,7 +16,7 @@ from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_sid
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
-from xpnet.doctor.scripts.telling import GOOD
+from xpnet.doctor.scripts.telling import learnt
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
@@ -53,7 +53,7 @@ def by_size(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Divided by the root of their own mean squares, gradients give a first step of one length."""
     first = seen.first or mapping
     adaptive = [u for u in a_few(first.step.updates) if u.optimizer == "adaptive"]
-    for each in adaptive if not first.step.number and not run.last.skill >= GOOD else ():
+    for each in adaptive if not first.step.number and not learnt(run) else ():
         sizes, steps = (np.abs(np.ravel(v.data)) for v in (each.gradient, each.delta))
         largest = np.max(sizes)
         if sizes.size != steps.size or np.ptp(sizes) == 0.0:
@@ -141,7 +141,7 @@ def overflow(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
-    if last >= 1e-2 * first or run.last.skill >= GOOD:
+    if last >= 1e-2 * first or learnt(run):
         return
     losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
     before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
@@ -167,7 +167,7 @@ def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 cuts.setdefault(each.place, (each, slot))
                 shares.append(float(after / before))
     edits = [edit(each.site, in_source(each, slot)) for each, slot in cuts.values()]
-    for each, _ in cuts.values() if not run.last.skill >= GOOD else ():
+    for each, _ in cuts.values() if not learnt(run) else ():
         yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
                "limit, as large as usual gradients are", {"edits": edits})  # fmt: skip
 
@@ -176,7 +176,7 @@ def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
     new = {id(u.new) for u in mapping.step.updates}
-    for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
+    for update in a_few(mapping.step.updates) if not learnt(run) else ():
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}

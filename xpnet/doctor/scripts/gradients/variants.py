@@ -173,12 +173,14 @@ class Variants:
         for kind, role, value in self._values(layer):
             for made_of, turned in ((np.asarray, ""), (np.transpose, ".T")):
                 array = made_of(value.data)
-                kind = "derivative" if operation.name in COMPARED else kind
                 if array.shape == old.shape and not np.array_equal(array, old.data):
                     text = self._shifted(words, old, value) or self._text(value, operation) + turned
                     if text == words and value.made_by:  # it means another value here
                         text = f"what line {value.made_by.line} made"
-                    yield Candidate(kind, role, text, value, made_of)
+                    if operation.name not in COMPARED:
+                        yield Candidate(kind, role, text, value, made_of)
+                    elif not text.startswith("("):  # or else what was made of it has a name
+                        yield Candidate("derivative", role, text, value, made_of)
         yield from self._derivatives(layer, operation, "derivative", old.shape)
         if operation.name == "multiply" and scalar_side(operation) is None:
             yield Candidate("superfluous", "nothing", "1", old, np.ones_like)
