@@ -218,7 +218,7 @@ def test_merged_cells_are_filled_down(table):
 def test_columns_of_fixed_width_may_hold_spaces(tmp_path):
     path = tmp_path / "t.rpt"
     path.write_text(
-        "who        n    \n---------- -----\nAnn Lee      3.5\nB\u00e9a Wu     NULL\n\n(2 rows read)\n"
+        "who        n    \n---------- -----\nAnn Lee      3.5\nB\u00e9a Wu     NULL\n\n(2 rows)\n"
     )
     found = read_table(path)
     assert (found.names, found.texts["who"]) == (("who", "n"), ("Ann Lee", "B\u00e9a Wu"))

@@ -178,8 +178,9 @@ def as_numbers(
 def _for_nothing(strays: Any, numbers: Any) -> bool:
     """Return whether cells that are no numbers are a few words, such as POA among prices."""
     often = strays.value_counts()["count"]
-    few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= 3 * numbers.count()
-    codes = numbers.n_unique() <= MAX_CODES and (numbers.floor() == numbers).all()
+    many = 3 if numbers.n_unique() > MAX_CODES else 1
+    few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= many * numbers.count()
+    codes = many == 1 and (numbers.floor() == numbers).all()
     return bool(few and not codes and not strays.str.contains("[0-9]").any())
 
 
