@@ -219,6 +219,18 @@ for step in range(300):
     assert "the gradient of E, e, D, d" in found.facts["gradients"]
 
 
+def test_what_two_errors_teach_is_not_judged_by_one_of_them(report):
+    text = changed(
+        ("W3, b3 =", "W4, Z = rng.normal(size=(3, 1)), np.sin(X[:, 2:])\nW3, b3 ="),
+        ("D3 = (P", "D4 = (A2 @ W4 - Z) / len(X)\n    D3 = (P"),
+        ("D3 @ W3.T", "(D3 @ W3.T + D4 @ W4.T)"),
+    )  # fmt: skip
+    found = report(text + "    W4 -= 0.5 * A2.T @ D4\n")
+    assert found.codes == ()
+    assert "what teaches W4" in found.facts["not_mapped"]
+    assert "the gradient of W3, b3" in found.facts["gradients"]
+
+
 def test_counts_are_judged_by_their_own_loss(report):
     text = changed(
         ("Y = (", "Y = 1 + 3 * ("), ("1 / (1 + np.exp(-(A2 @ W3 + b3)))", "np.exp(A2 @ W3 + b3)")

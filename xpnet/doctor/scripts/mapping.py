@@ -60,6 +60,7 @@ class Mapping:
     repeated: frozenset[int] = frozenset()  # places of what each step does
     partial: bool = False  # the first weights meet other inputs, too: of a pair, of a sequence
     others: frozenset[int] = frozenset()  # parameters of another network: of a GAN, of a critic
+    several: frozenset[int] = frozenset()  # parameters that both networks' errors teach
     served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
     places: Names[int, str] = field(default_factory=dict)  # by an array's id: what modules call it
 
@@ -111,7 +112,7 @@ def a_few(updates: Sequence[Update]) -> list[Update]:
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
     found = _Graph(step)
-    names, others = found.names, found.of_others()
+    names, (others, several) = found.names, found.of_others()
     if others:  # which are given, for this network
         own = tuple(each for each in step.updates if each.parameter not in others)
         found = _Graph(replace(step, updates=own))
@@ -122,7 +123,7 @@ def map_step(step: Step) -> Mapping:
     return Mapping(
         step, names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
-        frozenset(found.cone), others=others,
+        frozenset(found.cone), others=others, several=several,
         partial=any(layer.weights in found.shared for layer in layers[:1]),
     )  # fmt: skip
 
@@ -233,22 +234,32 @@ class _Graph:
 
         return max(pairs, key=rank, default=(None, None))[0]
 
-    def of_others(self) -> frozenset[int]:
-        """Return the parameters of networks of their own, in whose updates no output here enters.
+    def of_others(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Return the parameters in whose updates no output here enters, and those taught by both.
 
-        They enter by what earlier updates have changed, at most.
+        The first are of networks of their own: what earlier updates have changed may enter them.
         """
-        outputs = {id(each) for each in self.sides(self.error())[0]}
-        new, found = {id(each.new) for each in self.step.updates}, set[int]()
-        for update in self.step.updates if outputs else ():
-            direct = ancestors([update.delta], stop=lambda value: id(value) in new)
-            forward = any(
-                id(each.result) in direct and self.bits(each.result) >> update.parameter & 1
-                for each in self.step.operations
-            )
-            if outputs.isdisjoint(direct) and forward:
-                found.add(update.parameter)
-        return frozenset(found)
+        outputs, updates = self.sides(self.error())[0], self.step.updates
+        reached = self._made_of({id(each) for each in outputs})
+        taught = {u.parameter for u in updates if id(u.delta) in reached or not outputs}
+        left = [u for u in updates if u.parameter not in taught
+                and self.bits(u.delta) >> u.parameter & 1]  # fmt: skip
+        new = {id(each.new) for each in updates}
+        theirs = ancestors((u.delta for u in left), stop=lambda value: id(value) in new)
+        own = ancestors(outputs) | new if left else new
+        both = self._made_of({id(o.result) for o in self.step.operations if self.bits(o.result)
+                              and id(o.result) in theirs - own})  # fmt: skip
+        several = {u.parameter for u in updates if id(u.delta) in both and u.parameter in taught}
+        return frozenset(u.parameter for u in left), frozenset(several)
+
+    def _made_of(self, values: set[int]) -> set[int]:
+        """Return the ids of values and of all that is made of them, but for updates."""
+        for each in self.step.operations if values else ():
+            if id(each) not in self.changed and any(
+                id(v) in values or id(v.base) in values for v in each.operands
+            ):
+                values.add(id(each.result))
+        return values
 
     def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
         """Return whether outputs and targets have the names that the user gave, if any."""

@@ -62,27 +62,13 @@ def told(
     findings = [*findings]
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured=measured)]
-    if mapping is not None and not any(penalties(mapping)):
-        kept = [each for each in kept if each.code != "regularisation-dominates"]
-    if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
-        # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
-        unsure = ("gradient-sign", "gradient-wrong")
-        kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
-                or each.where == "every parameter"]  # fmt: skip
-    if RISING & {each.code for each in kept}:  # which small weights do not bring about
-        tiny = [e for e in kept if e.code == "wrong-init-scale" and "too small" in e.evidence]
-        kept = [each for each in kept if each not in tiny]
-    causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
-    if causes and not any(each.severity == "error" for each in causes):  # which come first
-        kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
-    if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
-        kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
-    unseen = "normalised-per-row" in codes or (mapping is not None and mapping.partial)
-    kept = [e for e in kept if not unseen or e.code != "shuffled-targets"]  # what predicts targets
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
-    kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
-            or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
+    kept = [each for each in kept if not _refuted(each, codes, spoilt, mapping)]
+    causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
+    errors = {each.code for each in causes if each.severity == "error"}
+    weaker = LENGTH if causes and not errors else {"no-bias"} if errors & STARTS else set[str]()
+    kept = [replace(e, severity="warning") if e.code in weaker else e for e in kept]
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, set[str]())):
@@ -99,6 +85,23 @@ def told(
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
         found[0] = replace(found[0], explanation=words)
     return tuple(_one_upon_another(found))
+
+
+def _refuted(finding: Finding, codes: set[str], spoilt: set[str], mapping: Mapping | None) -> bool:
+    """Return whether a finding follows from others, by their codes, or cannot be known for them."""
+    code, measured = finding.code, finding.reference == MEASURED
+    if code == "regularisation-dominates":
+        return mapping is not None and not any(penalties(mapping))
+    if code == "wrong-init-scale":  # small weights do not bring rises about
+        return bool(RISING & codes) and "too small" in finding.evidence
+    if code == "shuffled-targets":  # what predicts targets was not seen
+        return "normalised-per-row" in codes or (mapping is not None and mapping.partial)
+    if code == "gradient-wrong" and measured and (codes & NO_SLOPE or finding.where in spoilt):
+        return True
+    # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
+    unsure = measured and code in ("gradient-sign", "gradient-wrong")
+    small = {"vanishing-gradient", "wrong-init-scale"} & codes
+    return unsure and bool(small) and finding.where != "every parameter"
 
 
 def _one_upon_another(found: Iterable[Finding]) -> Iterator[Finding]:

@@ -130,7 +130,8 @@ class Measurer:
 
     def _measure(self, step: Step) -> str:
         """Measure at this point; return why nothing could be, or nothing."""
-        own = map_step(step).step.updates
+        roles = map_step(step)
+        own = [each for each in roles.step.updates if each.parameter not in roles.several]
         self._now = {each.parameter: each.new.object for each in a_few(own)}
         self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
         at, unfinished = self._where(), "the script did not come to the end of another step"
