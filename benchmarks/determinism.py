@@ -48,12 +48,12 @@ def environments() -> list[dict[str, str]]:
 
 TIMED = """
 import sys, time, numpy as np, contextlib, xpnet
-from xpnet.backend.threads import one_thread
+from xpnet.backend.threads import blas_threads
 units, batch, inputs, rows, alone = sys.argv[1], *map(int, sys.argv[2:])
 draw = np.random.default_rng(0)
 x, y = draw.random((rows, inputs), dtype="float32"), draw.integers(0, 10, rows)
 sizes = [inputs, *map(int, units.split("-")[1:]), 10]
-with one_thread() if alone else contextlib.nullcontext():
+with blas_threads(1) if alone else contextlib.nullcontext():
     net = xpnet.MLP(sizes, output="softmax")
     xpnet.fit(net, x, y, epochs=1, batch_size=batch, progress=False)
     started = time.perf_counter()

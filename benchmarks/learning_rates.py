@@ -25,7 +25,8 @@ import numpy as np
 
 import xpnet
 from xpnet.cli.main import main as xpnet_command
-from xpnet.saving.checkpoint import latest
+from xpnet.saving.checkpoint import FORMAT_VERSION, checkpoints
+from xpnet.saving.container import read_container
 
 RATES = [1.0, 3.0, 10.0, 100.0, 1e3, 1e6, 1e10, 1e20, 1e30, 1e38, 1e100, 1e200, 1e300]
 HIDDEN = [("none", "relu"), *itertools.product(["8", "16,16"], ["relu", "tanh", "sigmoid", "selu"])]
@@ -50,6 +51,11 @@ def write_table(path: Path, task: str) -> None:
     path.write_text("\n".join(["a,b,c,d,y", *rows]) + "\n")
 
 
+def newest(folder: Path) -> dict[str, np.ndarray]:
+    """Return what the newest checkpoint holds."""
+    return read_container(checkpoints(folder)[-1], "checkpoint", FORMAT_VERSION)[1]
+
+
 def outcome(arguments: list[str], out: Path, kept: Path) -> str:
     """Run one command; say in a word how it ended."""
     before, said, printed = out.read_bytes(), io.StringIO(), io.StringIO()
@@ -58,8 +64,7 @@ def outcome(arguments: list[str], out: Path, kept: Path) -> str:
     if status == 3:
         if "diverged in epoch" not in said.getvalue() or out.read_bytes() != before:
             return "status 3, but unsaid or the model replaced"
-        saved = latest(kept)
-        good = saved is None or np.isfinite(saved.tensors["weights.0"]).all()
+        good = not checkpoints(kept) or np.isfinite(newest(kept)["weights.0"]).all()
         return "diverged" if good else "a bad checkpoint"
     out.write_bytes(before)
     if status != 0:
@@ -86,7 +91,7 @@ def late(rate: float, optimizer: type, folder: Path) -> str:
         return "no divergence"
     if not all(np.isfinite(each).all() for each in net.parameters):
         return "weights not finite"
-    kept = latest(folder).tensors
+    kept = newest(folder)
     good = all(np.isfinite(kept[f"weights.{layer}"]).all() for layer in range(len(net.weights)))
     return "good ones kept" if good else "A BAD CHECKPOINT"
 

@@ -187,11 +187,6 @@ def double(xp, z):
     return xp.add(z, z)
 
 
-def test_only_short_vectors_of_ones_are_kept():
-    assert CPU.ones(4096, "float32") is CPU.ones(4096, "float32")
-    assert CPU.ones(4097, "float32") is not CPU.ones(4097, "float32")
-
-
 def test_a_function_that_cannot_be_fused_runs_as_it_is():
     def refuse(*arrays):
         raise TypeError("no such operation in a fused kernel")

@@ -44,7 +44,7 @@ def test_a_repair_of_settings_becomes_options() -> None:
     columns = [SimpleNamespace(name="a b"), SimpleNamespace(name="c")]
     plan = SimpleNamespace(input_names=lambda: ["a b", "c=x", "c=y"], columns=columns)
     options = TrainOptions("t.csv", init="zeros", lr=0.1, raw=True, l2=0.0)
-    task = SimpleNamespace(plan=plan, options=options, free_texts=[])
+    task = SimpleNamespace(plan=plan, options=options)
     for repair, flags in (
         ({"init": "auto", "hidden": "tanh"}, "--init auto, --activation tanh"),
         ({"learning_rate_factor": 0.1}, "--lr 0.01"),
@@ -92,11 +92,3 @@ def test_train_and_doctor_say_alike_that_nothing_holds_for_other_rows(run: Run) 
         told = [run(each, path, "--target", "y", *options) for each in ("train", "doctor")]
         assert "no better than always the mean" in told[0].out
         assert told[1].out.startswith("ERROR ")
-
-
-def test_where_free_text_was_left_out_what_tells_may_be_in_it(run: Run) -> None:
-    draw = np.random.default_rng(3)
-    rows = [f"{draw.normal():.3f},no {i} of the many words,{i % 2}" for i in range(200)]
-    path = table("t.csv", "\n".join(["a,words,y", *rows]) + "\n")
-    told = run("doctor", path, "--target", "y").out
-    assert "what tells may be in what was left out as free text: words; " in told

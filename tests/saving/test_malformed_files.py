@@ -6,12 +6,11 @@ Each case of the corpus: the change to a good file, and what the message says.
 import json
 import os
 import tracemalloc
-from copy import deepcopy
 
 import numpy as np
 import pytest
 from crash_runs import mutate_model
-from model_examples import KEPT, PREPROCESSING, good_bytes, parts
+from model_examples import KEPT, good_bytes, parts
 
 import xpnet
 from xpnet.errors import FileError
@@ -65,18 +64,8 @@ CONTAINER = {
     "fields not JSON": (fields_text(lambda text: "{format: 1}"), "'xpnet': is not valid JSON"),
     "fields a list": (fields_text(lambda text: "[1]"), "field 'xpnet': is [1], not a JSON object"),
     "fields deep": (fields_text(lambda text: "[" * 100_000), "'xpnet': is not valid JSON"),
-    "field NaN": (
-        fields_text(lambda text: text.replace('"epochs":5', '"epochs":NaN')),
-        "field 'xpnet': is not valid JSON",
-    ),
-    "field infinite": (
-        fields_text(lambda text: text.replace('"epochs":5', '"epochs":1e999')),
-        "field 'xpnet': is not valid JSON",
-    ),
-    "field half a character": (
-        fields_text(lambda text: text.replace('"epochs":5', '"epochs":"\\ud800"')),
-        "field 'xpnet': is not valid JSON",
-    ),
+    "field NaN": (fields_text(lambda text: text.replace(":5", ":NaN")), CHECKSUM),
+    "field infinite": (fields_text(lambda text: text.replace(":5", ":1e999")), CHECKSUM),
     "field changed": (fields_text(lambda text: text.replace('"seed":3', '"seed":4')), CHECKSUM),
     "field's type changed": (
         fields_text(lambda text: text.replace('"epochs":5', '"epochs":5.0')),
@@ -116,16 +105,6 @@ def architecture(**changes):
     return lambda fields, tensors: fields["architecture"].update(changes)
 
 
-def prepared(**changes):
-    return field("preprocessing", deepcopy(PREPROCESSING) | changes)
-
-
-def with_columns(index, **changes):
-    columns = deepcopy(PREPROCESSING["columns"])
-    columns[index] |= changes
-    return prepared(columns=columns)
-
-
 def tensor(name, change):
     return lambda fields, tensors: tensors.update({name: change(tensors[name])})
 
@@ -138,13 +117,7 @@ MEANING = {
     ),
     "format true": (field("format_version", True), "format_version: is True"),
     "a checkpoint": (field("format", "xpnet checkpoint"), NO_CHECKPOINT),
-    "training list": (field("training", [1]), "training: is [1], neither an object nor null"),
-    "extra field": (field("pickle", "x"), "fields: are ['architecture', 'library', 'pickle'"),
     "preprocessing list": (field("preprocessing", [1]), "preprocessing: found [1]"),
-    "category missing": (
-        with_columns(1, categories=["red"]),
-        "preprocessing: has inputs and outputs (2, 2), but the network (3, 2)",
-    ),
     "architecture a list": (field("architecture", [1]), "architecture: is not of a network"),
     "architecture extra": (architecture(layers=3), "MLP.__init__() got an unexpected keyword"),
     "no seed": (lambda fields, _: fields["architecture"].pop("seed"), "KeyError('seed')"),
@@ -158,7 +131,6 @@ MEANING = {
     ),
     "size list": (architecture(sizes=[3, [4], 2]), "the layer sizes [3, [4], 2]"),
     "unknown activation": (architecture(hidden=["swoosh"]), "activation 'swoosh' is"),
-    "hidden text": (architecture(hidden="tanh"), "architecture: is {"),
     "hidden two": (architecture(hidden=["tanh", "tanh"]), "has 2 entries for 1 hidden layers"),
     "dtype object": (architecture(dtype={}), "is float32, or not finite; needed is {}"),
     "dropout 1": (architecture(dropout=[1.0]), "dropout 1.0 must be >= 0 and below"),
@@ -169,10 +141,6 @@ MEANING = {
     "tensor extra": (
         lambda fields, tensors: tensors.update({"weights.2": np.zeros((2, 2), "f4")}),
         "tensors ['weights.2']: do not fit the layer sizes [3, 4, 2]",
-    ),
-    "another network": (
-        lambda fields, tensors: tensors.update({"net2.weights.0": np.zeros((3, 4), "f4")}),
-        "tensors: are of more networks than 1",
     ),
     "tensor transposed": (tensor("weights.1", np.transpose), "tensors ['weights.1']: do not fit"),
     "tensor NaN": (

@@ -122,7 +122,7 @@ def test_an_activation_of_ones_own_is_not_saved(path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, 1j, "\ud800"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, 1j])
 def test_a_summary_that_json_cannot_hold_is_refused(path, value):
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         save_model(path, example(), training={"a": value})

@@ -234,7 +234,6 @@ def _is_flat(view: View, shape: tuple[int, ...]) -> bool:
 
 
 def _is_large_product(each: Operation) -> bool:
-    """Return whether BLAS takes it."""
     first, second = each.inputs[0], each.inputs[-1]
     if each.name != "dot" or len(first.shape) < 2 or len(second.shape) < 2:
         return False
@@ -291,13 +290,13 @@ def _part(each: Operation, shape: tuple[int, ...], start: int, end: int) -> Oper
 
 
 def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """Put neighbours together that can share a loop: elementwise, of one shape, entry by entry."""
+    """Put neighbours together that can share a loop: elementwise, of one shape."""
     group: list[Operation] = []
     for each in operations:
         alone = each.name == "dot" or each.name in _REDUCTIONS
         if not alone and each.name not in _FORMS:
             raise NotRecordableError(f"numpy.{each.name}")
-        if group and (alone or each.out.shape != group[0].out.shape or _crosses(each, group)):
+        if group and (alone or each.out.shape != group[0].out.shape):
             yield group
             group = []
         if alone:
@@ -306,17 +305,6 @@ def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
             group.append(each)
     if group:
         yield group
-
-
-def _crosses(each: Operation, group: list[Operation]) -> bool:
-    """Return whether an operation meets another entry than its own of what the group touches."""
-    for other in group:
-        if any(v.buffer == other.out.buffer and v != other.out for v in _views(each.inputs)):
-            return True
-        touched = (other.out, *_views(other.inputs))
-        if any(v.buffer == each.out.buffer and v != each.out for v in touched):
-            return True
-    return False
 
 
 def _expression(each: Operation, given: list[Any]) -> str:

@@ -157,10 +157,6 @@ class Recorded(np.ndarray[Any, Any]):
             return self
         return self.tape.note("copy", [_plain(self)], _plain(self).astype(dtype))
 
-    def copy(self, *_: Any) -> Any:
-        """Note the copy."""
-        return self.astype(self.dtype)
-
     def __setitem__(self, key: Any, value: Any) -> None:
         target = _plain(self)[key]
         _plain(self)[key] = _plain(value)
@@ -172,22 +168,8 @@ class Recorded(np.ndarray[Any, Any]):
     __bool__ = __float__ = __int__ = __index__ = item = tolist = _branch
 
 
-class _RecordingNamespace:
-    """The CPU's functions, but for asarray, which recorded arrays could not note."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(CPU.xp, name)
-
-    @staticmethod
-    def asarray(x: Any, dtype: Any = None, copy: bool | None = None, **_: Any) -> Any:
-        """As NumPy's."""
-        if isinstance(x, Recorded):
-            return x.astype(x.dtype if dtype is None else dtype, copy=bool(copy))
-        return np.asarray(x, dtype=dtype, copy=copy)
-
-
 RECORDING = replace(
-    CPU, xp=_RecordingNamespace(), matmul=np.dot, vecdot=np.dot, block=1 << 62,
+    CPU, matmul=np.dot, vecdot=np.dot, block=1 << 62,
     matmul_into=lambda out, a, b: np.dot(a, b, out),
 )  # fmt: skip
 """The CPU, for networks whose arrays are recorded."""

@@ -16,25 +16,18 @@ WORTH_SHARING = 1e8
 
 def blas() -> dict[str, Any]:
     """Return name, version, kernels and threads of NumPy's BLAS; None for what is not known."""
-    import numpy as np  # only libraries that are loaded are found
+    import numpy  # noqa: F401  # only libraries that are loaded are found
     from threadpoolctl import threadpool_info
 
     pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
     found: dict[str, Any] = min(pools, key=lambda each: "numpy" not in each["filepath"], default={})
-    names = {"name": "internal_api", "version": "version", "kernels": "architecture"}
-    told = {ours: found.get(its) for ours, its in (names | {"threads": "num_threads"}).items()}
-    if not found:  # such as Apple's Accelerate
-        built: Any = np.show_config(mode="dicts")
-        told |= {name: built["Build Dependencies"]["blas"][name] for name in ("name", "version")}
-    return told
+    names = {"name": "internal_api", "version": "version", "kernels": "architecture",
+             "threads": "num_threads"}  # fmt: skip
+    return {ours: found.get(its) for ours, its in names.items()}
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Compute every product with one BLAS thread: the number of processors then changes no bit."""
-    return _blas_threads(1)
-
-
-def _blas_threads(count: int) -> AbstractContextManager[Any]:
+def blas_threads(count: int) -> AbstractContextManager[Any]:
+    """Compute every product with so many threads; with one, processors change no bit."""
     import numpy  # noqa: F401  # only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
@@ -46,12 +39,12 @@ def threads_for(operations: float) -> AbstractContextManager[Any]:
 
     If the user has set a number of threads, nothing is limited.
     """
-    return nullcontext() if operations >= WORTH_SHARING or _user_chose() else one_thread()
+    return nullcontext() if operations >= WORTH_SHARING or _user_chose() else blas_threads(1)
 
 
 def threads_of_each(processes: int) -> AbstractContextManager[Any]:
     """Limit BLAS to the share of one of several processes in the processors, likewise."""
-    return nullcontext() if _user_chose() else _blas_threads(max(1, processors() // processes))
+    return nullcontext() if _user_chose() else blas_threads(max(1, processors() // processes))
 
 
 def _user_chose() -> bool:
@@ -77,28 +70,23 @@ def free_memory() -> int:
     return min(found)
 
 
-def gpus() -> tuple[list[str], str]:
-    """Return the names of the GPUs that compute, and why there are no more."""
-    from xpnet.backend.device import open_device
-
-    found: list[str] = []
-    while True:
-        try:
-            found.append(open_device(f"gpu:{len(found)}").name)
-        except DeviceError as error:
-            return found, str(error)
-
-
 def system_report() -> dict[str, Any]:
-    """Return all that `xpnet devices` shows, ready for JSON."""
+    """Return all that `xpnet devices` shows, ready for JSON; also why there are no more GPUs."""
     import numpy as np
 
-    usable, reason = gpus()
+    from xpnet.backend.device import open_device
+
+    gpus, reason = list[str](), ""
+    while not reason:
+        try:
+            gpus.append(open_device(f"gpu:{len(gpus)}").name)
+        except DeviceError as error:
+            reason = str(error)
     return {
         "processor": platform.processor() or platform.machine(),
         "processors": processors(),
         "numpy": np.__version__,
         "blas": blas(),
-        "gpus": usable,
-        "gpu_reason": "" if usable else reason,
+        "gpus": gpus,
+        "gpu_reason": "" if gpus else reason,
     }

@@ -18,14 +18,12 @@ from xpnet.tables.preprocessing import Preprocessing
 def devices(options: DevicesOptions) -> None:
     """Show what this machine computes with."""
     report = system_report()
-    blas, numpy = report["blas"], report["numpy"]
+    blas = {name: each or "?" for name, each in report["blas"].items()}  # Apple's is not known
+    with_blas = f"{blas['name']} {blas['version']}, {blas['threads']} thread(s)"
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"),
-        (
-            "numpy",
-            f"{numpy} with {blas['name']} {blas['version']}, {blas['threads'] or '?'} thread(s)",
-        ),
-        ("kernels", blas["kernels"] or "not known"),
+        ("numpy", f"{report['numpy']} with {with_blas}"),
+        ("kernels", blas["kernels"]),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
     ]
     show_report(options.json, {"command": "devices", **report}, lines)

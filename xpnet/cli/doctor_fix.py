@@ -165,7 +165,6 @@ class Fixer:
         return tried
 
     def _report(self) -> dict[str, Any]:
-        """Return the doctor's report on the copy, in a process of its own."""
         limit = f"{min(max(QUICK, self.found.outcome.seconds), SLOW):g}"
         command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit]
         command += [word for each in self.roles for word in ("--as", each)]

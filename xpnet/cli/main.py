@@ -92,7 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _status(error: BaseException, arguments: Sequence[str]) -> int:
-    """Say what went wrong, in one message, and return the exit status."""
     if isinstance(error, click.Abort):  # what Click makes of Ctrl-C
         error = Interrupted(signal.SIGINT)
     if isinstance(error, KeyboardInterrupt):
@@ -129,7 +128,6 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
-    """Say what stopped the command, and how `train` goes on."""
     message = f"xpnet: {str(error) or 'stopped'}"
     if "train" not in arguments[:1]:
         return f"{message}."  # nothing else takes checkpoints

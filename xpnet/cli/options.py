@@ -416,7 +416,6 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
 
 
 def _parameter(each: "Field[Any]", hint: Any) -> click.Parameter:
-    """Return what Click calls an argument or an option."""
     kinds = {hint, *get_args(hint)}  # X, or X and None
     several, config = list[str] in kinds, each.name == "config"
     kind = next((one for one in (bool, int, float) if one in kinds), str)

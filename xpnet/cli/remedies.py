@@ -7,7 +7,7 @@ from typing import Any
 from xpnet.cli.options import OPTION_OF, flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
-from xpnet.tables.messages import option, up_to_ten
+from xpnet.tables.messages import option
 
 LOWER_RATE = "a lower --lr"
 # By a finding's code: what to try where no option follows from its repair.
@@ -20,20 +20,14 @@ REMEDIES = {
     "regularisation-dominates": "a lower --l2",
     **dict.fromkeys(("non-finite", "diverged", "loss-rising"), LOWER_RATE),
     "loss-not-decreasing": "another --lr, or more --epochs",
+    "shuffled-targets": "check that each row has its own target, or give other columns",
 }
 
 
 def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
     """Return the findings with remedies that are options, or words about them."""
-    told = "check that each row has its own target, or give other columns"
-    if texts := task.free_texts:
-        told = (
-            f"what tells may be in what was left out as free text: {up_to_ten(texts)}; make "
-            "columns of numbers or categories from it"
-        )
-    remedies = {**REMEDIES, "shuffled-targets": told}
     return tuple(
-        replace(each, remedy=as_flags(each.repair, task) or remedies.get(each.code, each.remedy))
+        replace(each, remedy=as_flags(each.repair, task) or REMEDIES.get(each.code, each.remedy))
         for each in findings
     )
 
@@ -63,7 +57,6 @@ def _in_words(name: str, value: Any) -> str:
 
 
 def _with_columns(features: Iterable[int], task: Task) -> list[str] | None:
-    """Return the columns to drop, with those of these features, if they are whole columns."""
     names, dropped = task.plan.input_names(), task.options.drop
     columns = [names[index] for index in features]
     whole = {each.name for each in task.plan.columns}.issuperset(columns)

@@ -100,7 +100,6 @@ def _output(options: SweepOptions) -> str:
 
 
 def _settings(options: SweepOptions) -> list[TrainOptions]:
-    """Return the options of each candidate."""
     if options.optimizer == LBFGS:
         raise InputError("--optimizer lbfgs: it has no steps to take together; leave it out")
     if options.seeds is not None and not 1 <= options.seeds <= MAX_NETS:
@@ -138,7 +137,6 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 
 def _task(options: TrainOptions) -> Task:
-    """Read the table, for all candidates."""
     task = with_effects(read_task(options, to_train=True))
     if hasattr(task.x, "read_rows"):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
@@ -148,7 +146,6 @@ def _task(options: TrainOptions) -> Task:
 
 
 def _finished(out: str) -> list[dict[str, Any]]:
-    """Return what earlier sweeps left in their file."""
     if not Path(out).exists():
         return []
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
-from xpnet.backend.threads import free_memory, one_thread, threads_for
+from xpnet.backend.threads import blas_threads, free_memory, threads_for
 from xpnet.cli.options import LBFGS, TrainOptions, flag
 from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
@@ -67,12 +67,6 @@ class Task:
     def nets(self) -> int:
         """How many networks to train."""
         return int(self.options.nets)
-
-    @property
-    def free_texts(self) -> list[str]:
-        """The columns that were left out as free text."""
-        left_out = [each.columns for each in self.decisions if each.kind == "left out"]
-        return [name for each in left_out for name, why in each.items() if why == "free text"]
 
     def of_net(self, number: int) -> "Task":
         """Return the task of one of several networks: its seed, its rows, its checkpoints."""
@@ -191,7 +185,6 @@ def _is_large(path: str) -> bool:
 
 
 def _share(validation: str) -> float | None:
-    """Return a share of the rows, or None where a file is named."""
     try:
         share = float(validation)
     except ValueError:
@@ -276,7 +269,7 @@ def _layers(hidden: str) -> list[int]:
 def limit_threads(task: Task) -> AbstractContextManager[Any]:
     """Limit BLAS' threads to one, if asked for or if the products of a step are small."""
     if task.options.deterministic or rank() is not None:
-        return one_thread()
+        return blas_threads(1)
     sizes = [task.plan.inputs, *_layers(task.options.hidden), task.plan.outputs]
     largest = max(a * b for a, b in itertools.pairwise(sizes))
     return threads_for(2.0 * (task.options.batch_size or task.x.shape[0]) * largest)

@@ -126,7 +126,6 @@ def _rule(net: MLP, layer: int) -> tuple[str, str]:
 
 
 def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
-    """Say what is wrong with a start, worst first."""
     for layer, weights in zip(layers, map(to_host, net.weights), strict=True):
         place = f"layer {layer.layer}: all {layer.fan_in} x {layer.fan_out} weights"
         if weights.size > 1 and np.all(weights == weights[0, 0]):

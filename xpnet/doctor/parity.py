@@ -5,7 +5,6 @@ may differ by rounding, since sums run in a different order: the allowed differe
 the largest entry of the array, because a small entry can be the remainder of a cancellation.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,6 +23,10 @@ MAX_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides
 # What rounding may cause: relative to the largest entry, in one forward and backward pass on the
 # same weights and in everything after the first update; and an absolute part.
 TOLERANCES = {"float64": (1e-12, 1e-11, 1e-14), "float32": (1e-5, 1e-5, 1e-6)}
+
+
+Taken = dict[tuple[str, int], Any]
+"""Host arrays of one step, by what they are (one of SAME_BITS or QUANTITIES) and their layer."""
 
 
 class Difference(NamedTuple):
@@ -89,7 +92,7 @@ def compare(
     """
     if not 1 <= steps <= MAX_STEPS:
         raise InputError(f"steps {steps!r} must be from 1 to {MAX_STEPS}, where tolerances hold")
-    devices, runs = (open_device("cpu"), _open_other(other)), list[list[dict[str, Any]]]()
+    devices, runs = (open_device("cpu"), _open_other(other)), list[list[Taken]]()
     own = {"hidden": net.hidden, "output": net.output, "init": net.init}
     for device in devices:
         twin, recorder = MLP(**{**net.config(), **own}, device=device), _Recorder(steps)
@@ -98,22 +101,20 @@ def compare(
             callbacks=[recorder], progress=False, **options,
         ).run()  # fmt: skip
         runs.append(recorder.taken)
-    pairs = list(zip(*runs, strict=True))
-    bits = {what: all(a.tobytes() == b.tobytes() for one, two in pairs
-                      for a, b in zip(one[what], two[what], strict=True))
-            for what in SAME_BITS}  # fmt: skip
-    differences = tuple(
-        _difference(step, quantity, layer, *arrays, TOLERANCES[net.dtype])
-        for step, (one, two) in enumerate(pairs, start=1)
-        for quantity in QUANTITIES
-        for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1)
-    )
-    network, rows = repr(net).partition(";")[0].removeprefix("MLP("), runs[0][0]["rows of batches"]
+    bits, differences = dict.fromkeys(SAME_BITS, True), list[Difference]()
+    for step, (one, two) in enumerate(zip(*runs, strict=True), start=1):
+        for (what, layer), array in one.items():
+            pair = array, two[what, layer]
+            if what in bits:
+                bits[what] &= pair[0].tobytes() == pair[1].tobytes()
+            else:
+                differences.append(_difference(step, what, layer, *pair, TOLERANCES[net.dtype]))
+    network, rows = repr(net).partition(";")[0].removeprefix("MLP("), runs[0][0][SAME_BITS[1], 1]
     title = (
         f"The same training on {devices[0].name} and on {devices[1].name}\n"
-        f"  network            {network}, {net.dtype}, {steps} steps of {len(rows[0])} rows"
+        f"  network            {network}, {net.dtype}, {steps} steps of {len(rows)} rows"
     )
-    return ParityReport(title, bits, differences)
+    return ParityReport(title, bits, tuple(differences))
 
 
 def _open_other(other: str | Device) -> Device:
@@ -134,31 +135,30 @@ class _Recorder:
     """The callback that copies what each step computed, and stops after the last one."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.taken = steps, list[dict[str, list[Any]]]()
+        self.steps, self.taken = steps, list[Taken]()
 
     def on_train_start(self, training: Training) -> None:
-        self.start = _copies(training.net.parameters)
+        self.start = training.net.flat + 0.0
 
     def on_batch_end(self, training: Training) -> None:
         trace = training.trace
-        self.taken.append({
-            "initial weights": self.start,
-            "rows of batches": _copies(trace.inputs[:1]),
-            "dropout masks": _copies(trace.masks or []),
-            "forward": _copies(trace.pre_activations),
+        shown = {
+            "initial weights": [self.start],
+            "rows of batches": trace.inputs[:1],
+            "dropout masks": trace.masks or [],
+            "forward": trace.pre_activations,
             "gradients": _by_layer(training.gradients),
             "weights": _by_layer(training.net),
+        }
+        self.taken.append({
+            (what, layer): to_host(each).copy()  # the next step overwrites some of them
+            for what, arrays in shown.items() for layer, each in enumerate(arrays, start=1)
         })  # fmt: skip
         if len(self.taken) == self.steps:
             training.stop("steps compared")
 
 
-def _copies(arrays: Iterable[Any]) -> list[Any]:
-    return [to_host(each).copy() for each in arrays]  # the next step overwrites some of them
-
-
 def _by_layer(owner: Any) -> list[Any]:
-    """Return weights and biases of a network, or their gradients, as one vector per layer."""
     pairs = zip(map(to_host, owner.weights), map(to_host, owner.biases), strict=True)
     return [np.concat([weights.ravel(), biases]) for weights, biases in pairs]
 

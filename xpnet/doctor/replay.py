@@ -23,7 +23,6 @@ FORWARD_FIT = 1e-5
 NO_FIT = 1e-3  # 1 - cosine: what is left of a gradient is no rounding
 FEW = 3  # entries of a gradient: fewer fit too many forms
 MANY = 40  # weights: two draws of so many have a cosine of 0 +- 0.16
-USUAL = 1e10  # larger numbers overflow in some updates
 MOVED = 0.9  # cosine between step and gradient from which it is along, or against, it
 Arrays = Mapping[str, Any]  # by the parameters' names
 
@@ -117,7 +116,6 @@ def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> Ev
 
 
 def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Evidence | None:
-    """Find what is wrong in the gradient of the last weights."""
     one = [c for kind in OUTPUT_SLOPES if (c := last.fit(slope_of(kind, o), CLOSE_FIT))]
     # The absolute error has one for all, too, if all outputs are too high, or too low.
     if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
@@ -255,7 +253,6 @@ def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
 
 
 def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
-    """Return a layer's weighted sums z; None if the shapes do not fit the values a."""
     fits = weights.shape == (below.shape[1], a.shape[1]) and np.size(bias) in (1, a.shape[1])
     return below @ weights + bias if fits and len(below) == len(a) else None
 
@@ -306,7 +303,6 @@ class Update:
     # Between the change of each parameter and its gradient: -1 is straight downhill.
     cosines: Mapping[str, float]
     sizes: Mapping[str, float]  # root mean square of each gradient
-    broken: tuple[str, ...]  # parameters with NaN after the step, if all was ordinary before it
     # Cosine between the weights before and after, of each matrix and of all together; not of few
     # weights, nor if they have grown or shrunk, or moved along their gradient.
     kept: Mapping[str, float]
@@ -314,14 +310,11 @@ class Update:
     @classmethod
     def of(cls, step: int, before: Arrays, gradients: Arrays, after: Arrays) -> "Update":
         """Compare host arrays of the same names before and after a step."""
-        shown = [*before.values(), *gradients.values()]
-        usual = bool(gradients) and all(np.all(np.abs(each) < USUAL) for each in shown)
-        broken = tuple(n for n, each in after.items() if usual and np.any(np.isnan(each)))
         cosines = {name: _cosine(after[name] - before[name], gradient)
                    for name, gradient in gradients.items() if name in before and name in after
                    and before[name].shape == after[name].shape == gradient.shape}  # fmt: skip
         cosines = {name: cosine for name, cosine in cosines.items() if not np.isnan(cosine)}
-        return cls(step, cosines, sizes_of(gradients), broken, _kept(before, after, cosines))
+        return cls(step, cosines, sizes_of(gradients), _kept(before, after, cosines))
 
 
 def sizes_of(gradients: Arrays) -> dict[str, float]:
@@ -331,7 +324,6 @@ def sizes_of(gradients: Arrays) -> dict[str, float]:
 
 
 def _kept(before: Arrays, after: Arrays, cosines: Mapping[str, float]) -> dict[str, float]:
-    """Return `Update.kept`."""
     names = [name for name, old in before.items() if not is_bias(name, old)
              and name in after and after[name].shape == old.shape]  # fmt: skip
     kept = dict[str, float]()

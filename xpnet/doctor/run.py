@@ -11,11 +11,9 @@ from xpnet.doctor.replay import Replay, Update
 from xpnet.doctor.step import Step, is_bias, relative_change
 
 SORTED = 0.3  # share of the targets' variance between batches from which rows are not shuffled
-EVERY_STEP = 500  # targets of later steps are looked at less and less often
 BLOCK_ROWS = 24  # smaller batches are put together, since means of few rows differ by chance
 FAR = 0.3  # of their size, that the weights have moved in all
 LONG_STEP = 0.3  # the same, in one step
-SMALL = 0.2  # root mean square of weights, times the root of fan_in
 
 
 @dataclass
@@ -34,10 +32,6 @@ class SeenTargets:
     batches: int = 0  # or blocks of small ones, from which `share_between` is computed
     _sums: Any = 0.0  # over the batches: mean, squared mean, mean square; each (outputs,)
     _waiting: list[Any] = field(default_factory=list)
-
-    def wants(self, step: int) -> bool:
-        """Return whether to add a step: all until targets differ and for long, then ever fewer."""
-        return not self.differ or step < EVERY_STEP or step % (step // EVERY_STEP) == 0
 
     def add(self, targets: Any) -> None:
         """Take the targets of one step, host (batch, outputs)."""
@@ -145,16 +139,6 @@ class Run:
         """Whether parameters are shown, and none of them is a bias."""
         shown = self.first.parameters
         return bool(shown) and not any(is_bias(name, each) for name, each in shown.items())
-
-    @property
-    def from_zero(self) -> bool:
-        """Whether all weights started at 0, so that no step can be compared with their size."""
-        return not any(np.any(each) for each in self.first.weights.values())
-
-    @property
-    def starts_small(self) -> bool:
-        """Whether all weights started so near 0 that no step is small beside their size."""
-        return all(np.sqrt(len(w) * np.mean(w**2)) < SMALL for w in self.first.weights.values())
 
     def has_found(self, *codes: str) -> bool:
         """Return whether a finding so far has one of these codes; ``*`` stands for anything."""

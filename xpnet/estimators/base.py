@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from itertools import chain, repeat
+from itertools import repeat
 from numbers import Integral, Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -179,19 +179,18 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         before = dict(vars(self))
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
+            every, by_lbfgs = [self, *self._others], self.solver == "lbfgs"
             with self.network_.device.active:
-                every = [self, *self._others]
-                told: Iterator[tuple[str, Any]]
-                if self.solver == "lbfgs":
-                    runs = [each._lbfgs(*rows) for each in every]
-                    told = chain.from_iterable(map(Perceptron._run_lbfgs, every, runs))
-                else:
-                    told = self._run_steps([e._steps(*rows, tasks, incremental) for e in every])
+                runs = [
+                    each._lbfgs(*rows) if by_lbfgs else each._steps(*rows, tasks, incremental)
+                    for each in every
+                ]
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
         with self.network_.device.active:
-            for message, category in told:  # trains
+            told = self._run_lbfgs(runs) if by_lbfgs else self._run_steps(runs)
+            for message, category in told:
                 warnings.warn(message, category, stacklevel=4)
         tasks.end()
         return self
@@ -248,7 +247,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _placed(self, X: Any, *, first: bool) -> tuple[Any, Device, str]:
-        """Choose device and dtype, and bring X there."""
         if not first:
             device, dtype = self.network_.device, self.network_.dtype
         else:
@@ -270,7 +268,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 self._target_scaler = scaler_of(targets[rows], of_rows)
 
     def _data(self, x: Any, targets: Any, weights: Any = None) -> Data:
-        """Put targets, scaled, and weights on the device."""
         net, rows = self.network_, len(targets)
         if self._target_scaler is not None:
             targets = self._target_scaler.transform(targets)
@@ -300,7 +297,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return drawn
 
     def _start(self, sizes: list[int], drawn: Any, device: Device, dtype: str) -> None:
-        """Make the network and start all curves afresh."""
         net = MLP(
             sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
             init="zeros" if drawn else self.init, device=device, seed=self._seed,
@@ -384,7 +380,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             callbacks=[*callbacks, ProgressBar()] if self.progress else callbacks,
         )  # fmt: skip
 
-    def _run_steps(self, trainings: list[Training]) -> Iterator[tuple[str, Any]]:
+    def _run_steps(self, trainings: list[Any]) -> Iterator[tuple[str, Any]]:
         """Train by mini-batches; yield the warnings."""
         start, every = self._flat_copy(), [self, *self._others]
         try:
@@ -415,7 +411,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             yield from no_skill(self, training, start)
 
     def _keep(self, training: Training) -> None:
-        """Keep what the next call continues from."""
         if training.diverged:
             self._record(training)
             if self.early_stopping:
@@ -450,7 +445,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _record(self, training: Training) -> None:
-        """Add the epoch just finished to the curves."""
         history = training.state.history
         self.n_iter_ += 1
         self.t_ += training.rows
@@ -474,7 +468,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         training.state.learning_rate_factor = rate / training.options.optimizer.learning_rate
 
     def _lbfgs(self, data: Data, held_out: Data | None) -> LBFGS:
-        """Prepare a training on all rows at once, from the weights the network has."""
         if self.callbacks or self.progress:
             raise InputError(
                 "callbacks and progress: L-BFGS has no epochs to show; use solver='adam' or 'sgd'"
@@ -484,24 +477,25 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, validation=held_out,
         )  # fmt: skip
 
-    def _run_lbfgs(self, training: LBFGS) -> Iterator[tuple[str, Any]]:
+    def _run_lbfgs(self, trainings: list[Any]) -> Iterator[tuple[str, Any]]:
         """Train on all rows at once; yield the warnings."""
-        start = self._flat_copy()
-        try:
-            history = training.run()
-        except DivergenceError as error:
-            raise InputError(NON_FINITE) from error
-        self.n_iter_, self.loss_ = history.epochs, np.float64(history.loss[-1])
-        self.best_loss_ = np.float64(min(history.loss))
-        self.loss_curve_.extend(history.loss)
-        self.validation_loss_curve_.extend(history.validation_loss)
-        if not history.stopped.startswith(CONVERGED):
-            yield (
-                f"lbfgs failed to converge after {history.epochs} iteration(s): {history.stopped}. "
-                "Increase max_iter or max_fun, or pass standardize=True.",
-                ConvergenceWarning,
-            )
-        yield from no_skill(self, training, start)
+        for each, training in zip([self, *self._others], trainings, strict=True):
+            start = each._flat_copy()
+            try:
+                history = training.run()
+            except DivergenceError as error:
+                raise InputError(NON_FINITE) from error
+            each.n_iter_, each.loss_ = history.epochs, np.float64(history.loss[-1])
+            each.best_loss_ = np.float64(min(history.loss))
+            each.loss_curve_.extend(history.loss)
+            each.validation_loss_curve_.extend(history.validation_loss)
+            if not history.stopped.startswith(CONVERGED):
+                yield (
+                    f"lbfgs failed to converge after {history.epochs} iteration(s): "
+                    f"{history.stopped}. Increase max_iter or max_fun, or pass standardize=True.",
+                    ConvergenceWarning,
+                )
+            yield from no_skill(each, training, start)
 
     @property
     def _optimizer(self) -> SimpleNamespace:

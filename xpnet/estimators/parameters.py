@@ -95,6 +95,6 @@ def to_continue(state: TrainingState) -> TrainingState:
     """Keep what the next call continues from: an epoch that was interrupted is begun again."""
     return TrainingState(
         epoch=state.epoch, step=state.step, optimizer=state.optimizer, history=state.history,
-        first_loss=None if state.first_loss is None else float(state.first_loss),
+        first_loss=float(state.first_loss),
         learning_rate_factor=state.learning_rate_factor,
     )  # fmt: skip

@@ -88,7 +88,6 @@ def _begun(scope: Any, operator: Any) -> tuple[Graph, str]:
 
 
 def _end(graph: Graph, outputs: str, wanted: Any, container: Any) -> None:
-    """Add the last node, and give all to skl2onnx."""
     from onnx.helper import get_attribute_value
     from skl2onnx.common.data_types import guess_proto_type
 

@@ -52,7 +52,6 @@ def no_skill(
 
 
 def _next_attempt(estimator: Any) -> str:
-    """Say what to try next, whatever the cause."""
     if estimator.solver == "lbfgs":
         return "Set init='auto', or solver='adam'."
     rate, name = float(optimizer_of(estimator).learning_rate), "the solver's learning_rate"

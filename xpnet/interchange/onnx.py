@@ -200,7 +200,6 @@ def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
 
 
 def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
-    """Add the nodes from the networks' outputs to classes or values, as `decode` does."""
     types = graph.types
     if plan.task == "regression":
         values = graph.add("Cast", outputs, to=types.DOUBLE)

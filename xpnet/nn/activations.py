@@ -8,7 +8,6 @@ ordinary activation.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
-from typing import Any
 
 from xpnet.backend.device import Array, Namespace
 from xpnet.errors import bad_argument
@@ -50,12 +49,6 @@ class Activation:
     def known_by(self) -> "str | Activation":
         """The name of one of xpnet's own; otherwise the activation itself."""
         return self.name if ACTIVATIONS.get(self.name) is self else self
-
-    def __reduce__(self) -> Any:
-        """Copy and pickle one of xpnet's own, whose functions have no names, as a reference."""
-        if self.known_by == self.name:
-            return resolve_activation, (self.name, (self.name,))
-        return Activation, (self.name, self.forward, self.backward, self.both)
 
 
 def _sigmoid(xp: Namespace, z: Array) -> Array:

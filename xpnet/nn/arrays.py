@@ -113,11 +113,10 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     if len(shape) == 1 and outputs == 1:
         targets = xp.reshape(targets, (rows, 1))
     elif shape != (rows, outputs):
-        remedy = "pass one column per output"
-        if output == "softmax" and shape == (rows, 1):
-            remedy = "pass class numbers as y.reshape(-1)"
+        remedy = "class numbers as (n,), or one column per output"
         raise InputError(
-            f"y has shape {shape} but the network's output is ({rows}, {outputs}); {remedy}"
+            f"y has shape {shape} but the network's output is ({rows}, {outputs}); pass "
+            f"{remedy if output == 'softmax' else 'one column per output'}"
         )
     _check_range(xp, targets, output)
     return targets

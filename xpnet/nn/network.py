@@ -394,21 +394,6 @@ class MLP:
             "dropout": list(self.dropout),
         }
 
-    @classmethod
-    def from_config(
-        cls,
-        config: dict[str, Any],
-        weights: Sequence[Any],
-        biases: Sequence[Any],
-        *,
-        device: str | Device = "cpu",
-    ) -> "MLP":
-        """Make a network from `config` and host parameters; the shapes must fit."""
-        net = cls(**{**config, "init": "zeros"}, device=device)
-        net.init = config["init"]
-        net.set_parameters(weights, biases)
-        return net
-
     def save(self, path: Any) -> None:
         """Write a safetensors model file; see `xpnet.load`."""
         from xpnet.saving.model import save_model

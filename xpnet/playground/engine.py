@@ -250,7 +250,6 @@ class Playground:
         return base64.b64encode(shades.tobytes()).decode()
 
     def _findings(self, *, look: bool) -> list[dict[str, Any]] | None:
-        """Ask the doctor, if it is time to."""
         now, steps = time.perf_counter(), len(self.losses)
         if not (look or self.ended or now > self._reported + SECONDS_BETWEEN_REPORTS):
             return None
@@ -264,7 +263,6 @@ class Playground:
         ]
 
     def _change(self, finding: Finding) -> dict[str, str]:
-        """Translate a remedy into settings."""
         s, repair = self.settings, {finding.code: True} | (finding.repair or {})
         wrong = [each for each in s.mistakes.split(",") if each]
         change = {"mistakes": ",".join(each for each in wrong if MISTAKES[each][1] not in repair)}
@@ -298,6 +296,5 @@ class Playground:
 
 
 def _named(weights: Any, biases: Any) -> dict[str, Any]:
-    """Call weights and biases W1, b1, W2, b2 and so on."""
     pairs = enumerate(zip(weights, biases, strict=True), 1)
     return {f"{kind}{i}": each for i, pair in pairs for kind, each in zip("Wb", pair, strict=True)}

@@ -5,20 +5,18 @@ All randomness is determined by the seed and counters, so the state is the param
 for `History.seconds`, which is wall time). The state of other callbacks is not saved.
 """
 
-import os
 import re
 import time
 import warnings
 from contextlib import ExitStack, suppress
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.backend.files import lock, probe_writable, saving_to
-from xpnet.errors import FileError, InputError, SaveError, XpnetError, check_integers
+from xpnet.errors import FileError, InputError, SaveError, check_integers
 from xpnet.nn.schedules import ends_with_the_run
 from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.saving.model import network_tensors, parameters_in
@@ -30,15 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
-
-
-class Saved(NamedTuple):
-    """A checkpoint that was read and found intact, and messages about newer ones that were not."""
-
-    path: Path
-    fields: dict[str, Any]
-    tensors: Arrays
-    broken: tuple[str, ...]
 
 
 class Checkpoint:
@@ -84,7 +73,7 @@ class Checkpoint:
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.resumed_from: Path | None = None
-        self._saved_at, self._broken = 0.0, 0
+        self._saved_at = 0.0
         self._held = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
@@ -92,7 +81,7 @@ class Checkpoint:
 
         Raises `SaveError` if it cannot be written, is in use, or holds a run that is not to be
         resumed; `InputError` if the checkpoint belongs to another run, with the option that
-        differs; `FileError` if there are checkpoints but none can be read.
+        differs; `FileError` if it is damaged.
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -139,37 +128,31 @@ class Checkpoint:
             return  # diverged; the end of the epoch says so, and the good ones are not pushed out
         _write(self.directory / f"checkpoint-{step:010d}.safetensors", training)
         self._saved_at = time.monotonic()
-        for old in checkpoints(self.directory)[: -self.keep - self._broken]:
+        for old in checkpoints(self.directory)[: -self.keep]:
             with suppress(OSError):  # the next save tries again
                 old.unlink()
 
     def _begin(self, training: "Training") -> None:
         self._saved_at = time.monotonic()
         existing = checkpoints(self.directory)
-        if existing and not self.resume:
-            raise SaveError(
-                f"{self.directory}: already holds a training run ({existing[-1].name}); resume it,"
-                " or choose an empty directory."
-            )
-        saved = latest(self.directory)
-        if saved is None:
+        if not existing:
             return
-        for message in saved.broken:
-            warnings.warn(f"{message} Continuing from {saved.path.name}.", stacklevel=2)
-        # A broken one may have a later step than the next ones saved: it does not count as kept.
-        self._broken = len(saved.broken)
+        path = existing[-1]
+        if not self.resume:
+            raise SaveError(
+                f"{self.directory}: already holds a training run ({path.name}); resume it, or "
+                "choose an empty directory."
+            )
         try:
-            _restore(saved, training)
-        except XpnetError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            found = f"{type(error).__name__}: {str(error)[:80]}"
-            refusal(saved.path)("state", f"is not what xpnet writes ({found})")
-        self.resumed_from = saved.path
-        before, now = saved.fields["epochs"], training.options.epochs
+            fields, tensors = read_container(path, "checkpoint", FORMAT_VERSION)
+        except FileError as error:
+            raise FileError(f"{error} Without it the run goes on from the one before.") from error
+        _restore(path, fields, tensors, training)
+        self.resumed_from = path
+        before, now = fields["epochs"], training.options.epochs
         if before != now and ends_with_the_run(training.options.schedule):
             warnings.warn(
-                f"{saved.path}: the schedule was laid out for {before} epochs and is now for {now}:"
+                f"{path}: the schedule was laid out for {before} epochs and is now for {now}:"
                 f" the result differs from {now} epochs in one go; for that, train from the start.",
                 stacklevel=2,
             )
@@ -180,27 +163,8 @@ def checkpoints(directory: PathLike) -> list[Path]:
     return sorted(Path(directory).glob("checkpoint-[0-9]*.safetensors"))
 
 
-def latest(directory: PathLike) -> Saved | None:
-    """Read the newest checkpoint that is intact; None without any, `FileError` if none is."""
-    broken: list[str] = []
-    for path in reversed(checkpoints(directory)):
-        try:
-            content = read_container(path, "checkpoint", FORMAT_VERSION)
-        except FileError as error:
-            broken.append(str(error))
-        else:
-            return Saved(path, *content, tuple(broken))
-    if broken:
-        raise FileError(
-            f"{os.fspath(directory)}: none of {len(broken)} checkpoints can be read; start"
-            f" again in an empty directory. The newest: {broken[0]}"
-        )
-    return None
-
-
 def _write(path: Path, training: "Training") -> None:
-    """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
-    values = {f.name: getattr(training.state, f.name) for f in fields(training.state)}
+    values = dict(vars(training.state))
     optimizer, history = values.pop("optimizer"), values.pop("history")
     counters = {name: each for name, each in values.items() if isinstance(each, int | str)}
     content = {
@@ -223,19 +187,19 @@ def _write(path: Path, training: "Training") -> None:
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
 
 
-def _restore(saved: Saved, training: "Training") -> None:
+def _restore(path: Path, fields: dict[str, Any], tensors: Arrays, training: "Training") -> None:
     """Put a run, just created with the same data and options, where the saved one was."""
-    _check_same(saved, training)
-    net, state, tensors = training.net, training.state, saved.tensors
+    _check_same(path, fields, training)
+    net, state = training.net, training.state
     own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
-    net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refusal(saved.path)))
+    net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refusal(path)))
 
     def put(name: str) -> Any:
         return net.device.put(tensors[name], tensors[name].dtype.name)
 
     state.optimizer = [put(f"optimizer.{i}") for i in range(len(state.optimizer))]
-    counters = saved.fields["counters"]
-    for name in (f.name for f in fields(state)):
+    counters = fields["counters"]
+    for name in vars(state):
         if name in counters and (name != "compile" or training.options.compile == "auto"):
             setattr(state, name, counters[name])
         elif (stored := f"state.{name}") in tensors:
@@ -243,30 +207,33 @@ def _restore(saved: Saved, training: "Training") -> None:
             setattr(state, name, float(tensors[stored]) if number else put(stored))
     curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
     curves["metrics"] = {
-        name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
+        name: tensors[f"history.metrics.{name}"].tolist() for name in fields["metrics"]
     }
-    state.history = History(**curves, best_epoch=saved.fields["best_epoch"])
+    state.history = History(**curves, best_epoch=fields["best_epoch"])
     training.learning_rate = float(tensors["state.learning_rate"])
-    if saved.fields["stop_reason"]:
-        training.stop(saved.fields["stop_reason"])
+    if fields["stop_reason"]:
+        training.stop(fields["stop_reason"])
 
 
-def _check_same(saved: Saved, training: "Training") -> None:
+def _check_same(path: Path, saved: dict[str, Any], training: "Training") -> None:
     now = {"architecture": training.net.config(), "options": _options(training)}
     for part, values in now.items():
         for name, value in values.items():
-            before = saved.fields[part].get(name)
+            before = saved[part].get(name)
             if before != value:
                 raise InputError(
-                    f"{saved.path}: belongs to another training run: {name} was {before!r} and is"
-                    f" now {value!r}; give the same options and data, or another directory"
+                    f"{path}: belongs to another training run: {name} was {before!r} and is now "
+                    f"{value!r}; give the same options and data, or another directory"
                 )
 
 
 def _options(training: "Training") -> dict[str, str]:
     """Describe what must be the same for a run to be the same; it may have more epochs."""
     options = training.options
-    described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
+    described = {  # functions by their names: their repr has an address in it
+        name: str(getattr(each, "__qualname__", None) or repr(each))
+        for name, each in vars(options).items()
+    }
     del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
     plain = "" if getattr(training, "in_pairs", True) else ", plain"  # of several processes
@@ -275,8 +242,3 @@ def _options(training: "Training") -> dict[str, str]:
     described["data"] = digest(training.data, training.net.device)
     described["validation data"] = digest(training.validation, training.net.device)
     return described
-
-
-def _described(value: Any) -> str:
-    """Give functions, whose repr has an address in it, by name; show everything else."""
-    return str(getattr(value, "__qualname__", None) or repr(value))

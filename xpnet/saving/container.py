@@ -42,7 +42,7 @@ def write_container(
         for name, array in tensors.items()
     }
     try:
-        content = _parsed(_canonical(head | dict(fields)))
+        content = json.loads(_canonical(head | dict(fields), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
@@ -60,7 +60,16 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)
-    _check_kind_and_version(fields, kind, newest, refuse)
+    found, version = fields.get("format"), fields.get("format_version")
+    if found != f"xpnet {kind}":
+        refuse("format", f"is {quoted(found)}, not 'xpnet {kind}'", f"name a {kind} file")
+    if type(version) is not int or not 1 <= version <= newest:
+        refuse(
+            "format_version",
+            f"is {quoted(version)}, by xpnet {quoted(fields.get('library'))}, but this xpnet"
+            f" {xpnet.__version__} reads 1 to {newest}",
+            "update xpnet (pip install --upgrade xpnet)",
+        )
     if fields.pop("sha256", None) != digest(fields, tensors):
         refuse("checksum (SHA-256)", "does not match the contents")
     del fields["format"], fields["format_version"]
@@ -89,22 +98,8 @@ def digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
     return found.hexdigest()
 
 
-def _canonical(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_item)
-
-
-def _item(value: Any) -> Any:
-    """NumPy's scalars and arrays as JSON values."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} {quoted(value)}")
-
-
-def _parsed(text: str) -> Any:
-    """Parse JSON; raise ValueError for NaN, and for what JSON hides: 1e999, half a character."""
-    value = json.loads(text)
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
-    return value
+def _canonical(fields: Mapping[str, Any], *, allow_nan: bool = True) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=allow_nan)
 
 
 def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
@@ -130,22 +125,9 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
     if text is None:
         refuse("field 'xpnet'", "is missing", "this file was not written by xpnet")
     try:
-        fields = _parsed(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         refuse("field 'xpnet'", f"is not valid JSON ({quoted(str(error))})")
     if not isinstance(fields, dict):
         refuse("field 'xpnet'", f"is {quoted(fields)}, not a JSON object")
     return fields, tensors
-
-
-def _check_kind_and_version(fields: dict[str, Any], kind: str, newest: int, refuse: Refuse) -> None:
-    found, version = fields.get("format"), fields.get("format_version")
-    if found != f"xpnet {kind}":
-        refuse("format", f"is {quoted(found)}, not 'xpnet {kind}'", f"name a {kind} file")
-    if type(version) is not int or not 1 <= version <= newest:
-        refuse(
-            "format_version",
-            f"is {quoted(version)}, by xpnet {quoted(fields.get('library'))}, but this xpnet"
-            f" {xpnet.__version__} reads 1 to {newest}",
-            "update xpnet (pip install --upgrade xpnet)",
-        )

@@ -204,7 +204,6 @@ def _penalty_lines(run: "Training") -> list[str]:
 
 
 def _gather(name: str, batch: Any, source: Source) -> list[str]:
-    """Return the lines that copy the rows of a batch to their place."""
     rows, columns = batch.shape
     return [
         f"for i in range({rows}):",

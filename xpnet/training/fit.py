@@ -225,7 +225,6 @@ def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:
 def _with_validation(
     net: MLP, data: Data, validation: Any, seed: int, factors: Any
 ) -> tuple[Data, Data | None]:
-    """Prepare given validation rows, or hold out a share of the training rows."""
     if validation is None:
         return data, None
     if not isinstance(validation, (int, float, np.number)):

@@ -131,7 +131,6 @@ def steps_per_launch(steps: int, batch_bytes: int, most_bytes: int = MAX_BYTES) 
 
 
 def _entries(xp: Namespace, table: Array, steps: Array) -> list[list[Array]]:
-    """Return some rows of a table, each as a list of its entries."""
     if not table.shape[1]:
         return [[] for _ in range(steps.shape[0])]
     rows = xp.take(table, steps, axis=0)

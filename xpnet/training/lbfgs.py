@@ -6,7 +6,6 @@ need little memory and inputs may come from a file.
 """
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.training.batches import Data, rows_of
-from xpnet.training.callbacks import hooks
 from xpnet.training.fit import prepared, prepared_pair
 from xpnet.training.history import History
 from xpnet.training.loop import TrainingOptions, TrainingState
@@ -26,7 +24,7 @@ CONVERGED = "converged"
 
 
 class LBFGS:
-    """One run of L-BFGS, which callbacks see, at its start and its end, as they see a `Training`.
+    """One run of L-BFGS, at which the doctor can look as at a `Training`.
 
     Without dropout, which would change the loss each time. At most `max_iter` iterations and
     `max_fun` evaluations of the loss, until no component of the gradient exceeds `tol`.
@@ -45,11 +43,10 @@ class LBFGS:
         max_fun: int = 15_000,
         tol: float = 1e-4,
         validation: Data | None = None,
-        callbacks: Sequence[Any] = (),
     ) -> None:
         if any(net.dropout):
             raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")
-        self.net, self.data, self.validation, self.callbacks = net, data, validation, callbacks
+        self.net, self.data, self.validation = net, data, validation
         self.rows = self.batch_size = data.y.shape[0]
         self.options = TrainingOptions(
             loss, epochs=max_iter, batch_size=self.rows, shuffle=False, l2=l2
@@ -72,7 +69,6 @@ class LBFGS:
         from scipy.optimize import minimize
 
         net, device, state = self.net, self.net.device, self.state
-        self._notify("on_train_start")
         start = np.array(device.get(net.flat), dtype=np.float64)
         self._then = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # in SciPy, on the way to a divergence
@@ -94,7 +90,6 @@ class LBFGS:
         net.flat[...] = device.put(result.x, net.dtype)
         message = f"{result.message}".lower()
         state.history.stopped = f"{CONVERGED}: {message}" if result.status == 0 else message
-        self._notify("on_train_end")
         return state.history
 
     def loss_and_gradient(self, vector: Any) -> tuple[float, Any]:
@@ -126,11 +121,6 @@ class LBFGS:
             seconds=[now - self._then],
         )  # fmt: skip
         state.step, self._then = state.step + 1, now
-
-    def _notify(self, name: str) -> None:
-        training: Any = self
-        for hook in hooks(self.callbacks, name):
-            hook(training)
 
 
 def fit_lbfgs(

@@ -94,9 +94,7 @@ class TrainingState:
     batch: int = 0  # steps taken within the current epoch
     step: int = 0  # steps taken in all
     optimizer: list[Array] = field(default_factory=list)
-    # Sum of loss times rows over the current epoch so far, 0-d on the device, and those rows.
-    epoch_loss: Array = 0.0
-    epoch_rows: int = 0
+    epoch_loss: Array = 0.0  # sum of loss times rows over the current epoch, 0-d on the device
     first_loss: float = math.nan  # of the very first batch; known when an epoch has ended
     # Set by callbacks; multiplies the schedule's factor from the next epoch on.
     learning_rate_factor: float = 1.0
@@ -286,7 +284,7 @@ class Training:
             masks = self.dropout.masks(batch.x.shape[-2], keys[state.batch])
             self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
             rows = min(self.batch_size, self.epoch_rows - self.batch_size * state.batch)
-            self._after_steps(1, rows, self.loss, state.epoch_loss + self.loss * rows)
+            self._after_steps(1, self.loss, state.epoch_loss + self.loss * rows)
             for hook in on_batch_end:
                 hook(self)
 
@@ -305,18 +303,18 @@ class Training:
             self.between_steps = False
             first_loss, self.loss, *seen = launches(self.state.batch, count)
             self.gradients, self.trace = seen
-            self._after_steps(count, count * self.batch_size, first_loss, launches.total)
+            self._after_steps(count, first_loss, launches.total)
             self.learning_rate = float(rates[self.state.batch - 1])
             if launches.ends_anywhere or count == 1:
                 self._notify("on_batch_end")
 
-    def _after_steps(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
+    def _after_steps(self, steps: int, first_loss: Array, epoch_loss: Array) -> None:
         """Count steps just taken; the losses, of the first step and the epoch, stay on device."""
         state = self.state
         if state.batch == 0:
             state.epoch_first_loss = self.net.device.xp.asarray(first_loss, copy=True)
         state.batch, state.step = state.batch + steps, state.step + steps
-        state.epoch_loss, state.epoch_rows = epoch_loss, state.epoch_rows + rows
+        state.epoch_loss = epoch_loss
         self.between_steps = True
 
     def _unseen(self, launches: Launches | CompiledSteps) -> int:
@@ -417,14 +415,14 @@ class Training:
             state.first_loss = first_loss
         if not self._is_far_above_start(first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
-        loss = loss / state.epoch_rows + extra
+        loss = loss / self.epoch_rows + extra
         metrics = self._measured()
         self.between_steps = False
         state.history.append(
             metrics, loss=[loss], validation_loss=held_out,
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip
-        state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
+        state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
         self._check_divergence(bool(finite) and math.isfinite(loss))
         monitored = state.history.monitored[-1]
         if options.keep_best and monitored < state.best_loss:

@@ -129,7 +129,6 @@ def kind(run: Training) -> tuple[Any, ...]:
 
 
 def _of_each(given: Any, count: int) -> list[Any]:
-    """Return an option of each network."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         return [given] * count
     values = list(given)
@@ -253,7 +252,7 @@ class Stack:
         for number, run in enumerate(runs):
             if run.has_ended:
                 continue
-            run.state.step, run.state.epoch_rows = run.state.step + len(rates), run.epoch_rows
+            run.state.step += len(rates)
             run.state.epoch_start = before[number, :]
             run.learning_rate = float(rates[-1, number, 0])
             with suppress(DivergenceError):  # the run has stopped then
@@ -288,6 +287,5 @@ class Stack:
 
 
 def _together(join: Any, parts: Sequence[Data]) -> Data:
-    """Return the rows of several networks as one."""
     x, y, weights = zip(*parts, strict=True)
     return Data(join(x), join(y), None if weights[0] is None else join(weights))

@@ -281,7 +281,6 @@ class SentRows:
 
 
 def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Data:
-    """Return the rows of this process, in memory."""
     some = slice(rows_of_each[rank].start, rows_of_each[rank].stop)
     if isinstance(data.x, SentRows):
         x = net.device.put(data.x.share(rows_of_each, net.dtype), net.dtype)

@@ -131,7 +131,6 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
 
 
 def _mistake(each: Comparison, sizes: Sizes) -> Mistake:
-    """Return what is wrong with one gradient, as far as it tells alone."""
     clear, largest = each.clear, np.max(np.abs(each.measured), initial=0.0)
     if np.all(np.abs(each.given) <= 1e-12 * largest) and np.any(clear):  # 0, or what rounding left
         return Mistake("gradient-zero")

@@ -29,7 +29,6 @@ def gradient_shape(run: Run) -> Evidence | None:
 
 
 def _summed(run: Run, biases: Iterable[str]) -> str:
-    """Return the remedy for gradients of biases that are not summed over the batch."""
     return "\n".join(summed(name, int(run.columns), keep=run.columns) for name in biases)
 
 

@@ -9,6 +9,7 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, ENOUGH_STEPS, Evidence, rul
 from xpnet.doctor.run import FAR, Run
 
 RATIO = "CS231n notes, Ratio of weights:updates"
+SMALL = 0.2  # root mean square of weights, times the root of fan_in
 
 
 @rule("gradient-zero", limit=2, needs=("whole", "first.gradients"),
@@ -42,7 +43,8 @@ def rate_too_large(run: Run, limit: float) -> Evidence | None:
     step = max((each for each in run.movement if np.isfinite(each)), default=0.0)
     worse = not np.isfinite(end) or end > start + 0.1 * abs(start)
     bad = run.diverged or (worse and not run.last.skill > 0.8)  # or only the loss shown is odd
-    bad = bad or (run.failing and not run.starts_small)
+    starts = [np.sqrt(len(w) * np.mean(w**2)) for w in run.first.weights.values()]
+    bad = bad or (run.failing and not all(each < SMALL for each in starts))  # or any step is long
     if not bad or not step or (step <= limit and not run.diverged):
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
@@ -79,7 +81,7 @@ def no_update(run: Run, limit: float) -> Evidence | None:
 def rate_too_small(run: Run, limit: float) -> Evidence | None:
     """The steps are so short that the weights stay where they began."""
     travelled, what = run.travelled(), "moved the weights by {:.2g} times their size"
-    if run.from_zero:
+    if not any(np.any(each) for each in run.first.weights.values()):
         travelled = max((float(np.max(np.abs(w))) for w in run.last.weights.values()), default=0.0)
         what = "moved the weights from 0 to {:.2g} at most"
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
