@@ -204,8 +204,8 @@ class Observer:
             more = (*mend(outcome(self, run)), *findings)
             findings = told(more, run, self.first, measured=known)
         recognised = self.latest is not None and self.latest.recognised
-        known_facts = {k: v for k, v in found.facts.items() if k != "skill" or not uneven}
-        return Report(findings, known_facts | {
+        told_of = {k: v for k, v in found.facts.items() if k != "skill" or findings or not uneven}
+        return Report(findings, told_of | {
             "mapping": in_words(self.latest) if self.latest is not None else [],
             "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
             "not_shown": [], "unknown_names": sorted(self._unknown),

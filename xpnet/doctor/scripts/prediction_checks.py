@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 @check("prediction-wrong", "NumPy manual, Broadcasting")
 def all_pairs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network may be right; each answer meets the targets of all rows."""
-    compared = [e for e in mapping.step.operations if e.name == "equal"]
-    made = {id(e.result) for e in (*seen.recorder.used, *mapping.step.operations)
-            if e.name in MIXING}  # fmt: skip
-    for each in (*seen.recorder.used, *compared):
+    used, step = seen.recorder.used, mapping.step.operations
+    made = {id(each.result) for each in (*used, *step) if each.name in MIXING}
+    for each in (*used, *(each for each in step if each.name == "equal")):
         for i in crossing(each) if each.name in ("equal", "not_equal", "subtract") else ():
-            if len([v for v in each.operands if made & ancestors([v])]) == 1:
-                shapes = [value.shape for value in each.operands]
-                said = f"{shapes[0]} meets {shapes[1]}: the result is {each.result.shape}"
-                yield (each, "predictions", said, f"make one of shape {shapes[i]}",
+            if len([value for value in each.operands if made & ancestors([value])]) == 1:
+                sides = " meets ".join(str(value.shape) for value in each.operands)
+                yield (each, "predictions", f"{sides}: the result is {each.result.shape}",
+                       f"make one of shape {each.operands[i].shape}",
                        {"edits": [operand_edit(each, 1 - i, "np.ravel({})")]})  # fmt: skip
 
 
@@ -73,10 +72,9 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             if each.name in ("mean", "var", "std") and id(each.result) in below
             and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
     further = {id(value) for each in seen.recorder.used for value in each.operands}
-    for each in seen.recorder.used:
-        used = each.operands and id(each.result) in further
-        shape = each.operands[0].shape[::way] if used else ()
-        if shape[:1] == (1,) and each.result.size > 1 and rows.get(each.place, (1,))[0] > 1:
+    for each in (e for e in seen.recorder.used if e.place in rows and id(e.result) in further):
+        one = each.operands[0].shape[::way][:1] == (1,)
+        if one and each.result.size > 1 and rows[each.place][0] > 1:
             yield (each, "predictions", f"it is taken over 1 sample, in training over "
                    f"{rows[each.place][0]}")  # fmt: skip
 

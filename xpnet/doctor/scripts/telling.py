@@ -44,8 +44,7 @@ ONCE = {
     "gradient-accumulated", "learning-rate-too-small", "update-wrong", "weights-redrawn",
     "unshuffled-rows", "prediction-drift",
 }  # fmt: skip
-# Rows that are left out may be those of all other classes.
-FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out"}
+FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out"}  # of a class
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PAIRS = "compare some rows of both as they enter the first step: which belong together?"
 PLAIN = {  # remedies that the rules give in xpnet's terms

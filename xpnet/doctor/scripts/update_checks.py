@@ -29,16 +29,15 @@ LITTLE = 0.01  # of a gradient, that cutting it leaves
 @check("rows-left-out", NIELSEN)
 def last_alone(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Each error is sent back, and the next row's takes its place before any update."""
-    counts = []
+    counts = list[int]()
     for some in (seen.first or mapping, mapping):
         error, operations = some.error, some.step.operations
-        made = [e for e in operations if error is not None and e.place == error.place]
-        back = {e.place for e in operations if id(e.result) in some.cone
-                and error is not None and error.result in e.operands}  # fmt: skip
-        sent = {id(v) for e in operations if e.place in back for v in e.operands}
-        made = [e for e in made if id(e.result) in sent]
-        used = [e for e in made if id(e.result) in some.cone]
-        counts.append(len(made) if used == made[-1:] else 0)
+        back = {each.place for each in operations if id(each.result) in some.cone
+                and error is not None and error.result in each.operands}  # fmt: skip
+        sent = {id(v) for each in operations if each.place in back for v in each.operands}
+        made = [e for e in operations if error and e.place == error.place and id(e.result) in sent]
+        alone = [each for each in made if id(each.result) in some.cone] == made[-1:]
+        counts.append(len(made) * alone)
     if min(counts) >= ROWS_ALIKE // 2:
         sites = [each.operation.site for each in mapping.step.updates]
         yield (mapping.error, "batches", f"of the {counts[-1]} errors of each step only the last "

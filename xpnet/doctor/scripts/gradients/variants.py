@@ -26,8 +26,6 @@ from xpnet.nn.activations import ACTIVATIONS
 
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
 CALL = 5_000  # where calling a function counts as so many
-MASK = -2  # in place of a slot: what comes in, times something, in place of the whole operation
-MASKING = ("put", "where", "maximum")
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
@@ -89,7 +87,7 @@ class Variants:
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
         for operation in dict.fromkeys(self.first[id(o)] for o in self._towards(gradient)):
-            for slot in (*range(min(2, len(operation.operands))), -1, MASK):
+            for slot in (*range(min(2, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
                         return None
@@ -114,10 +112,6 @@ class Variants:
         site, words = operation.site, in_source(operation, slot)
         if slot < 0:
             mended = edit(site, f"{words} * {right}")
-            if slot == MASK:
-                error = in_source(operation, self._entering(operation))
-                way = "*=" if operation.name == "put" else "*"
-                mended = edit(site, f"{error} {way} {right}")
             return Mistake(kind, site, role, right, words, mended, changes)
         made, its = operation.operands[slot].made_by, ""
         if kind == "derivative" and made:
@@ -149,7 +143,6 @@ class Variants:
                 operands[slot] = array
             try:
                 result = _compute(each, operands) * (array if slot == -1 else 1)
-                result = operands[self._entering(each)] * array if slot == MASK else result
             except (ValueError, TypeError, IndexError):
                 return None
             if np.shape(result) != each.result.shape and each.result.size == np.size(result):
@@ -161,9 +154,8 @@ class Variants:
 
     def _candidates(self, operation: Operation, slot: int, layer: int) -> Iterator[Candidate]:
         if slot < 0:
-            kind = "derivative" if slot == MASK else "missing derivative"
-            if slot != MASK or self._entering(operation) >= 0:
-                yield from self._derivatives(layer, operation, kind, operation.result.shape)
+            shape = operation.result.shape
+            yield from self._derivatives(layer, operation, "missing derivative", shape)
             return
         old, words = operation.operands[slot], in_source(operation, slot)
         made = old.made_by
@@ -183,13 +175,6 @@ class Variants:
         yield from self._derivatives(layer, operation, "derivative", old.shape)
         if operation.name == "multiply" and scalar_side(operation) is None:
             yield Candidate("superfluous", "nothing", "1", old, np.ones_like)
-
-    def _entering(self, operation: Operation) -> int:
-        """Return which operand of what masks an error is that error; -1 if none is."""
-        made, shape = {id(each.result) for each in self.backward}, operation.result.shape
-        errors = [i for i, v in enumerate(operation.operands[:2]) if operation.name in MASKING
-                  and id(v) in made and v.shape == shape and v.data.dtype != bool]  # fmt: skip
-        return errors[0] if errors else -1
 
     def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
         """Yield (kind, role, value) of what the step had, the nearest layers' first."""
@@ -351,10 +336,6 @@ def _compute(operation: Operation, operands: list[Any]) -> Any:
     if operation.index is not None:
         if name == "item":
             return first[operation.index]
-        if name == "put":
-            first = np.array(first)
-            first[operation.index] = operands[1]
-            return first
         raise ValueError(name)
     if name in SAME:
         return first

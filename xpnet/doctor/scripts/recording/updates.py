@@ -254,10 +254,7 @@ def redrawn(everything: list["Operation"]) -> "Operation | None":
 
 
 def lost(everything: list["Operation"], times: int) -> list["Operation"]:
-    """Return steps from an array, by what was made of it, that nothing uses.
-
-    They have a name, or a rate.
-    """
+    """Return steps from an array, with a name or a rate, by what was made of it, and not used."""
     found = list["Operation"]()
     used = {id(value) for each in everything for value in each.operands}
     for some in _additions(everything, times):

@@ -95,8 +95,9 @@ def caught(site: Site) -> list[Edit]:
                     texts = [*map(ast.unparse, given)]
                     known = dict(zip((n.arg for n in f.args.args), texts, strict=False))
                     parts = last.elts if isinstance(last, ast.Tuple) else [last]
-                    pairs = zip(parts, texts, strict=False)
-                    same = [known.get(ast.unparse(part), text) for part, text in pairs]
+                    same = [
+                        known.get(ast.unparse(e), t) for e, t in zip(parts, texts, strict=False)
+                    ]
                     new = f"{', '.join(same)} = {ast.unparse(each)}"
                     whole = len(same) == len(parts) and all(map(OWNED.fullmatch, same))
                     edits += [changed(site.file, each, new)] * whole
