@@ -1,17 +1,7 @@
 """The doctor: watches training, hand-written or xpnet's, and says why a network does not learn.
 
-In a hand-written loop, once per step and before the update::
-
-    doctor = xpnet.Doctor()
-    for step in range(steps):
-        ...
-        doctor.watch(loss=loss, parameters={"W1": W1, "b1": b1}, gradients={"W1": dW1, "b1": db1},
-                     activations=[a1], predictions=outputs, targets=y, inputs=x, learning_rate=0.1)
-        W1 -= ...
-    print(doctor.report())
-
-For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose`, which also checks
-data and gradient before it trains, and tries a small batch if training fails.
+A hand-written loop calls `watch` once per step, before the update. For an xpnet network the doctor
+is a callback of `fit`; `diagnose` also checks data and gradient before it trains.
 
 What is looked at becomes a `Step`, float64 on the host; rules look at steps and return `Evidence`,
 from which come the findings of the report.
