@@ -184,7 +184,7 @@ def is_readable(path: Path) -> bool:
     """Whether a model file or checkpoint is intact; a temporary file need not be."""
     kind = "checkpoint" if "checkpoint" in path.name else "model"
     try:
-        return path.suffix == ".tmp" or bool(read_container(path, kind, 1))
+        return path.suffix == ".tmp" or bool(read_container(path, kind, 4))
     except FileError:
         return False
 

@@ -141,7 +141,7 @@ WITH_A_NOTE = {
     "titles with delimiters": ("Report,,\n,,\n" + GOOD, "passed over", "2 lines above the header"),
     "a total": (GOOD + "Total,15,\n", "passed over", "1 line at the end ('Total,15,')"),
     "a sum and a mean": (GOOD + "Sum,$15.00,\nMean,2.5,0.5\n", "passed over", "2 lines at the end"),
-    "units": (GOOD.replace("\n", "\nmm:ss,,kg\n", 1), "passed over", "1 line of units ('mm:ss,"),
+    "units": (GOOD.replace("\n", "\nmm:ss,,kg\n", 1), "passed over", "1 line below the hea"),
     "notes at the end": (GOOD + "\nSource: the office\n", "passed over", "1 line at the end"),
     "a header that is a comment": ("# " + GOOD, None, ""),
     "name lacking": (GOOD.replace("a,b", ",b"), None, ""),

@@ -178,7 +178,6 @@ def test_words_of_free_text_and_of_lists_have_inputs(table):
     assert plan.input_names()[:2] == ["about has music", "about has plants"]
     x = plan.transform(table("about,tools\nRocks & music!,axe\n,\n"))
     assert x.tolist() == [[1, 0, 1, 0, 1, 0, 0, 0], [0] * 8]
-    assert plan.format_version == 4
     lists = table_of({"about": ["Rocks & music"], "tools": [["Axe"]]}, plan)
     np.testing.assert_array_equal(plan.transform(lists), x[:1])
 
@@ -218,6 +217,10 @@ def test_dates_become_the_parts_that_vary(table):
         (["20200131", "20211231"], ["2020-01-31", "2021-12-31"]),
         (["2021-W07", "2021-W08"], ["2021-02-15", "2021-02-22"]),
         (["Dec-2015", "Jan-2016"], ["2015-12-01", "2016-01-01"]),
+        (
+            ["1 f\u00e9vr. 2025", "12 mars 2025", "3. Dez. 2024"],
+            ["2025-02-01", "2025-03-12", "2024-12-03"],
+        ),
         (["[10/Feb/2023:12:00:00 +0100]"], ["2023-02-10 12:00:00"]),
         (["2023/03/06 7:30:00 AM GMT+1"], ["2023-03-06 07:30:00"]),
         (
@@ -233,7 +236,42 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
     np.testing.assert_array_equal(date_parts(tuple(cells), pattern), typed)
 
 
-@pytest.mark.parametrize("cell", ["{}/{}", '"{}, {}"', "{}x{}", '"{}.25,{}.75"'])
+@pytest.mark.parametrize(
+    ("cells", "expected", "signs"),
+    [
+        (["12 km", "10 mi"], [12000, 16093.44], "in m, km as m, mi as m"),
+        (["2h 15m", "3h", "45 m"], [2.25, 3, 0.75], "in h, m as h"),
+        (["5 lb 8 oz", "2 lbs"], [2.4947580, 0.90718474], "in kg, lbs as kg"),
+        (["4 1/2", "3", "1/4", "2\u00bd"], [4.5, 3, 0.25, 2.5], ""),
+        (["2 mg/L", "500 \u00b5g/L"], [2, 0.5], "in mg/L, \u00b5g/L as mg/L"),
+        (["18 months", "2 y"], [1.5, 2], "in years, months as years, y as years"),
+        (["about 5", "12", "7 years", "3 years"], [5, 12, 7, 3], "in years, ~"),
+        (["1.5", "2.5 b", "3", "4", "5 u", "6", ":"], [1.5, 2.5, 3, 4, 5, 6, np.nan], "notes"),
+        (["$450/mo", "$380/mo"], [450, 380], "currency signs, in /mo"),
+    ],
+)
+def test_numbers_in_several_units_or_parts_are_brought_to_one(cells, expected, signs, table):
+    found = table("a\n" + "".join(f"{cell}\n" for cell in cells))
+    np.testing.assert_allclose(found.column("a"), expected)
+    assert found.signs.get("a", "") == signs
+
+
+def test_a_unit_in_some_cells_only_is_of_all_if_they_are_as_large(table):
+    assert "a" in table("a,b\n5 km,1\n300,2\n7 km,1\n420,3\n").texts
+    assert table("a,b\n5 km,1\n6,2\n7 km,1\n4,3\n").column("a").tolist() == [5, 6, 7, 4]
+
+
+def test_letters_that_many_codes_share_are_words(table):
+    kinds = ("AB-{:05d}", "CDE-{:05d}-XL", "F{:06d}")
+    rows = "".join(f"{kinds[i % 3].format(i * 37)},{i % 2}\n" for i in range(120))
+    ready = prepare(table("sku,y\n" + rows), "y")
+    assert ready.decisions[-1].text() == "sku (4 words) [--drop COLUMN]"
+    assert ready.preprocessing.columns[0].words == ("ab", "cde", "f", "xl")
+    x = ready.preprocessing.transform(table("sku\nF000001\nAB-1-XL\n"))
+    assert x.tolist() == [[0, 0, 1, 0], [1, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("cell", ["{}/{}", '"{}, {}"', "{}x{}", "{} of {}", '"{}.25,{}.75"'])
 def test_pairs_of_numbers_are_two_inputs(cell, table):
     rows = "".join(f"{cell.format(i + 100, 80 - i)},{i % 2}\n" for i in range(60))
     ready = prepare(table("a,y\n" + rows), "y", dtype="float64")

@@ -178,3 +178,48 @@ def test_markdown_and_other_lines_of_dashes_are_read(tmp_path):
 
 def test_notes_and_a_mean_may_follow_a_blank_line(table):
     assert table('n,y\n1,"4,5"\n3,"5,5"\n\n* twice\nMean,"5,0"\n').rows == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        (",t,t,y\n,mean,max,t/ha\nstation,,,\n", ("station", "t mean", "t max", "y")),
+        ('a,b,c,y\nName,"The\nage",Is it?,Y\n"{""ImportId"":""a""}",,,\n', ("a", "b", "c", "y")),
+    ],
+)
+def test_a_header_may_be_of_several_lines(head, names, table):
+    found = table(head + "u,1.5,2,7\nv,2.5,3,8\n" * 3)
+    assert (found.names, found.rows) == (names, 6)
+    assert found.place(5, "y").startswith(f"{found.path}: line {head.count(chr(10)) + 6},")
+
+
+def test_totals_between_rows_are_no_rows(table):
+    group = "{0},u,1.5,2\n{0},v,2.5,3\n{0},u,3.5,3\n{0},w,3.5,9\n"
+    totals = "{0} Total,,4.0,5\n"
+    found = table("shop,what,a,y\n" + "".join((group + totals).format(i) for i in ("N", "S", "E")))
+    assert (found.rows, found.texts["shop"]) == (12, ("N", "S", "E"))
+    assert found.place(4, "a").split(": ")[1] == "line 7, column 'a'"
+    assert found.passed_over["totals between rows"] == "3, such as 'N Total 4.0 5'"
+    whole = totals.replace(",,", ",u,")
+    assert table("shop,what,a,y\n" + (group + whole).format("N") * 3).rows == 15
+
+
+def test_merged_cells_are_filled_down(table):
+    rows = "N,a,1.5,1\n,,2.5,2\n,b,1.5,3\n,,2,5\nS,c,3,4\n,,4,5\n,,1,5\n"
+    found = table("region,shop,x,y\n" + rows)
+    assert "".join(found.cell(row, "region") for row in range(7)) == "NNNNSSS"
+    assert "".join(found.cell(row, "shop") for row in range(7)) == "aabbccc"
+    told = "empty cells below others, filled like these"
+    assert found.passed_over == {told: "region, shop"}
+    for unlike in (rows.replace("S", "N"), rows.replace("N", "1.5"), rows[1:]):
+        assert told not in table("region,shop,x,y\n" + unlike).passed_over
+
+
+def test_columns_of_fixed_width_may_hold_spaces(tmp_path):
+    path = tmp_path / "t.rpt"
+    path.write_text(
+        "who        n    \n---------- -----\nAnn Lee      3.5\nB\u00e9a Wu     NULL\n\n(2 rows)\n"
+    )
+    found = read_table(path)
+    assert (found.names, found.texts["who"]) == (("who", "n"), ("Ann Lee", "B\u00e9a Wu"))
+    np.testing.assert_array_equal(found.column("n"), [3.5, np.nan])

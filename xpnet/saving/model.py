@@ -10,7 +10,7 @@ See `xpnet.saving.container` for what surrounds them. Any change that an older x
 must raise FORMAT_VERSION; files of every earlier version stay readable. Version 2 has more kinds of
 columns, and names of those left out; version 3 has bins of numbers, logarithms of
 targets, and several networks; version 4 has several targets, effects of texts, and numbers that
-stand for nothing. A file is written in the first version that has what it needs.
+stand for nothing.
 """
 
 import os
@@ -67,11 +67,6 @@ class Model:
         return mean_outputs((self.net, *self.other_nets), x)
 
     @property
-    def format_version(self) -> int:
-        """The first version of the model files that has all that this needs."""
-        return _version(self.preprocessing, self.other_nets)
-
-    @property
     def reading(self) -> dict[str, Any]:
         """How `read_table` reads CSV and TSV files like the one that it was trained on."""
         options, plan = (self.training or {}).get("options"), self.preprocessing
@@ -98,7 +93,7 @@ class Model:
             Of CSV and TSV, as for the command.
         features, sheet, query : str, optional
             Of an NPZ file the array with the rows to predict, by default x; of an Excel file the
-            sheet; of a database the SQL.
+            sheet; of a SQLite file the SQL.
 
         Returns
         -------
@@ -255,7 +250,7 @@ def save_model(
     }
     if other_nets:
         fields["other_seeds"] = [each.seed for each in other_nets]
-    write_container(path, "model", _version(preprocessing, other_nets), fields, tensors)
+    write_container(path, "model", FORMAT_VERSION, fields, tensors)
 
 
 def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
@@ -293,11 +288,6 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
             stacklevel=2,
         )
     return model.net
-
-
-def _version(preprocessing: Any, other_nets: Sequence[MLP]) -> int:
-    needed = 1 if preprocessing is None else int(preprocessing.format_version)
-    return max(needed, 3) if other_nets else needed
 
 
 def mean_outputs(nets: Sequence[MLP], x: Any) -> Any:

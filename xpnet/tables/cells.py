@@ -1,6 +1,7 @@
 """What the text of a cell means: a number, a missing value, or a number written unsuitably."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "N
 """The cells that mean "no value here", once stripped of spaces."""
 
 GAPS = (
-    "-", "--", "\u2013", "\u2014", ".", "none", "n.a.", "n.d.", "k.a.", "k. a.", "missing",
-    "unknown", *map(str.lower, MISSING),
+    "-", "--", "\u2013", "\u2014", ".", "..", ":", ":c", ": c", ":u", ": u", "none", "n.a.", "n.d.",
+    "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """Likewise in lower case, but only in columns of numbers: elsewhere they may be answers."""
@@ -31,7 +32,7 @@ _DATE = (
     r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2}(\d\d)?)([ T].*)?"
     r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*| [AP]M)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
-    r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10} (?:de )?(?:19|20)\d\d"  # in any language
+    r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10}\.? (?:de )?(?:19|20)\d\d"  # in any language
     rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
@@ -66,15 +67,24 @@ _NEGATIVE = {
     "parentheses around negative numbers": r"^\(([^()+-]*[0-9][^()]*)\)$",
     "minus signs behind": r"^([0-9][0-9.,']*)-$",
 }
-_WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/\u00b2\u00b3]*"
-_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+)?)\.?$"
+_WORD = r"(?:/ ?)?[a-zA-Z\u00b0\u00b5\u03bc][a-zA-Z0-9/\u00b2\u00b3]*"
+_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?:[ -][a-z]+)?)\.?$"
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
-_UNITS = (
-    {"g": 1e-3, "kg": 1.0, "t": 1e3, "lb": 0.45359237, "lbs": 0.45359237, "oz": 0.028349523},
-    {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3, "mi": 1609.344, "ft": 0.3048, "in": 0.0254},
-    {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0},
-    {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12},
-    {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40},
+_UNITS = tuple(
+    {unit: float(of) for *units, of in map(str.split, each.split(";")) for unit in units}
+    for each in (
+        "kg kgs 1; g 1e-3; mg 1e-6; t 1e3; lb lbs pounds 0.45359237; oz 0.028349523",
+        "m 1; mm 1e-3; cm 1e-2; km 1e3; mi miles 1609.344; ft 0.3048; in 0.0254; yd 0.9144",
+        "h hr hrs hour hours 1; d day days 24; m min mins minutes 0.016666666666666666"
+        "; s sec secs seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
+        "years year yrs yr y 1; months month mos mo 0.08333333333333333; days day d 0.0027379"
+        "; weeks week wks wk w 0.019165",
+        "m\u00b2 m2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres acre ac 4046.8564",
+        "mg/L mg/l 1; ng/L 1e-6; \u00b5g/L \u00b5g/l \u03bcg/L ug/L 1e-3; g/L g/l 1e3; mg/dL 10",
+        "l L 1; ml mL 1e-3; cl cL 1e-2; dl dL 0.1",
+        "B 1; kB KB 1e3; MB 1e6; GB 1e9; TB 1e12",
+        "B 1; KiB 1024; MiB 1048576; GiB 1073741824; TiB 1099511627776",
+    )
 )
 """Units that a column may mix: its numbers are brought to the one whose factor is 1."""
 
@@ -92,14 +102,17 @@ _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 
 # What says that a number is not exact, or that there is a note on it.
 _ROUGHLY = (
-    ("~", r"^(?:[~\u2248]|ca\.) ?([+-]?[0-9])", "${1}"),
+    ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
     ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
     ("notes", r"^[*`]+([^*`]+)", "${1}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
-# Numbers of several parts, by what each is multiplied.
+# Numbers of several parts: 2h 5m, 4 1/2; or by what each is multiplied.
+_PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
+_FRACTION = r"^([0-9]*)[ -]?(?:\b([1-9])[/\u2044]([1-9][0-9]?)\b|([\u00bc-\u00be\u2150-\u215e]))"
+_SEVERAL = rf"^(?:{_PART}){{2,}}$|^[0-9]*(?:[ -][1-9][/\u2044][1-9]|[\u00bc-\u00be\u2150-\u215e])"
 _RANGES, _SHORT = "middles of ranges", "m:ss as hours"
 _DURATIONS = re.compile(r"(?i)duration|m:ss|\bmin|pace|length")  # else 8:15 is a clock's
 _IN_PARTS = (
@@ -114,6 +127,7 @@ AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
+MAX_APART = 10.0  # times the median of cells with a unit, or of those without
 MAX_WORDS = 3  # that stand for nothing in a column of numbers, each in two cells or more
 MAX_CODES = 9  # few whole numbers, in many rows, and words: 4, 6, 8 or rotary
 
@@ -164,8 +178,9 @@ def as_numbers(
 def _for_nothing(strays: Any, numbers: Any) -> bool:
     """Return whether cells that are no numbers are a few words, such as POA among prices."""
     often = strays.value_counts()["count"]
-    few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= numbers.count()
-    codes = numbers.n_unique() <= MAX_CODES and (numbers.floor() == numbers).all()
+    many = 3 if numbers.n_unique() > MAX_CODES else 1
+    few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= many * numbers.count()
+    codes = many == 1 and (numbers.floor() == numbers).all()
     return bool(few and not codes and not strays.str.contains("[0-9]").any())
 
 
@@ -184,8 +199,11 @@ def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any,
     for sign, pattern in _NEGATIVE.items():
         signs |= {sign} if cells.str.contains(pattern).any() else set()
         cells = cells.str.replace(pattern, "-${1}")
+    if cells.str.contains(_SEVERAL).any():
+        cells = cells.replace({each: _in_one_part(each) for each in cells.unique().drop_nulls()})
+    with_units = cells
     cells, factors, told = _without_units(cells)
-    signs |= told
+    unitless = cells == with_units
     for pattern, bare in _CURRENCY:
         signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
         cells = cells.str.replace(pattern, bare)
@@ -195,6 +213,7 @@ def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any,
     signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
     numbers = plain.cast(polars.Float64, strict=False)
     has_unit = any(each.startswith("in ") for each in told)  # as AM and PM are, too
+    signs |= told - ({PLAIN} if _are_alike(numbers * factors, unitless, told) else set())
     for sign, pattern, weights in _IN_PARTS:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
@@ -203,10 +222,35 @@ def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any,
         if low.count() and (likely if sign == _RANGES else not (has_unit or clock)):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
-    thousands = factors == _POWERS["k"]  # 5k is not 5,000 beside 10 km
-    if has_unit and thousands.any():
-        numbers = numbers.set(thousands & (numbers * factors > 10 * numbers.max()), None)
+    if has_unit and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
+        numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
     return numbers * factors, signs
+
+
+def _factors(units: set[str]) -> dict[str, float]:
+    """Return the table of `_UNITS` that has some units, or none."""
+    return next((each for each in _UNITS if each.keys() >= units), {})
+
+
+def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
+    """Return whether cells without a unit may have that of the others: 5 and 6 years, not 5 %."""
+    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
+    often = (~unitless).sum() > 1 and "in %" not in told
+    return bool(often and max(sizes) <= MAX_APART * min(sizes))
+
+
+def _in_one_part(text: str) -> str:
+    """Write 2h 5m as 2.083333333 h, and 4 1/2 as 4.500000000."""
+    if re.fullmatch(f"(?:{_PART}){{2,}}", text):
+        parts = re.findall(_PART, text)
+        factors = _factors({unit for _, unit in parts})
+        total = sum(float(number) * factors.get(unit, 0.0) for number, unit in parts)
+        return f"{total:.9f} {next(iter(factors))}" if factors else text
+    if found := re.match(_FRACTION, text):
+        whole, above, below, sign = found.groups()
+        part = unicodedata.numeric(sign) if sign else int(above) / int(below)
+        return f"{int(whole or 0) + part:.9f}{text[found.end() :]}"
+    return text
 
 
 def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
@@ -218,16 +262,19 @@ def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
     named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
     known = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
     known += [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
-    known += [each for each in _UNITS if len(kinds) > 1 and each.keys() >= {*kinds}]
+    several = len({each.removesuffix("s") for each in kinds}) > 1  # 1 day, 2 days
+    known += [_factors({*kinds})] if several else []
     factors = known[0] if known else {}
     powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
     signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     named = [base] if base else [each for each in named if each not in powers]
-    signs |= {f"in {each}" for each in {*named} - {f"{each}s" for each in named}}  # 1 day, 2 days
+    signs |= {f"in {each}" for each in {*named} - {f"{each}s" for each in named}}
     bare = cells.str.contains("[0-9]").sum() > units.count()
     signs |= {PLAIN} if bare or not named else set()
+    few = len(kinds) > 1 and not factors and cells.count() > 2 * units.count()
+    signs = {"notes"} if few and all(re.fullmatch("[a-z]", each) for each in kinds) else signs
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
     return cells.str.replace(_UNIT, "${1}"), multiplied.fill_null(1.0), signs
 
@@ -269,7 +316,7 @@ def factor_between(found: str, wanted: str) -> float | None:
     """Return how many of one unit another one is; None if that is not known."""
     if found == wanted or (len(found) > 1 and found.rstrip("s") == wanted.rstrip("s")):
         return 1.0
-    known = next((each for each in _UNITS if each.keys() >= {found, wanted}), None)
+    known = _factors({found, wanted})
     return known[found] / known[wanted] if known else None
 
 

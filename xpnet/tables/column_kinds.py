@@ -23,6 +23,7 @@ MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier 
 MIN_WORD = 0.005  # of the rows: a word in fewer, or missing from fewer, has no input
 MIN_WORD_ROWS = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
+_CODE = re.compile(r"[^\W\d_]+([-_./][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
     r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
@@ -140,15 +141,17 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
     """
     texts, total = table.texts.get(name) or (), Counter[str]()
     various = why == "free text"  # words of names, which are identifiers, did harm
+    codes = why == "identifier" and sum(map(bool, map(_CODE.fullmatch, texts))) > 0.9 * len(texts)
     lists = sum(count for text, count in zip(texts, counts, strict=False) if _LISTED.search(text))
-    if not texts or not (various or 10 * lists > 3 * counts.sum()):
+    if not texts or not (various or codes or 10 * lists > 3 * counts.sum()):
         return ()
     wanted = str.isalpha if various else str.isalnum  # codes are noise in prose
     for text, count in zip(texts, counts.tolist(), strict=True):
         total.update(dict.fromkeys(filter(wanted, words_of(text)), count))
-    if not various and len(total) >= np.count_nonzero(counts):
+    if not (various or codes) and len(total) >= np.count_nonzero(counts):
         return ()
-    least, most = max(MIN_WORD_ROWS, MIN_WORD * table.rows), (1 - MIN_WORD) * counts.sum()
+    share = 4 * MIN_WORD if codes else MIN_WORD
+    least, most = max(MIN_WORD_ROWS, share * table.rows), (1 - share) * counts.sum()
     found = [word for word, count in total.most_common() if least <= count <= most]
     return tuple(sorted(found[:MAX_CATEGORIES])) if len(found) > 1 else ()
 

@@ -174,8 +174,9 @@ class Words:
 
 
 def words_of(text: str) -> set[str]:
-    """Return the different words and codes in a text, in small letters."""
-    return set(re.findall(r"\b[^\W_]{2,}\b", text.casefold()))
+    """Return the different words and codes in a text, in small letters, and a code's letters."""
+    text = text.casefold()
+    return {*re.findall(r"\b[^\W_]{2,}\b", text), *re.findall(r"^[^\W\d_]+(?=\d)", text)}
 
 
 @lru_cache(maxsize=16)

@@ -9,9 +9,9 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,13 +19,15 @@ import numpy as np
 from xpnet.errors import FileError, bad_argument
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.cells import AFTER, BEFORE
-from xpnet.tables.messages import counted, quoted
+from xpnet.tables.groups import filled_down, merged_columns, subtotals
+from xpnet.tables.messages import counted, quoted, up_to_ten
 from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
-    are_units,
     fields_of,
     find_encoding,
     find_layout,
+    fixed_width,
+    header_lines,
     is_ruler,
     outside_quotes,
     rows_end,
@@ -84,9 +86,13 @@ def open_csv(
         head = next(_decoded(path, written_in, "replace", data), b"")
     except UnicodeError as error:
         raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
+    if delimiter is None and data is None and (row := fixed_width(head)):
+        text = b"".join(_decoded(path, written_in)).decode()
+        data = re.sub(row, lambda each: "\t".join(map(str.strip, each.groups())), text).encode()
+        return open_csv(path, "utf-8", "\t", decimal, header, as_texts, columns, "\t", data)
     layout = find_layout(head, delimiter, usual, decimal, header, columns)
     found, sign, has_header, skipped, titles = layout
-    names, start, units = _names(path, head, skipped, has_header, found)
+    names, start, below = _names(path, head, skipped, has_header, found)
     texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
     guesses = {
         "encoding": (written_in, encoding or "utf-8"),
@@ -97,7 +103,7 @@ def open_csv(
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
-    above |= passed_over(units, "of units")
+    above |= passed_over(below, "below the header")
     first = head.split(b"\n", skipped + 1)[skipped] if has_header else b"---"
     return Csv(path, names, texts, written_in, found, sign, start, line, told, above, first, data)
 
@@ -105,9 +111,9 @@ def open_csv(
 def _names(
     path: str, data: bytes, skipped: int, has_header: bool, delimiter: str
 ) -> tuple[tuple[str, ...], int, list[bytes]]:
-    """Return the names, or x0, x1, ..., where rows begin, and a line of units, if there is one.
+    """Return the names, or x0, x1, ..., where rows begin, and lines between, such as of units.
 
-    `data` is the head.
+    Names that are lacking, or alike, have those of such lines, too. `data` is the head.
     """
     body = data.split(b"\n", skipped)[-1].lstrip(b"\n")
     ends = outside_quotes(body, _NEWLINE)
@@ -126,13 +132,18 @@ def _names(
         return tuple(f"x{at}" for at in range(len(row))), start, []
     if skipped and len(above := fields_of(data.split(b"\n")[skipped - 1], delimiter)) == len(row):
         row = [own or other for own, other in zip(row, above, strict=True)]  # of two lines
-    start += len(header)
-    has_units = bool(others) and are_units(others[0], others[1:])
-    below = data[start:].split(b"\n", 2)
-    below = below[: is_ruler(below[0]) + has_units]
-    start += sum(len(each) + 1 for each in below)
-    names = distinct_names([row[0].removeprefix("# "), *row[1:]])
-    return names, start, below[len(below) - has_units :]
+    count, below, end = header_lines(row, others), list[bytes](), len(header)
+    for a, b in pairwise((ends + 1).tolist()):
+        line = body[a:b].strip()
+        if len(below) == count and not (is_ruler(line) and end == len(header)):
+            break
+        below, end = below + [line] * bool(line and not is_ruler(line)), b
+    named = [
+        own if own and row.count(own) == 1 else " ".join(dict.fromkeys(filter(None, [own, *more])))
+        for own, *more in zip(row, *others[:count], strict=True)
+    ]
+    names = distinct_names([named[0].removeprefix("# "), *named[1:]])
+    return names, start + end, below
 
 
 def _decoded(
@@ -179,13 +190,21 @@ class Csv:
     passed_over: dict[str, str]
     header: bytes
     data: bytes | None = None
+    totals: list[int] = field(default_factory=list)  # which rows are none, but totals of others
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of strings, with decimal points."""
-        rows = 0
+        rows, above = 0, dict[str, Any]()
+        self.totals.clear()
         try:
             for data, line in self._records():
                 frame = self._parsed(data, line)
+                frame = self._without_totals(frame, data, rows + len(self.totals))
+                if not rows and (merged := merged_columns(frame)):
+                    above = dict.fromkeys(merged, "")
+                    names = up_to_ten(self.names[frame.columns.index(each)] for each in merged)
+                    self.passed_over["empty cells below others, filled like these"] = names
+                frame = filled_down(frame, above)
                 rows += frame.height
                 if frame.height:
                     yield _with_points(frame) if self.decimal == "," else frame
@@ -198,8 +217,18 @@ class Csv:
         if not rows:
             raise FileError(f"{self.path}: line 1, a header but no rows; add the rows.")
 
+    def _without_totals(self, frame: Any, data: bytes, rows: int) -> Any:
+        if (total := subtotals(frame, data)) is None:
+            return frame
+        self.totals.extend((total.arg_true() + rows).to_list())
+        first = quoted(" ".join(filter(None, frame.row(total.arg_max()))))
+        self.passed_over["totals between rows"] = f"{len(self.totals):,}, such as {first}"
+        return frame.filter(~total)
+
     def line_of(self, row: int) -> int:
         """Return the line on which a row begins; reads the file again."""
+        for total in self.totals:
+            row += total <= row
         for data, line in self._records():
             starts, _ = self._rows(data)
             if row < len(starts):

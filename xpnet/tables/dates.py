@@ -39,27 +39,27 @@ _REWRITTEN = (
     (r"(\d)T(\d)", "${1} ${2}"),
     (r"^(\d{4})([-/])(\d{1,2})$", "${1}${2}${3}${2}01"),
     (r"^(\d{4})-?(W\d\d)$", "${1}-${2}-1"),
-    (r"^(\d{1,2})(?:er|\.)? (?:de )?(\pL+) (?:de )?(\d{4})$", "${1} ${2} ${3}"),
+    (r"^(\d{1,2})(?:er|\.)? (?:de )?(\pL+)\.? (?:de )?(\d{4})$", "${1} ${2} ${3}"),
     (r"^([A-Za-z]+)[ -](\d{4})$", "1 ${1} ${2}"),
     (r"^(\d{1,2}:\d\d.*)$", "1970-01-01 ${1}"),
 )
 _MONTHS = {
-    "Jan": "januar januari janvier enero gennaio janeiro",
-    "Feb": "februar februari f\u00e9vrier febrero febbraio fevereiro",
-    "Mar": "m\u00e4rz maart mars marzo mar\u00e7o",
-    "Apr": "avril abril aprile",
-    "May": "mai maj mei mayo maggio maio",
-    "Jun": "juni juin junio giugno junho",
-    "Jul": "juli juillet julio luglio julho",
-    "Aug": "augusti augustus ao\u00fbt agosto",
-    "Sep": "septembre septiembre settembre setembro",
-    "Oct": "oktober octobre octubre ottobre outubro",
+    "Jan": "januar januari janvier enero gennaio janeiro janv ene gen",
+    "Feb": "februar februari f\u00e9vrier febrero febbraio fevereiro f\u00e9vr fevr fev",
+    "Mar": "m\u00e4rz maart mars marzo mar\u00e7o mrt m\u00e4r",
+    "Apr": "avril abril aprile avr abr",
+    "May": "mai maj mei mayo maggio maio mag",
+    "Jun": "juni juin junio giugno junho giu",
+    "Jul": "juli juillet julio luglio julho juil lug",
+    "Aug": "augusti augustus ao\u00fbt agosto ago",
+    "Sep": "septembre septiembre settembre setembro sept set",
+    "Oct": "oktober octobre octubre ottobre outubro okt ott out",
     "Nov": "novembre noviembre novembro",
-    "Dec": "dezember december d\u00e9cembre diciembre dicembre dezembro",
+    "Dec": "dezember december d\u00e9cembre diciembre dicembre dezembro d\u00e9c dez dic",
 }
 _MONTH_WORDS = {f" {word} ": f" {to} " for to, words in _MONTHS.items() for word in words.split()}
 _PAIR = re.compile(
-    r"(-?(?!0\d)\d+(?:\.\d+)?) ?(?:[/;~x\u00d7]|, |,(?=-?\d+\.)) ?(-?(?!0\d)\d+(?:\.\d+)?)"
+    r"(-?(?!0\d)\d+(?:\.\d+)?) ?(?:[/;~x\u00d7]|of |, |,(?=-?\d+\.)) ?(-?(?!0\d)\d+(?:\.\d+)?)"
 )
 _MIN_PAIRS = 20  # different ones; fewer are categories
 _SAMPLE = 50

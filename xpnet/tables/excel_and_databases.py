@@ -1,4 +1,4 @@
-"""Excel files and databases, but for SQLite each by an extra; read with Polars."""
+"""Excel files, by an extra, and databases of SQLite; read with Polars."""
 
 import re
 import sqlite3
@@ -11,13 +11,13 @@ from typing import Any
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.csv import Csv, open_csv
-from xpnet.tables.messages import up_to_ten, without_password
+from xpnet.tables.messages import up_to_ten
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
 from xpnet.tables.sniff import has_half
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
-SQLITE = "sqlite:///"
+SQLITE = (".sqlite", ".sqlite3", ".db")
 
 
 def open_excel(
@@ -87,39 +87,12 @@ def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
-def open_database(
-    address: str, query: str | None, texts: Collection[str], columns: Collection[str]
-) -> Frame:
-    """Read what a query gives from a database, of SQLite or with an ADBC driver.
-
-    Of a SQLite file without a query it is the only table, or the one with the `columns`.
-    """
-    import polars
-
-    shown = without_password(address)
-    if address.startswith(SQLITE):
-        return _of_sqlite(address.removeprefix(SQLITE), query, texts, columns)
-    if query is None:
-        raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
-    try:
-        import adbc_driver_manager
-
-        rows = polars.read_database_uri(query, address, engine="adbc")
-    except ImportError as error:
-        remedy = "pip install 'xpnet[database]' and the database's own ADBC driver"
-        raise InputError(f"{shown}: {reason(error)} {remedy}") from error
-    except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
-        raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
-    return open_frame(shown, rows.lazy(), texts)
-
-
-def _of_sqlite(
+def open_sqlite(
     path: str, query: str | None, texts: Collection[str], columns: Collection[str]
 ) -> Frame:
+    """Read what a query gives, or the only table, or the one with the `columns`."""
     import polars
 
-    with open_binary(path) as file:  # or SQLite would make a file that is not there
-        file.read(1)
     address = f"file:{urllib.parse.quote(path)}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:

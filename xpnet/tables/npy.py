@@ -27,17 +27,16 @@ STANDARD_INPUT = "-"
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
-@lru_cache(maxsize=1)
-def _read_whole(stream: Any) -> bytes:
-    """Read standard input, which is there once, to be looked at several times; it may be endless.
-
-    As a table it takes several times the memory.
-    """
+def read_whole(stream: Any) -> bytes:
+    """Read what may be endless; as a table it takes several times the memory."""
     whole, limit = io.BytesIO(), free_memory()
     while chunk := stream.read(CELLS):
         whole.write(chunk)
         check_memory(STANDARD_INPUT, 4 * whole.tell(), limit)
     return whole.getvalue()
+
+
+_standard_input = lru_cache(maxsize=1)(read_whole)  # which is there once, and looked at often
 
 
 def _open_zip(path: str) -> Any:
@@ -67,7 +66,7 @@ def open_binary(path: str) -> Iterator[Any]:
     """Open a file, or what is packed in it; anything that goes wrong becomes a FileError."""
     try:
         if path == STANDARD_INPUT:
-            yield io.BytesIO(_read_whole(sys.stdin.buffer))
+            yield io.BytesIO(_standard_input(sys.stdin.buffer))
             return
         if "\0" in path:
             raise FileNotFoundError(2, "no such file", path)

@@ -1,7 +1,7 @@
 """Parquet, Arrow and JSON; and tables in memory, data frames and dicts; read with Polars."""
 
+import io
 import os
-import struct
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,8 +13,7 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
-from xpnet.tables.npy import check_memory, pieces
-from xpnet.tables.sniff import has_half
+from xpnet.tables.npy import check_memory, open_binary, pieces, read_whole, unpacked
 
 IN_MEMORY = "the table"  # in messages, where files have their path
 READERS = {
@@ -22,12 +21,6 @@ READERS = {
     ".jsonl": "scan_ndjson", ".ndjson": "scan_ndjson", ".json": "read_json",
 }  # fmt: skip
 """By the endings of files: Polars' functions."""
-
-OF_PANDAS = {
-    ".dta": "read_stata", ".sav": "read_spss", ".sas7bdat": "read_sas", ".xpt": "read_sas",
-    ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",
-}  # fmt: skip
-"""Likewise those of pandas, which need not be there."""
 
 
 @dataclass(frozen=True)
@@ -56,31 +49,18 @@ def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Fra
     """Read one of the `READERS`' files, or only names and types; rows then come from `blocks`."""
     import polars
 
-    reader = READERS[os.path.splitext(path.lower())[1]]
+    reader = READERS[os.path.splitext(unpacked(path).lower())[1]]
     how = {"infer_schema_length": None} if "json" in reader else {}
+    source: Any = path
+    if unpacked(path) != path:
+        with open_binary(path) as file:
+            source = io.BytesIO(read_whole(file))
     with _polars_reading(path):
-        found = open_frame(path, getattr(polars, reader)(path, **how).lazy(), as_texts)
+        found = open_frame(path, getattr(polars, reader)(source, **how).lazy(), as_texts)
         if lazily:
             return found
         check_memory(path, 8 * found.rows * len(found.names))
         return replace(found, frame=found.frame.collect().lazy())
-
-
-def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[str]) -> Frame:
-    """Read one of these files; of the tables on a web page the one with the `columns`."""
-    reader = OF_PANDAS[os.path.splitext(path.lower())[1]]
-    try:
-        import pandas
-
-        found = getattr(pandas, reader)(path)
-    except ImportError as error:
-        remedy = "pip install pandas, and what it asks for; or save the table as CSV"
-        raise InputError(f"{path}: read by pandas.{reader} ({reason(error)}): {remedy}.") from error
-    except (ValueError, KeyError, OSError, struct.error) as error:
-        raise FileError(f"{path}: pandas.{reader}: {reason(error)}; save it as CSV.") from error
-    tables = found if isinstance(found, list) else [found]
-    fitting = [each for each in tables if has_half(columns, {*map(str, each)})]
-    return replace(frame_of((fitting or tables)[0], as_texts), path=path)
 
 
 @contextmanager
@@ -97,7 +77,7 @@ def _polars_reading(path: str) -> Iterator[None]:
         try:
             yield
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
-            what = f"not a {os.path.splitext(path)[1]} file, or damaged ({reason(error)})"
+            what = f"not a {os.path.splitext(unpacked(path))[1]} file, or damaged ({reason(error)})"
             raise FileError(f"{path}: {what}; get it again.") from error
 
 

@@ -59,19 +59,6 @@ class Preprocessing:
     gap_words: tuple[str, ...] = ()  # that stood for nothing among numbers
     target_gap: float | None = None  # likewise, a number such as -999
 
-    @property
-    def format_version(self) -> int:
-        """The first version of the model files that has all that this needs."""
-        kinds = [to_json(each).keys() for each in self.columns]
-        later = {"effects", "gap", "unit", "words"}
-        gaps = self.gap_words or self.target_gap is not None
-        if self.more_targets or gaps or any(later & each for each in kinds):
-            return 4
-        if self.target_log or any("edges" in each for each in kinds):
-            return 3
-        plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
-        return 1 if plain and not self.left_out else 2
-
     @cached_property
     def inputs(self) -> int:
         """The number of the network's inputs."""

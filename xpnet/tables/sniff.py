@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise, repeat, takewhile
 from typing import Any
 
 import numpy as np
@@ -258,7 +258,35 @@ def is_ruler(record: bytes) -> bool:
     return re.fullmatch(rb"[-=+:| \t]*--[-=+:| \t]*", record) is not None
 
 
-def are_units(first: list[str], others: list[list[str]]) -> bool:
+def fixed_width(data: bytes) -> str:
+    """Return a pattern for rows of columns of fixed width, with dashes below the names, or ""."""
+    for header, line in pairwise(data[:_HEAD].split(b"\n", _TITLES)[:_TITLES]):
+        if header.strip() and re.fullmatch(rb"-+( -+)+ *", line):
+            *widths, _ = map(len, line.split())
+            return "(?m)^" + "".join(f"(.{{{each}}}) " for each in widths) + "(.*)$"
+    return ""
+
+
+def header_lines(first: list[str], others: list[list[str]]) -> int:
+    """Count lines below a header that are no rows: of units, or as Qualtrics and pandas write.
+
+    These end in one with ImportId; or names are lacking, or alike, and they have words where all
+    others have numbers.
+    """
+    count, others = 0, [*takewhile(lambda row: len(row) == len(first), others)]
+    for at, row in enumerate(others[:3], 1):
+        if any(each.startswith('{"ImportId"') for each in row):
+            return at
+        columns = [[*filter(None, each)] for each in zip(*others[at:], strict=True)]
+        figures = [bool(each) and all(map(_FIGURE.match, each)) for each in columns]
+        named = any(cell and of for cell, of in zip(row, figures, strict=False))
+        named |= all(bool(cell) != bool(name) for cell, name in zip(row, first, strict=True))
+        again = count == at - 1 and len({*first}) < len(first)
+        count += again and named and not any(map(_FIGURE.match, filter(None, row)))
+    return count + bool(others[count:] and _are_units(*others[count:]))
+
+
+def _are_units(first: list[str], *others: list[str]) -> bool:
     """Return whether a row has units, or nothing, where others have numbers, and nothing else."""
     words = [*filter(None, first)]
     told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)

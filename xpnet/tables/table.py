@@ -13,28 +13,20 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
-from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
+from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_excel, open_sqlite
 from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
-from xpnet.tables.parquet import (
-    IN_MEMORY,
-    OF_PANDAS,
-    READERS,
-    Frame,
-    frame_of,
-    open_file,
-    open_with_pandas,
-)
+from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
-_DELIMITERS = dict.fromkeys((".csv", ".txt", ".dat", ".data"), ",")
+_DELIMITERS = dict.fromkeys((".csv", ".txt", ".dat", ".data", ".rpt", ".prn"), ",")
 _DELIMITERS |= {".tsv": "\t", ".tab": "\t", ".md": "|"}
 IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
-    ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
-    ".feather, .json, .jsonl, .xlsx, .sqlite; with pandas .dta, .sav, .sas7bdat, .html, .xml, .orc"
+    ".csv, .tsv, .txt, .json, .jsonl, .parquet (also packed: .gz, .zip, .bz2, .xz), .feather, "
+    ".npy, .npz, .idx (also .gz), .xlsx, .sqlite; others as CSV, such as by pandas"
 )
 
 
@@ -152,11 +144,15 @@ def read_table(
     cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
     The header, or the sheet, is the one that has the `columns`, or half of them.
     """
-    path = _address(os.fspath(path))
-    database = "://" in path
-    if not database:
-        with open_binary(path) as file:
-            file.read(1)  # whether it can be read at all
+    path = os.fspath(path)
+    if "://" in path:
+        how = (
+            "pass on what is there: psql --csv -c 'SELECT ...', or curl -L ADDRESS, | xpnet train -"
+        )
+        path = re.sub("(?<=://).*@", "", path)  # no password
+        raise FileError(f"{path}: addresses are not read; {how}")
+    with open_binary(path) as file:
+        file.read(1)  # whether it can be read at all; else SQLite would make it
     _refuse_forked_process()
     packed = unpacked(path) != path
     kind = os.path.splitext(unpacked(path).lower())[1]
@@ -164,13 +160,13 @@ def read_table(
     for name, given, fits, what in (
         ("features", features, kind == ".npz", "NPZ file"),
         ("sheet", sheet, kind in EXCEL, "Excel file"),
-        ("query", query, database, "database"),
+        ("query", query, kind in SQLITE, "database of SQLite"),
     ):
         if given is not None and not fits:
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
-    folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
-    if database:
-        return _of_frame(open_database(path, query, as_texts, columns), folder, gaps)
+    folder = (cache or os.path.dirname(path) or ".") if stream else None
+    if kind in SQLITE:
+        return _of_frame(open_sqlite(path, query, as_texts, columns), folder, gaps)
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
@@ -183,22 +179,11 @@ def read_table(
             path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
             line_of=csv.line_of,
         )  # fmt: skip
-    if kind in READERS and not packed:
+    if kind in READERS:
         return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, gaps)
-    if kind in OF_PANDAS and not packed:
-        return _of_frame(open_with_pandas(path, as_texts, columns), folder, gaps)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
-
-
-def _address(path: str) -> str:
-    """Return a path, as the address of a database if it is one; refuse what is on the web."""
-    if re.match("https?://|s3://|ftp://", path):
-        how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
-        raise FileError(f"{path}: addresses are not read; {how}")
-    sqlite = "://" not in path and path.lower().endswith((".sqlite", ".sqlite3", ".db"))
-    return SQLITE + path if sqlite else path
 
 
 def read_part(path: str, start: int, count: int) -> Table:

@@ -1,0 +1,56 @@
+"""Tables grouped for the eye: totals between rows, and values only in a group's first row."""
+
+from typing import Any
+
+from xpnet.tables.cells import as_text
+
+_NAMES = r"(?:sub-?|grand )?totals?|summe|gesamt(?:summe)?|(?:gesamt)?ergebnis"
+_TOTAL = rf"(?i)^\W*(?:{_NAMES})\b|\b(?:{_NAMES})\W*$"
+_HINTS = (b"total", b"summe", b"gesamt", b"ergebnis")
+_FULL = 0.9  # share of cells filled in a column that totals leave empty
+
+
+def subtotals(frame: Any, data: bytes) -> Any:
+    """Return which rows of a Polars frame are totals of others, bool (rows,), or None.
+
+    Two or more are called so, and each lacks a cell that nearly all other rows have. The frame was
+    read from `data`.
+    """
+    import polars
+
+    if not any(each in data.lower() for each in _HINTS):
+        return None
+    gone = frame.select(as_text(each).is_null().alias(each.name) for each in frame)
+    total = frame.select(polars.any_horizontal(polars.all().str.contains(_TOTAL)))
+    total = total.to_series().fill_null(False)
+    full = [each.name for each in gone.filter(~total) if each.mean() <= 1 - _FULL]
+    rows = gone.filter(total).select(full)
+    lacking = len(full) and rows.select(polars.any_horizontal(polars.all())).to_series().all()
+    return total if lacking and 2 <= len(rows) < len(frame) / 4 else None
+
+
+def merged_columns(frame: Any) -> list[str]:
+    """Return the columns at the left whose cells were merged: only a group's first row has a value.
+
+    Most of their cells are empty. Where one begins a group, so do those to its right; the first has
+    no group twice, and no fractions.
+    """
+    import polars
+
+    found, begins = list[str](), polars.Series([False])
+    for cells in map(as_text, frame):
+        starts, groups = cells.is_not_null(), cells.drop_nulls()
+        again = groups.is_duplicated() | groups.str.contains(r"^[\d-]*[.,]\d")
+        sparse = len(cells) > 2 * len(groups) > 2 and starts[0]
+        if not sparse or ((begins & ~starts).any() if found else again.any()):
+            break
+        found, begins = [*found, cells.name], starts
+    return found if len(found) < frame.width else []
+
+
+def filled_down(frame: Any, above: dict[str, Any]) -> Any:
+    """Return a frame with some columns' values in all rows of their groups; `above` is the last."""
+    for name, last in above.items():
+        cells = as_text(frame[name]).forward_fill().fill_null(last)
+        frame, above[name] = frame.with_columns(cells), cells[-1]
+    return frame
