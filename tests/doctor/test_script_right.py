@@ -107,6 +107,23 @@ for step in range(400):
     W -= 0.5 * dW
 """
 
+WORDS = """
+import numpy as np
+rng = np.random.default_rng(0)
+pairs = [(i, (i + k) % 20) for i in range(20) for k in (-2, -1, 1, 2)]
+E, C = rng.normal(0, 0.3, (20, 8)), rng.normal(0, 0.3, (20, 8))
+for epoch in range(9):
+    rng.shuffle(pairs)
+    for word, other in pairs:
+        v = E[word]
+        p = np.exp(C @ v) / np.exp(C @ v).sum()
+        g = p.copy()
+        g[other] -= 1
+        dv = C.T @ g
+        C -= 0.1 * np.outer(g, v)
+        E[word] -= 0.1 * dv
+"""
+
 
 @pytest.mark.parametrize(
     ("wrong", "script"),
@@ -115,6 +132,9 @@ for step in range(400):
         ("no-update", RECURRENT),
         ("shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),
+        ("data-changed", WORDS),
+        ("no-bias", WORDS),
+        ("loss-not-decreasing", WORDS),
         ("update-wrong", PLAIN),
         ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - step / 1e4)**2\n    h =")),
         ("data-changed", FIT.replace("x, t = X[i], y[i]", "x[:] = X[i]; t = y[i]").replace(

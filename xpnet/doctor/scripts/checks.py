@@ -177,6 +177,7 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if before is None or before.made_by is not None or before.object is not each.result.object:
             continue
         used = id(before) in data or id(each.result) in reached
+        used &= id(before.object) not in seen.embedded
         new = each.name == "put" and id(before) not in ancestors(each.operands[1:])
         new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
         if used and not new and id(before) not in states and before.size > 1:
@@ -538,7 +539,7 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     x, biases = run.data.inputs, [layer.biases for layer in mapping.layers]
     if not biases or any(each is not None for each in biases) or mapping.late_biases:
         return
-    if seen.not_mapped() or x is None or not run.last.skill < GOOD:
+    if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_embeddings():
         return
     errors = run.last.predictions - run.last.goals  # known, or else there is no skill
     zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))

@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.outcome import outcome
 from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
-from xpnet.doctor.scripts.recording.updates import random_masks
+from xpnet.doctor.scripts.recording.updates import ancestors, random_masks
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
@@ -48,6 +48,7 @@ class Observer:
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self._problems = Counter[str]()
         self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self.embedded = set[int]()  # ids of arrays whose rows are taught where they are taken
         self.steps: list[int] = []  # numbers of the steps that were looked at
         self.rates: list[float] = []  # in each of them
         self.alike = self._row = 0  # most steps in a row with targets all the same, and the latest
@@ -76,6 +77,7 @@ class Observer:
             self._begin()
         for name, each in (*before.items(), *after.items()):
             self._shapes.setdefault(name, set()).add(each.shape)
+        self._find_embedded(mapping)
         self.latest = mapping
         self.first = self.first if self.first and self.first.recognised else mapping
         loss = None if mapping.loss is None else float(np.ravel(mapping.loss.data)[0])
@@ -98,6 +100,19 @@ class Observer:
         except XpnetError as error:
             self._problems[str(error)] += 1
         self._pace(mapping, arrays)
+
+    def _find_embedded(self, mapping: Mapping) -> None:
+        """See in the first steps which rows errors change: what follows a step is in the next."""
+        errors = {id(each.error.result) for each in (self.latest, mapping) if each and each.error}
+        for each in mapping.step.operations if not mapping.step.live else ():
+            inside = each.index is not None and each.name in ("add", "subtract")
+            if inside and errors & ancestors(each.operands[1:]):
+                self.embedded.add(id(each.result.object))
+
+    def has_embeddings(self) -> bool:
+        """Return whether the network is given rows that it teaches, such as word vectors."""
+        inputs = [layer.inputs for layer in self.latest.layers[:1]] if self.latest else []
+        return any(id((each.base or each).object) in self.embedded for each in inputs)
 
     def _pace(self, mapping: Mapping, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
@@ -198,8 +213,9 @@ class Observer:
             found = replace(found, findings=tuple(kept))
         gradients = facts.get("gradients", "")
         known, others = bool(measured or gradients), self.first is not None and self.first.others
-        # Squared errors do not judge what is taught otherwise, such as quantiles, or has opponents.
+        # Squared errors do not judge what is taught otherwise: quantiles, opponents, words.
         uneven = UNEVEN in gradients or WEIGHTED in gradients or bool(others)
+        uneven = uneven or self.has_embeddings()
         kept = [each for each in found.findings if not (uneven and each.code in SYMPTOMS)]
         findings = told(mend(kept), run, self.first, measured=known)
         if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
