@@ -104,8 +104,8 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("no-update", "Python FAQ, Why did changing list y also change list x?")
 def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
-    updates = {id(each.operation) for each in mapping.step.updates}
-    others = [each for each in mapping.step.operations if id(each) not in updates]
+    updates = seen.recorder.pattern
+    others = [each for each in mapping.step.operations if each.place not in updates]
     first = (seen.first or mapping).step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]

@@ -235,12 +235,12 @@ class _Graph:
         return max(pairs, key=rank, default=(None, None))[0]
 
     def of_others(self) -> tuple[frozenset[int], frozenset[int]]:
-        """Return the parameters in whose updates no output here enters, and those taught by both.
+        """Return the parameters that no output or target here teaches, and those taught by both.
 
         The first are of networks of their own: what earlier updates have changed may enter them.
         """
-        outputs, updates = self.sides(self.error())[0], self.step.updates
-        reached = self._made_of({id(each) for each in outputs})
+        (outputs, targets), updates = self.sides(self.error()), self.step.updates
+        reached = self._made_of({id(each) for each in (*outputs, *targets)})
         taught = {u.parameter for u in updates if id(u.delta) in reached or not outputs}
         left = [u for u in updates if u.parameter not in taught
                 and self.bits(u.delta) >> u.parameter & 1]  # fmt: skip

@@ -131,13 +131,11 @@ class Measurer:
     def _measure(self, step: Step) -> str:
         """Measure at this point; return why nothing could be, or nothing."""
         roles = map_step(step)
-        own = [each for each in roles.step.updates if each.parameter not in roles.several]
-        self._now = {each.parameter: each.new.object for each in a_few(own)}
-        self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
+        self._now = {each.parameter: each.new.object for each in a_few(roles.step.updates)
+                     if each.parameter not in roles.several
+                     and np.asarray(each.new.object).dtype.kind == "f"}  # fmt: skip
         at, unfinished = self._where(), "the script did not come to the end of another step"
-        (found,) = self._ask(
-            [at], lambda s: (error_in(s), moved_by(s), named_losses(s), largest(s))
-        )
+        (found,) = self._ask([at], seen_in)
         if found is None:
             return unfinished
         (place, side, sides), steps, losses, inputs = found
@@ -212,13 +210,18 @@ class Measurer:
         return at | first
 
 
-def error_in(step: Step) -> tuple[int, int, list[Any]]:
-    """Return where outputs meet targets, which operand the outputs are, and both there."""
-    roles = map_step(step)
-    if roles.error is None:
-        return -1, 0, []
-    side = int(roles.error.operands[0] is not roles.outputs[0])
-    return roles.error.place, side, errors_at(step, roles.error.place, side)
+def seen_in(step: Step) -> tuple[tuple[int, int, list[Any]], Values, dict[str, float], Values]:
+    """Return where outputs meet targets, which operand the outputs are, and both there.
+
+    And how the step moved parameters, its losses, and the largest of what weights are given.
+    """
+    roles, error = map_step(step), (-1, 0, list[Any]())
+    if roles.error is not None:
+        side = int(roles.error.operands[0] is not roles.outputs[0])
+        error = roles.error.place, side, errors_at(step, roles.error.place, side)
+    largest = {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
+               for layer in roles.layers}  # fmt: skip
+    return error, moved_by(step), named_losses(step), largest
 
 
 def errors_at(step: Step, place: int, side: int) -> list[Any]:
@@ -265,12 +268,6 @@ def directions(value: Any, step: Any) -> list[Any]:
     if len(ways) > 1 and np.shape(step) == np.shape(value) and 0.0 < np.linalg.norm(step) < np.inf:
         ways[0] = step
     return [way / np.linalg.norm(way) for way in ways]
-
-
-def largest(step: Step) -> dict[int, float]:
-    """Return the largest of what each of the weights is given."""
-    return {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
-            for layer in map_step(step).layers}  # fmt: skip
 
 
 def _strides(at: Values, inputs: Mapping[int, float]) -> dict[int, tuple[float, float]]:

@@ -114,7 +114,7 @@ def site_of(finding: Finding, roles: Mapping) -> Site | None:
         number = int((re.findall(r"\d+", where[0]) or [1])[0])
         made = layers[min(number, len(layers)) - 1].product
     elif where[0] in roles.names:
-        update = roles.updates_of(roles.names.index(where[0]))[0]
+        update = [*roles.updates_of(roles.names.index(where[0])), roles.step.updates[0]][0]
         drawn = sizes.drawn_by(update.old) if "init" in (finding.repair or {}) else None
         made = drawn or update.gradient.made_by or update.operation
     elif {"predictions", "loss"} & {*where}:
