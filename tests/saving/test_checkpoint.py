@@ -63,6 +63,7 @@ CASES = {
     "momentum": {"optimizer": xpnet.SGD(0.1, momentum=0.9, nesterov=True)},
     "plain": {"optimizer": xpnet.SGD(0.1), "schedule": "plateau"},
     "in order": {"shuffle": False},
+    "NumPy's numbers": {"optimizer": xpnet.Adam(np.float32(0.01)), "l2": np.float64(0.01)},
     "best": {"early_stopping": 2, "optimizer": xpnet.SGD(2.0)},
     "no validation": {"validation": None, "l2": 0.01, "l1": 0.001, "clip_norm": 1.0},
 }

@@ -7,7 +7,7 @@ CuPy itself is in `xpnet.backend.cuda`.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -79,6 +79,17 @@ def _matmul_into(out: Array, a: Array, b: Array) -> None:
         np.matmul(a, b, out=out)
 
 
+@lru_cache(maxsize=4)
+def _kept_ones(count: int, dtype: str) -> Array:
+    ones = np.ones(count, dtype=dtype)
+    ones.flags.writeable = False
+    return ones
+
+
+def _ones(count: int, dtype: str) -> Array:  # long ones are not worth their memory
+    return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
+
+
 @dataclass(frozen=True)
 class Device:
     """One place where arrays are computed; `name` is that of `open_device`, or a library's own."""
@@ -97,7 +108,7 @@ class Device:
     vecdot: Callable[[Array, Array], Array] = field(repr=False)
     """``vecdot(a, b)`` gives the sums of products over the last axis."""
     ones: Callable[[int, str], Array] = field(repr=False)
-    """``ones(count, dtype_name)`` gives a vector."""
+    """``ones(count, dtype_name)`` gives a vector, perhaps the same one each time: only read it."""
     block: int = field(repr=False, default=1 << 62)
     """Elements that an in-place update should process at a time, to stay in the cache."""
     fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
@@ -136,7 +147,7 @@ CPU = Device(
     _product,
     _matmul_into,
     _product,
-    np.ones,
+    _ones,
     block=1 << 16,
 )
 

@@ -146,6 +146,8 @@ def per_epoch(schedule: Schedule) -> bool:
 
 def looks_at_losses(schedule: Schedule) -> bool:
     """Return whether the factor may depend on the losses of the epochs before."""
+    if isinstance(schedule, Warmup):
+        return looks_at_losses(schedule.then)
     return not isinstance(schedule, Constant | StepDecay | Linear | Cosine | InverseScaling)
 
 

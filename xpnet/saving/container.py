@@ -99,7 +99,15 @@ def digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
 
 
 def _canonical(fields: Mapping[str, Any], *, allow_nan: bool = True) -> str:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=allow_nan)
+    options: Any = {"sort_keys": True, "separators": (",", ":"), "allow_nan": allow_nan}
+    return json.dumps(fields, default=_item, **options)
+
+
+def _item(value: Any) -> Any:
+    """Return one of NumPy's numbers, which options may be, as JSON has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {quoted(value)}")
 
 
 def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
