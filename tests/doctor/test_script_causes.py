@@ -163,7 +163,35 @@ LOST += """
     for w, g in zip((W3, W1, W2), (X.T @ d1, X.T @ d1, h.T @ d2)):
         w = w - rate * g
 """
+LAST_ROW = (
+    RIGHT[: RIGHT.index("for step")].replace("rate = 2.0", "rate = 0.2")
+    + """
+for epoch in range(60):
+    for x, y in zip(X, Y):
+        h = np.tanh(x @ W1 + b1)
+        d2 = squash(h @ W2 + b2) - y
+        d1 = W2 @ d2 * (1 - h**2)
+    W1 -= rate * np.outer(x, d1)
+    b1 -= rate * d1
+    W2 -= rate * np.outer(h, d2)
+    b2 -= rate * d2
+"""
+)
+STOPPED = (
+    RIGHT.replace("for step", "best = 0\nfor step").replace("2.0", "0.01")
+    + """
+    loss = -np.mean(Y * np.log(p) + (1 - Y) * np.log(1 - p))
+    if loss < best:
+        best = loss
+    elif step > 20:
+        break
+"""
+)
+ANSWERS = RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2) > 0.5\n"
 MORE_MISTAKES = [
+    ("rows-left-out", LAST_ROW),
+    ("too-few-steps", STOPPED),
+    ("prediction-wrong", ANSWERS + "np.mean(answers == labels)\n"),
     ("update-wrong", ADAM.replace("g**2", "g")),
     ("update-wrong", KEPT),
     ("update-wrong", ADAM.replace("1e-8", "1e4")),

@@ -347,11 +347,51 @@ for i in range(60):
     V -= 0.5 * x.T @ e
 print(np.mean(forward(x)[2] - y))
 """
+RELU = START.replace("np.tanh(X", "np.maximum(0, X").replace("1 - A1**2", "A1 > 0")
+RELU = RELU.replace("range(30)", "range(200)") + ONE_LINE
+RETURNED = """def step_of(w, b, g, c):
+    v = w - .1 * g
+    return v, b - .1 * c
+"""
+DROPPED = (
+    START.replace("for step", RETURNED + "for step")
+    + """
+    step_of(W1, b1, X.T @ D1, D1.sum(0))
+    step_of(W2, b2, A1.T @ D2, D2.sum(0))
+"""
+)
+LAST = """import numpy as np
+r = np.random.default_rng(0)
+x = r.normal(size=(60, 2))
+y = (x[:, 0] > 0.3) * 1.0
+w, b = r.normal(size=2), 0.0
+for epoch in range(30):
+    for row, t in zip(x, y):
+        d = 1 / (1 + np.exp(-(row @ w + b))) - t
+        g = d * row
+    w -= 0.5 * g
+    b -= 0.5 * d
+"""
+STOPPED = (
+    RELU.replace("for step", "best = 0.0\nfor step").replace(".1*", ".01*")
+    + """
+    loss = np.mean((squash(A1 @ W2 + b2) - Y)**2)
+    if loss < best:
+        best = loss
+    elif step > 20:
+        break
+"""
+)
+COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - Y[:, 0])\n"
 
 
 @pytest.mark.parametrize(
     ("script", "code", "mended"),
     [
+        (DROPPED, "no-update", "    W1, b1 = step_of(W1, b1, X.T"),
+        (LAST, "rows-left-out", "        g = d * row\n        w -= 0.5 * g\n        b -="),
+        (STOPPED, "too-few-steps", 'best = float("inf")'),
+        (COMPARED, "prediction-wrong", "np.ravel(squash(np.tanh(X @ W1 + b1) @ W2 + b2)) - Y"),
         (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
         (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
          "gradient-activation-derivative", "d1 = d2 * W2 * (h * (1 - h))"),
@@ -370,7 +410,8 @@ print(np.mean(forward(x)[2] - y))
          ONE_LINE),
         (NUMBERED, "rows-left-out", "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
     ],
-    ids=["each sample", "one call of a function", "a function of activations",
+    ids=["what is returned is dropped", "the last row", "losses below 0", "all pairs",
+         "each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
          "no activation",
          "divided twice", "batches by number"],
@@ -478,6 +519,35 @@ SPLIT = "train, held = x[:100], x[100:]"
 def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling, mended):
     script = SCALED.replace("{fit}", fit).replace(SPLIT, SPLIT + scaling)
     assert mended in apply(script, edits_of(examined(script)))
+
+
+def test_what_a_method_predicts_is_scaled_by_the_trainings_own_method(examined):
+    scale = "def scaled(a):\n    return (a - train.mean(0)) / train.std(0)\ndef fit"
+    use = "    a = scaled(a)\n    for i"
+    script = SCALED.replace("def fit", scale).replace("{fit}\n    for i", use)
+    script = script.replace("print(", "def predict(rows):\n    return net(rows)\nprint(")
+    script = script.replace("net(held)", "predict(held)")
+    assert "    return net(scaled(rows))\n" in apply(script, edits_of(examined(script)))
+
+
+def test_inputs_and_targets_are_split_by_one_random_state(examined):
+    split = """
+def split(a, random_state):
+    order = np.random.RandomState(random_state).permutation(len(a))
+    return a[order[:48]], a[order[48:]]
+X, X_held = split(X, random_state=1)
+Y, Y_held = split(Y, random_state=2)
+"""
+    script = START.replace("def squash", f"{split}def squash").replace("(60, 2)", "(90, 2)")
+    script = script.replace("[:48]", "[:70]").replace("/ 60", "/ 70") + ONE_LINE
+    assert "Y, Y_held = split(Y, random_state=1)" in apply(script, edits_of(examined(script)))
+
+
+def test_whole_numbers_are_divided_alike_for_training_and_for_tests(examined):
+    pixels = "P = np.random.randint(0, 99, (80, 2)); X = P[:60] // 99; held = P[60:] // 99"
+    script = START.replace("X = 2 * np.random.randn(60, 2)", pixels) + ONE_LINE
+    mended = apply(script, edits_of(examined(script)))
+    assert "X = P[:60] / 99; held = P[60:] / 99" in mended
 
 
 @pytest.mark.parametrize("size", ["held.shape[0]", "-1"])

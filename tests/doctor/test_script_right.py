@@ -126,6 +126,13 @@ for step in range(400):
          "t = np.sin(x[:, :1]) + x[:, 1:2]").replace("NOISE", "0.0")),
         ("learning-rate-vanishes", FIT.replace("0.1 *", "0.2 * 0.993**step *").replace(
             "NOISE", "1.0")),
+        ("rows-left-out", FIT.replace("i = rng.integers(0, 400, 32)", "i = ORDER[step]").replace(
+            "X[i], y[i]", "X[i:i + 1], y[i:i + 1]").replace("/ 32", "/ 9").replace("NOISE", "1.0")
+         .replace("for step", "ORDER = np.arange(900) * 149 % 400\nfor step")),
+        ("prediction-wrong", RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
+         "np.mean((answers[:, 0] > 0.5) == labels); np.mean((answers > 0.5) == Y)\n"),
+        ("no-update", RIGHT.replace("rate = 2.0", "rate = 2.0\nmean = [W1]") +
+         "    mean[0] = mean[0] - 0.1 * (mean[0] - W1)\n"),
         ("learning-rate-too-large", NOISY),
         ("no-bias", NOISY),
     ],

@@ -2,17 +2,16 @@
 
 import ctypes
 import gc
-import os
-import pickle
-import select
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, NoReturn, TypeVar
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children, get_context
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-Signals = set[int | signal.Signals]
 PR_SET_PDEATHSIG = 1
+_work: Callable[[Any], Any]  # that a process does
 
 
 def in_processes(
@@ -22,53 +21,29 @@ def in_processes(
 
     Up to `count` processes run at once. They end when the iterator is closed.
     """
-    waiting, running = list(items), dict[int, tuple[int, Item]]()
+    pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (work,))
+    # Signals stay blocked in the processes: they are for this one, which ends the others.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        while waiting or running:
-            while waiting and len(running) < count:
-                mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-                try:  # a signal just after the fork would run this process's `finally` in the child
-                    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-                    process, pipe = _forked(work, waiting[0], mask)
-                    running[pipe] = process, waiting.pop(0)
-                finally:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            for pipe in select.select([*running], [], [])[0]:
-                process, item = running.pop(pipe)
-                with open(pipe, "rb") as file:
-                    answer = file.read()
-                _, status = os.waitpid(process, 0)
-                failed = status or not answer
-                yield item, None if failed else pickle.loads(answer)  # noqa: S301  # of a child
-    finally:
-        for pipe, (process, _) in running.items():
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            os.close(pipe)
-
-
-def _forked(work: Callable[[Item], Any], item: Item, mask: Signals) -> tuple[int, int]:
-    """Return the number of a new process, and the pipe to which it answers."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():  # Polars' threads are not there in the child, nor needed
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process = os.fork()
-    if not process:
-        _answer(work, item, writing, mask)
-    os.close(writing)
-    return process, reading
-
-
-def _answer(work: Callable[[Item], Any], item: Item, pipe: int, mask: Signals) -> NoReturn:
-    status = 1
-    try:
-        # It ends with the parent, however that ends.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with warnings.catch_warnings():  # Polars' threads are not there in the child, nor needed
+            warnings.simplefilter("ignore", DeprecationWarning)
+            running = {pool.submit(_answer, each): each for each in items}
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        gc.freeze()  # what is there already need not be looked at, and copied for that
-        answer = pickle.dumps(work(item))
-        with open(pipe, "wb") as file:
-            file.write(answer)
-        status = 0
-    finally:  # whatever happened: what is left to write, and to tell, is the parent's
-        os._exit(status)
+        for each in as_completed(running):
+            yield running[each], None if each.exception() else each.result()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.kill()
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    global _work
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # ends it with its parent
+    gc.freeze()  # what is there already need not be looked at, and copied for that
+    _work = work
+
+
+def _answer(item: Any) -> Any:
+    return _work(item)

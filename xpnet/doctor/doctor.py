@@ -1,17 +1,7 @@
 """The doctor: watches training, hand-written or xpnet's, and says why a network does not learn.
 
-In a hand-written loop, once per step and before the update::
-
-    doctor = xpnet.Doctor()
-    for step in range(steps):
-        ...
-        doctor.watch(loss=loss, parameters={"W1": W1, "b1": b1}, gradients={"W1": dW1, "b1": db1},
-                     activations=[a1], predictions=outputs, targets=y, inputs=x, learning_rate=0.1)
-        W1 -= ...
-    print(doctor.report())
-
-For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose`, which also checks
-data and gradient before it trains, and tries a small batch if training fails.
+A hand-written loop calls `watch` once per step, before the update. For an xpnet network the doctor
+is a callback of `fit`; `diagnose` also checks data and gradient before it trains.
 
 What is looked at becomes a `Step`, float64 on the host; rules look at steps and return `Evidence`,
 from which come the findings of the report.
@@ -50,11 +40,10 @@ from xpnet.doctor.step import (
 )
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
-from xpnet.nn.losses import Head, penalty, resolve_head
+from xpnet.nn.losses import penalty, resolve_head
 from xpnet.training.batches import Data
 
 if TYPE_CHECKING:
-    from xpnet.nn.network import MLP
     from xpnet.training.loop import Training
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
@@ -92,7 +81,7 @@ class Doctor:
         self._early: list[Step] = []
         self._recent: list[Step] = []
         self._shown: set[str] = set()
-        self._trained: tuple[Data, Head, float, float] | None = None
+        self._sample: Data | None = None  # of a training of xpnet's
 
     def watch(
         self,
@@ -211,7 +200,7 @@ class Doctor:
             facts: dict[str, Any] = {
                 "steps": run.steps, "skill": run.last.skill, "learning_rate": run.learning_rate,
             }  # fmt: skip
-            if self._trained is None:
+            if self._sample is None:
                 facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
             if run.losses:
                 facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]}
@@ -256,15 +245,15 @@ class Doctor:
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
-        net, options, run = training.net, training.options, self._run
+        net, run = training.net, self._run
         rows = max(START_ROWS, min(MAX_ROWS, MAX_INPUTS // net.sizes[0]))
-        data, counts = sample(training.data, net.device, net.dtype, net.output.name, rows)
-        self._trained = data, resolve_head(net.output, options.loss), options.l1, options.l2
+        where = net.device, net.dtype, net.output.name
+        self._sample, counts = sample(training.data, *where, rows)
         run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [training.learning_rate]
         run.targets, run.width = _targets_of(training), net.sizes[0]
-        run.first, loss = self._look(net)
+        run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
 
@@ -285,24 +274,25 @@ class Doctor:
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
         run, history = self._run, training.state.history
-        run.last, run.steps = self._look(training.net)[0], training.state.step
+        run.last, run.steps = self._look(training)[0], training.state.step
         run.losses = [*run.losses, *history.loss]
         run.rates = [*run.rates, *history.learning_rate]
         if not training.options.keep_best:  # else there is nothing to mend
             run.validation_losses = list(history.validation_loss)
 
-    def _look(self, net: "MLP") -> tuple[Step, float]:
+    def _look(self, training: "Training") -> tuple[Step, float]:
         """Return the state on the sample, and the loss there, with penalty as in histories.
 
         The gradients are those of the data alone: the penalty's would hide that they vanish.
         """
-        assert self._trained is not None
-        ((x, y, weights), pair, l1, l2), xp = self._trained, net.device.xp
+        assert self._sample is not None
+        net, options, (x, y, weights) = training.net, training.options, self._sample
+        xp, head = net.device.xp, resolve_head(net.output, options.loss)
         with np.errstate(all="ignore"):
             batch = Batch(x, y, row_shares(xp, y, weights))
-            loss, found, trace = net.loss_and_gradients(batch, pair)
+            loss, found, trace = net.loss_and_gradients(batch, head)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
-            objective = float(loss + penalty(xp, net.flat_weights, l1, l2))
+            objective = float(loss + penalty(xp, net.flat_weights, options.l1, options.l2))
         parameters = named_parameters(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
         return Step(

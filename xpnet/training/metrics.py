@@ -36,11 +36,7 @@ def mean_absolute_error(outputs: Any, targets: Any) -> float:
     return float(np.mean(np.abs(np.asarray(targets, dtype=np.float64) - outputs)))
 
 
-METRICS: dict[str, Metric] = {
-    "accuracy": accuracy,
-    "r2": r2,
-    "mean_absolute_error": mean_absolute_error,
-}
+METRICS: dict[str, Metric] = {m.__name__: m for m in (accuracy, r2, mean_absolute_error)}
 
 
 def resolve_metrics(metrics: Any) -> dict[str, Metric]:

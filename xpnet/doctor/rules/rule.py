@@ -1,16 +1,8 @@
 """A rule of the doctor: one decorated function whose docstring is the finding's explanation.
 
-To add one, write it where its cause belongs, in one of the files of this room::
-
-    @rule("dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
-          remedy="start biases at 0, lower the learning rate, or use a leaky ReLU",
-          change={"init": "auto", "hidden": "leaky_relu"})
-    def dead_units(run: Run, limit: float) -> Evidence | None:
-        \"\"\"A ReLU that gives 0 for every sample has gradient 0 and never recovers.\"\"\"
-        ...
-
-and one test that makes the mistake. The rules of a file are applied from top to bottom. Remedies
-are said in NumPy, for any code; `change` says them in xpnet's settings.
+It stands where its cause belongs, in one of the files of this room, such as `dead_units` in
+`forward`; the rules of a file are applied from top to bottom. Remedies are said in NumPy, for any
+code; `change` says them in xpnet's settings.
 """
 
 from collections.abc import Callable, Sized

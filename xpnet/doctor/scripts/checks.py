@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_sou
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
-from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
@@ -74,12 +74,18 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
 def crossed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
     for each in seen.recorder.used if seen.latest is None else ():
-        shapes = [value.shape for value in each.operands]
-        for i, shape in enumerate(shapes if each.name == "subtract" else ()):
-            if len(shape) == 1 < shape[0] and shapes[1 - i] == (shape[0], 1):
-                said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
-                edits = [operand_edit(each, i, "np.reshape({}, (-1, 1))")]
-                yield each, "targets", said, f"make one of shape {shapes[1 - i]}", {"edits": edits}
+        for i in crossing(each) if each.name == "subtract" else ():
+            shapes = [value.shape for value in each.operands]
+            said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
+            edits = [operand_edit(each, i, "np.reshape({}, (-1, 1))")]
+            yield each, "targets", said, f"make one of shape {shapes[1 - i]}", {"edits": edits}
+
+
+def crossing(operation: Operation) -> list[int]:
+    """Return which operand is a mere row, if the other one is a column of as many numbers."""
+    shapes = [value.shape for value in operation.operands[:2]]
+    return [i for i, shape in enumerate(shapes)
+            if len(shape) == 1 < shape[0] and shapes[1 - i] == (shape[0], 1)]  # fmt: skip
 
 
 @check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop")
@@ -104,10 +110,10 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
     if found := seen.recorder.lost or kept:
-        old = found[0].site.operands[0]
+        old, sites = found[0].site.operands[0], [each.site for each in found]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
-               {"edits": at_sites([each.site for each in found], IN_PLACE)})  # fmt: skip
+               {"edits": caught(sites[0]) or at_sites(sites, IN_PLACE)})  # fmt: skip
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
@@ -199,39 +205,6 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
-@check("prediction-wrong", "NumPy manual, argmax")
-def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """The network may be right; what is made of its outputs is not."""
-    way = -1 if run.columns else 1
-    shapes = {each.shape[::way] for each in mapping.outputs if len(each.shape) == 2}
-    for each in (*seen.recorder.used, *mapping.step.operations):
-        shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
-        alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
-        if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
-            right = re.sub(r"(?<=[=,( ])-?\d\)$", f"{int(way > 0)})", each.site.text)
-            yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
-                   f"of the {shape[0]} samples", "take the argmax over the outputs of each sample",
-                   {"edits": [edit(each.site, right)]})  # fmt: skip
-
-
-@check("prediction-wrong", "NumPy manual, Indexing")
-def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Outputs are counted from 0, the classes they are compared with are not."""
-    for each in (*seen.recorder.used, *mapping.step.operations):
-        if each.name != "equal" or len({value.shape for value in each.operands}) != 1:
-            continue
-        for i, one in enumerate(each.operands):
-            made, other = origin(one)[0].made_by, each.operands[1 - i].data
-            if made is not None and made.name == "argmax" and one.size >= ROWS_ALIKE:
-                right = {d: float(np.mean(one.data + d == other)) for d in (-1, 0, 1)}
-                best = max(right, key=lambda d: right[d])
-                if best and right[best] > GOOD and right[0] < 1.0 - GOOD:
-                    edits = [operand_edit(each, i, f"{{}} {'+-'[best < 0]} 1")]
-                    said = f"{right[best]:.0%} of the answers are right if {best:+d} is added"
-                    remedy = f"add {best:+d} to {each.site.operands[i]}"
-                    yield each, "predictions", said, remedy, {"edits": edits}
-
-
 @check("normalised-per-row", RECIPE)
 def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
@@ -311,21 +284,6 @@ def each_column(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if id(each.result) in below and np.shape(index[1 - whole[0]]) == (rows,):
             yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
                    "one entry in each row", {"edits": at_sites([each.site], EACH_ROW)})  # fmt: skip
-
-
-@check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
-       "keep running averages of means and variances in training, and use them")  # fmt: skip
-def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """One sample is its own mean: normalised by it, all samples are alike."""
-    below, way = ancestors(mapping.outputs), -1 if run.columns else 1
-    rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
-            if each.name in ("mean", "var", "std") and id(each.result) in below
-            and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
-    for each in seen.recorder.used:
-        shape = each.operands[0].shape[::way] if each.operands else ()
-        if shape[:1] == (1,) and each.result.size > 1 and rows.get(each.place, (1,))[0] > 1:
-            yield (each, "predictions", f"it is taken over 1 sample, in training over "
-                   f"{rows[each.place][0]}")  # fmt: skip
 
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
@@ -502,14 +460,6 @@ def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 yield (each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last "
                        "one", "use the class numbers as they are",
                        {"edits": at_sites([each.site], [("_x - 1", "_x")])})  # fmt: skip
-
-
-@check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
-       "leave the mask out where the network is only used")  # fmt: skip
-def dropout_kept(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Dropout belongs to training. At prediction all units count."""
-    if seen.served_mask is not None:
-        yield seen.served_mask, "predictions", "units are dropped at random in predictions, too"
 
 
 @check("gradient-scale", BACKPROPAGATION)

@@ -11,7 +11,7 @@ import numpy as np
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts import update_checks  # noqa: F401  # registers its checks
+from xpnet.doctor.scripts import prediction_checks, update_checks  # noqa: F401  # register checks
 from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by
@@ -53,7 +53,7 @@ class Observer:
         self._target: Any = None  # of the latest step, if its rows have one only
         self.varied = False  # whether there was another one
         self.wrapped: tuple[Operation, int, int] | None = None  # batch, rows before it, all rows
-        self._stop = 0  # of the latest batch, if it is a slice
+        self._stop = 0  # of the batches so far, if they are slices
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: list[Any] = []  # inputs and targets of the latest step
@@ -116,10 +116,10 @@ class Observer:
         if made is None or not isinstance(index := made.index, slice) or index.start is None:
             return
         rows = made.operands[0].shape[0]
-        stop, self._stop = self._stop, min(index.stop or rows, rows)
+        stop, self._stop = self._stop, max(self._stop, min(index.stop or rows, rows))
         again = index.start == 0 and self.steps[-1:] == [mapping.step.number - 1]
-        if again and stop > (self.wrapped[1] if self.wrapped else 0):
-            self.wrapped = made, stop, rows
+        if self.wrapped or (again and stop):
+            self.wrapped = made, self._stop, rows
 
     def _compare_targets(self, mapping: Mapping, targets: Any) -> None:
         """Count the steps in a row that have one class only."""
@@ -204,7 +204,8 @@ class Observer:
             more = (*mend(outcome(self, run)), *findings)
             findings = told(more, run, self.first, measured=known)
         recognised = self.latest is not None and self.latest.recognised
-        return Report(findings, found.facts | {
+        told_of = {k: v for k, v in found.facts.items() if k != "skill" or findings or not uneven}
+        return Report(findings, told_of | {
             "mapping": in_words(self.latest) if self.latest is not None else [],
             "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
             "not_shown": [], "unknown_names": sorted(self._unknown),

@@ -42,9 +42,9 @@ RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
 ONCE = {
     "gradient-sign", "learning-rate-too-large", "constant-target", "shuffled-targets",
     "gradient-accumulated", "learning-rate-too-small", "update-wrong", "weights-redrawn",
-    "unshuffled-rows",
+    "unshuffled-rows", "prediction-drift",
 }  # fmt: skip
-FOLLOWS = {"constant-target": "rows-left-out"}  # which may be those of all other classes
+FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out"}  # of a class
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PAIRS = "compare some rows of both as they enter the first step: which belong together?"
 PLAIN = {  # remedies that the rules give in xpnet's terms

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, RECIPE
+from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.checks import Seen, check
+from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.trace import Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
-from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
+from xpnet.doctor.scripts.repairs.edits import edit, into_loop, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart
-from xpnet.doctor.scripts.repairs.sizes import penalties
+from xpnet.doctor.scripts.repairs.sizes import never_below, penalties
 from xpnet.doctor.scripts.telling import GOOD
 
 if TYPE_CHECKING:
@@ -24,6 +24,25 @@ if TYPE_CHECKING:
 NOTHING = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
 LITTLE = 0.01  # of a gradient, that cutting it leaves
+
+
+@check("rows-left-out", NIELSEN)
+def last_alone(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Each error is sent back, and the next row's takes its place before any update."""
+    counts = list[int]()
+    for some in (seen.first or mapping, mapping):
+        error, operations = some.error, some.step.operations
+        back = {each.place for each in operations if id(each.result) in some.cone
+                and error is not None and error.result in each.operands}  # fmt: skip
+        sent = {id(v) for each in operations if each.place in back for v in each.operands}
+        made = [e for e in operations if error and e.place == error.place and id(e.result) in sent]
+        alone = [each for each in made if id(each.result) in some.cone] == made[-1:]
+        counts.append(len(made) * alone)
+    if min(counts) >= ROWS_ALIKE // 2:
+        sites = [each.operation.site for each in mapping.step.updates]
+        yield (mapping.error, "batches", f"of the {counts[-1]} errors of each step only the last "
+               "one changes the weights", "update inside the loop, or add the gradients up",
+               {"edits": into_loop(sites)})  # fmt: skip
 
 
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
@@ -117,6 +136,14 @@ def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for each in grown:
         yield (each, "weights", "this penalty makes them larger", "the other sign",
                {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
+
+
+@check("too-few-steps", RECIPE)
+def never_better(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """No loss is below that: none counts as better, and the training is stopped."""
+    for number, name in never_below(mapping) if not run.last.skill >= GOOD else ():
+        yield (None, "training", f"line {number.lineno}: {name} starts at 0, or below", "start at "
+               "infinity", {"steps_factor": 10.0})  # fmt: skip
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")

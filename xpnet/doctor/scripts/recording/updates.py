@@ -254,12 +254,14 @@ def redrawn(everything: list["Operation"]) -> "Operation | None":
 
 
 def lost(everything: list["Operation"], times: int) -> list["Operation"]:
-    """Return steps from an array, by what was made of it, that are named and never used."""
+    """Return steps from an array, with a name or a rate, by what was made of it, and not used."""
     found = list["Operation"]()
     used = {id(value) for each in everything for value in each.operands}
     for some in _additions(everything, times):
         last = some[times - 1]
-        if any(id(each.result) in used or not each.result.names for each in some[:times]):
+        made = last.operands[-1].made_by
+        rate = made is not None and made.name == "multiply" and scalar_side(made) is not None
+        if any(id(e.result) in used or not (rate or e.result.names) for e in some[:times]):
             continue
         if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
             found.append(last)

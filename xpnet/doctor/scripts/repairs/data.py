@@ -122,6 +122,8 @@ def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
     for value, _ in kept(roles.layers[0].inputs, roles):
         while (made := value.made_by) and made.name in SCALES and made.operands[0].size > 1:
             scaling, value, own = statement_of(made.site), made.operands[0], in_source(made, 0)
+        if isinstance(scaling, ast.Return):
+            return _by_function(file, scaling)
         if isinstance(scaling, ast.Assign):
             break
     else:
@@ -144,6 +146,28 @@ def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
             edits.append(ahead(file, scaling, f"{y} = {text}"))
         elif not before:
             edits.append(after(file, last, f"{y} = {text}"))
+    return edits
+
+
+def _by_function(file: str, scaling: ast.Return) -> list[Edit]:
+    """Scale by the same function where others call what the training gives its results to."""
+    edits, users, called = list[Edit](), set[str](), ""
+    name = around(file, scaling.lineno, (ast.FunctionDef,))[-1].name
+    functions = [n for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef)]
+    calls = {f: {n: ast.unparse(n.func) for n in ast.walk(f) if isinstance(n, ast.Call)}
+             for f in functions}  # fmt: skip
+    trains = [f for f in functions if any(each.endswith(name) for each in calls[f].values())]
+    for each in trains:
+        made = {ast.unparse(s.targets[0]): ast.unparse(s.value.func) for s in ast.walk(each)
+                if isinstance(s, ast.Assign) and isinstance(s.value, ast.Call)}  # fmt: skip
+        scaled = {x for x, by in made.items() if by.rpartition(".")[2] == name}
+        called = next((made[x] for x in scaled), called)
+        users |= {by for n, by in calls[each].items() if scaled & {*map(ast.unparse, n.args)}}
+    for each in (f for f in functions if f not in trains):
+        given = {argument.arg for argument in each.args.args}
+        edits += [changed(file, arg, f"{called}({ast.unparse(arg)})")
+                  for n, by in calls[each].items() if by in users
+                  for arg in n.args if ast.unparse(arg) in given]  # fmt: skip
     return edits
 
 

@@ -15,6 +15,7 @@ Edit = dict[str, Any]
 ALONE = ("zeros", "zeros_like", "ones", "ones_like", "empty", "empty_like", "array")
 MAKERS = {**dict.fromkeys(ALONE, 1), "full": 2, "full_like": 2}  # arguments ahead of their dtype
 LOOPS = (ast.For, ast.While)
+OWNED = re.compile(r"[^\W\d][\w.]*(\[[^]]*\])*")  # what can be assigned to
 
 
 def edit(site: Site, text: str) -> Edit:
@@ -83,6 +84,26 @@ def _joint(file: str, statement: ast.stmt) -> str:
     return f"\n{before.decode()}" if not before.strip() else "; "
 
 
+def caught(site: Site) -> list[Edit]:
+    """Assign what the function of a place returns to what it was given, where calls drop that."""
+    edits = list[Edit]()
+    for f in around(site.file, site.line, (ast.FunctionDef,))[-1:]:
+        returned = [n.value for n in ast.walk(f) if isinstance(n, ast.Return) and n.value]
+        for each in statements(tree(site.file)) if returned else ():
+            match each, returned[-1]:
+                case ast.Expr(ast.Call(ast.Name(f.name), [*given])), last:
+                    texts = [*map(ast.unparse, given)]
+                    known = dict(zip((n.arg for n in f.args.args), texts, strict=False))
+                    parts = last.elts if isinstance(last, ast.Tuple) else [last]
+                    same = [
+                        known.get(ast.unparse(e), t) for e, t in zip(parts, texts, strict=False)
+                    ]
+                    new = f"{', '.join(same)} = {ast.unparse(each)}"
+                    whole = len(same) == len(parts) and all(map(OWNED.fullmatch, same))
+                    edits += [changed(site.file, each, new)] * whole
+    return edits
+
+
 def moved(first: Site, last: Site) -> list[Edit]:
     """Move a statement behind another one of its block, if it still reads the same there."""
     one, other = statement_of(first), statement_of(last)
@@ -94,6 +115,16 @@ def moved(first: Site, last: Site) -> list[Edit]:
     if not passed or any(_overlap(a, b) for a in _accessed(one) for b in changes):
         return []
     return [changed(first.file, one, "pass"), after(first.file, other, ast.unparse(one))]
+
+
+def into_loop(sites: Sequence[Site]) -> list[Edit]:
+    """Move statements to the end of the loop before them."""
+    found = dict.fromkeys(s for site in sites if (s := statement_of(site)) is not None)
+    among = block(sites[0].file, next(iter(found))) if found else []
+    for loop in [e for e in among if isinstance(e, LOOPS) and e.lineno < sites[0].line][-1:]:
+        new = after(sites[0].file, loop.body[-1], *map(ast.unparse, found))
+        return [new, *(changed(sites[0].file, each, "pass") for each in found if each in among)]
+    return []
 
 
 def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.updates import origin
@@ -118,7 +118,9 @@ REWRITES = {
 def fractions(finding: Finding, roles: Mapping) -> list[Edit]:
     """Divide inputs without cutting off to whole numbers, where the script makes them."""
     made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
-    return at_sites([each.site for each in made if each], [("_x // _n", "_x / _n")])
+    numbers = {in_source(each, 1) for each in made if each and each.name == "floor_divide"}
+    pairs = [(f"_x // {n}", f"_x / {n}") for n in numbers]  # those for tests, too
+    return [e for pair in pairs for e in rewrite(roles.file, tree(roles.file), *pair)]
 
 
 def rewritten(finding: Finding, roles: Mapping) -> list[Edit]:
