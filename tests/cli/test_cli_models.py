@@ -94,7 +94,7 @@ def test_evaluate_refuses_another_target(run: Run, model: Path) -> None:
 
 def test_inspect_tells_what_a_model_file_holds(run: Run, model: Path) -> None:
     told = run("inspect", model).out
-    words = ("format 1", "4-8-1", "binary: class is 0 or 1", "variance, skewness", "3 epochs")
+    words = ("format 4", "4-8-1", "binary: class is 0 or 1", "variance, skewness", "3 epochs")
     assert all(each in told for each in words)
     report = run("inspect", model, "--json").json
     assert report["architecture"]["sizes"] == [4, 8, 1]

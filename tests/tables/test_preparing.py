@@ -245,8 +245,9 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
         (["4 1/2", "3", "1/4", "2\u00bd"], [4.5, 3, 0.25, 2.5], ""),
         (["2 mg/L", "500 \u00b5g/L"], [2, 0.5], "in mg/L, \u00b5g/L as mg/L"),
         (["18 months", "2 y"], [1.5, 2], "in years, months as years, y as years"),
-        (["about 5", "12", "7 years", "3 years"], [5, 12, 7, 3], "in years, ~"),
+        (["about 5.5", "12", "7 years", "3 years"], [5.5, 12, 7, 3], "in years, ~"),
         (["1.5", "2.5 b", "3", "4", "5 u", "6", ":"], [1.5, 2.5, 3, 4, 5, 6, np.nan], "notes"),
+        ([*map(str, range(135, 147)), "136A", "137A"], [*range(135, 147), 136, 137], "notes"),
         (["$450/mo", "$380/mo"], [450, 380], "currency signs, in /mo"),
     ],
 )
@@ -257,8 +258,10 @@ def test_numbers_in_several_units_or_parts_are_brought_to_one(cells, expected, s
 
 
 def test_a_unit_in_some_cells_only_is_of_all_if_they_are_as_large(table):
-    assert "a" in table("a,b\n5 km,1\n300,2\n7 km,1\n420,3\n").texts
-    assert table("a,b\n5 km,1\n6,2\n7 km,1\n4,3\n").column("a").tolist() == [5, 6, 7, 4]
+    assert "a" in table("a,b\n5.5 km,1\n300,2\n7 km,1\n420,3\n").texts
+    assert "a" in table("a,b\n" + "1,1\n2,2\n3,1\n3b,3\n" * 2).texts
+    assert "a" in table("a,b\n1OT,1\n2OT,2\n1,1\n3,3\n").texts
+    assert table("a,b\n5.5 km,1\n6,2\n7 km,1\n4,3\n").column("a").tolist() == [5.5, 6, 7, 4]
 
 
 def test_letters_that_many_codes_share_are_words(table):

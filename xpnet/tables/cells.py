@@ -83,7 +83,6 @@ _UNITS = tuple(
         "mg/L mg/l 1; ng/L 1e-6; \u00b5g/L \u00b5g/l \u03bcg/L ug/L 1e-3; g/L g/l 1e3; mg/dL 10",
         "l L 1; ml mL 1e-3; cl cL 1e-2; dl dL 0.1",
         "B 1; kB KB 1e3; MB 1e6; GB 1e9; TB 1e12",
-        "B 1; KiB 1024; MiB 1048576; GiB 1073741824; TiB 1099511627776",
     )
 )
 """Units that a column may mix: its numbers are brought to the one whose factor is 1."""
@@ -180,8 +179,7 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
     often = strays.value_counts()["count"]
     many = 3 if numbers.n_unique() > MAX_CODES else 1
     few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= many * numbers.count()
-    codes = many == 1 and (numbers.floor() == numbers).all()
-    return bool(few and not codes and not strays.str.contains("[0-9]").any())
+    return bool(few and not _are_codes(numbers) and not strays.str.contains("[0-9]").any())
 
 
 def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any, set[str]]:
@@ -235,8 +233,12 @@ def _factors(units: set[str]) -> dict[str, float]:
 def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
     """Return whether cells without a unit may have that of the others: 5 and 6 years, not 5 %."""
     sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
-    often = (~unitless).sum() > 1 and "in %" not in told
+    often = (~unitless).sum() > 1 and "in %" not in told and not _are_codes(values)
     return bool(often and max(sizes) <= MAX_APART * min(sizes))
+
+
+def _are_codes(numbers: Any) -> bool:
+    return bool(numbers.n_unique() <= MAX_CODES and (numbers.floor() == numbers).all())
 
 
 def _in_one_part(text: str) -> str:
@@ -271,12 +273,15 @@ def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     named = [base] if base else [each for each in named if each not in powers]
     signs |= {f"in {each}" for each in {*named} - {f"{each}s" for each in named}}
-    bare = cells.str.contains("[0-9]").sum() > units.count()
-    signs |= {PLAIN} if bare or not named else set()
-    few = len(kinds) > 1 and not factors and cells.count() > 2 * units.count()
-    signs = {"notes"} if few and all(re.fullmatch("[a-z]", each) for each in kinds) else signs
+    some = cells.str.contains("[0-9]").sum() > units.count()
+    signs |= {PLAIN} if some or not named else set()
+    few = 1 < units.count() < cells.count() / 2 and not factors
+    notes = few and all(re.fullmatch("[a-zA-Z]", e) and not _factors({e}) for e in kinds)
+    bare = cells.str.replace(_UNIT, "${1}")
+    if notes and not _are_codes(bare.cast(polars.Float64, strict=False).drop_nulls()):
+        signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
-    return cells.str.replace(_UNIT, "${1}"), multiplied.fill_null(1.0), signs
+    return bare, multiplied.fill_null(1.0), signs
 
 
 def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:

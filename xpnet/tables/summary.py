@@ -13,6 +13,7 @@ from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.npy import pieces
 from xpnet.tables.table import Table
 
+_OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
 _WITH_SIGNS = re.compile(rf"{BEFORE}(\d*[.,]?\d+|\d{{1,3}}([.,' ]\d{{3}})+([.,]\d+)?){AFTER}")
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
@@ -87,7 +88,9 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     So do texts of which none is a number even with signs, such as addresses.
     """
     words = texts_of(table, name)
-    if all(map(is_number, words)) or not any(map(_WITH_SIGNS.fullmatch, words)):
+    if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
+        return
+    if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = int((~meant & (counts > 0)).sum())
