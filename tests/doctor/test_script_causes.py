@@ -179,6 +179,8 @@ ANSWERS = RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2) > 0.5\n"
 SORTED = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.eye(3)[np.minimum(labels, 1)]").replace(
     "(8, 1)", "(8, 3)").replace("zeros(1)", "zeros(3)")  # fmt: skip
 SORTED += "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2).argmax(axis=1) == np.arange(80) % 3)\n"
+NUMBERS = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.tanh(X[:, :1])").replace(
+    "squash(h @ W2 + b2)", "h @ W2 + b2").replace("rate = 2.0", "rate = 0.5")  # fmt: skip
 MORE_MISTAKES = [
     ("rows-left-out", LAST_ROW),
     ("prediction-wrong", ANSWERS + "np.mean(answers == labels)\n"),
@@ -188,7 +190,7 @@ MORE_MISTAKES = [
         ANSWERS.replace("squash(np", "(squash(np").replace(" > 0.5", ").astype(int)")
         + "np.mean(answers == Y)\n",
     ),
-    ("prediction-wrong", ANSWERS.replace(" > 0.5", "") + "np.sum((100 * Y - answers)**2)\n"),
+    ("prediction-wrong", NUMBERS + "np.sum((100 * Y - (np.tanh(X @ W1 + b1) @ W2 + b2))**2)\n"),
     (
         "rows-left-out",
         RIGHT[: RIGHT.index("    W1 -=")]
@@ -215,6 +217,11 @@ MORE_MISTAKES = [
     ("unscaled-inputs", SINGLE_NUMBERS),
     ("no-update", LOST),
 ]
+
+
+def test_what_is_taken_off_within_a_network_is_no_target_of_another_unit():
+    inside = "np.tanh(X @ W1 + b1 - 1e-3 * np.ones((80, 8))) @ W2 + b2"
+    assert codes(f"{NUMBERS}np.sum((Y - ({inside}))**2)\n") == ()
 
 
 def test_an_optimizer_written_by_hand_has_no_findings():

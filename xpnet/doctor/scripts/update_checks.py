@@ -283,19 +283,18 @@ def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
 def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Outputs are on the scale of the targets that were trained on."""
-    made = {id(each.result) for each in seen.recorder.used if each.name in MIXING}
-    goals = np.std(run.data.goals) if run.data.goals is not None else 0.0
+    products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
+    made = {id(each.result) for each in products}
+    within = ancestors(value for each in products for value in each.operands)
+    goals = np.std(goals) if np.unique(goals).size > ROWS_ALIKE else 0.0  # and no classes
     for each in (e for e in seen.recorder.used if e.name == "subtract" and not crossing(e)):
         mine = [bool(made & ancestors([v])) for v in each.operands if v.size >= ROWS_ALIKE]
-        if goals and sorted(mine) == [False, True]:
+        if goals and sorted(mine) == [False, True] and id(each.result) not in within:
             own, other = (np.std(each.operands[mine.index(way)].data) for way in (True, False))
             if 1 / UNIT < own / goals < UNIT and not 1 / UNIT**2 < other / goals < UNIT**2:
-                yield (
-                    each,
-                    "predictions",
-                    f"predictions have a standard deviation of {own:.3g}, "
-                    f"as targets had in training ({goals:.3g}); these have {other:.3g}",
-                )
+                yield (each, "predictions", f"they have a standard deviation of {own:.3g}, as "
+                       f"targets had in training ({goals:.3g}); these have {other:.3g}"
+                       )  # fmt: skip
 
 
 @check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
