@@ -83,7 +83,6 @@ _UNITS = tuple(
         "mg/L mg/l 1; ng/L 1e-6; \u00b5g/L \u00b5g/l \u03bcg/L ug/L 1e-3; g/L g/l 1e3; mg/dL 10",
         "l L 1; ml mL 1e-3; cl cL 1e-2; dl dL 0.1",
         "B 1; kB KB 1e3; MB 1e6; GB 1e9; TB 1e12",
-        "B 1; KiB 1024; MiB 1048576; GiB 1073741824; TiB 1099511627776",
     )
 )
 """Units that a column may mix: its numbers are brought to the one whose factor is 1."""

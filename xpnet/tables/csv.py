@@ -201,9 +201,9 @@ class Csv:
                 frame = self._parsed(data, line)
                 frame = self._without_totals(frame, data, rows + len(self.totals))
                 if not rows and (merged := merged_columns(frame)):
-                    above = dict.fromkeys(merged, "")
-                    names = up_to_ten(self.names[frame.columns.index(each)] for each in merged)
-                    self.passed_over["empty cells below others, filled like these"] = names
+                    above = dict.fromkeys(frame.columns[:merged], "")
+                    told = "empty cells below others, filled like these"
+                    self.passed_over[told] = up_to_ten(self.names[:merged])
                 frame = filled_down(frame, above)
                 rows += frame.height
                 if frame.height:

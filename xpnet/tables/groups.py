@@ -29,23 +29,21 @@ def subtotals(frame: Any, data: bytes) -> Any:
     return total if lacking and 2 <= len(rows) < len(frame) / 4 else None
 
 
-def merged_columns(frame: Any) -> list[str]:
-    """Return the columns at the left whose cells were merged: only a group's first row has a value.
+def merged_columns(frame: Any) -> int:
+    """Count columns at the left whose cells were merged: only a group's first row has a value.
 
     Most of their cells are empty. Where one begins a group, so do those to its right; the first has
     no group twice, and no fractions.
     """
-    import polars
-
-    found, begins = list[str](), polars.Series([False])
-    for cells in map(as_text, frame):
+    begins = None
+    for count, cells in enumerate(map(as_text, frame)):
         starts, groups = cells.is_not_null(), cells.drop_nulls()
         again = groups.is_duplicated() | groups.str.contains(r"^[\d-]*[.,]\d")
         sparse = len(cells) > 2 * len(groups) > 2 and starts[0]
-        if not sparse or ((begins & ~starts).any() if found else again.any()):
-            break
-        found, begins = [*found, cells.name], starts
-    return found if len(found) < frame.width else []
+        if not sparse or (again if begins is None else begins & ~starts).any():
+            return count
+        begins = starts
+    return 0
 
 
 def filled_down(frame: Any, above: dict[str, Any]) -> Any:
