@@ -3,6 +3,8 @@
 import pytest
 from observed_scripts import BATCH, RIGHT, codes, observed
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.mark.parametrize("script", [RIGHT, BATCH], ids=["all rows", "batches"])
 def test_a_network_that_learns_has_no_findings(script):
@@ -175,21 +177,36 @@ for epoch in range(60):
     b2 -= rate * d2
 """
 )
-STOPPED = (
-    RIGHT.replace("for step", "best = 0\nfor step").replace("2.0", "0.01")
-    + """
-    loss = -np.mean(Y * np.log(p) + (1 - Y) * np.log(1 - p))
-    if loss < best:
-        best = loss
-    elif step > 20:
-        break
-"""
-)
 ANSWERS = RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2) > 0.5\n"
+SORTED = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.eye(3)[np.minimum(labels, 1)]").replace(
+    "(8, 1)", "(8, 3)").replace("zeros(1)", "zeros(3)")  # fmt: skip
+SORTED += "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2).argmax(axis=1) == np.arange(80) % 3)\n"
+NUMBERS = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.tanh(X[:, :1])").replace(
+    "squash(h @ W2 + b2)", "h @ W2 + b2").replace("rate = 2.0", "rate = 0.5")  # fmt: skip
 MORE_MISTAKES = [
     ("rows-left-out", LAST_ROW),
-    ("too-few-steps", STOPPED),
     ("prediction-wrong", ANSWERS + "np.mean(answers == labels)\n"),
+    ("prediction-wrong", ANSWERS.replace("> 0.5", "> 0") + "np.mean(answers == Y)\n"),
+    (
+        "prediction-wrong",
+        ANSWERS.replace("squash(np", "(squash(np").replace(" > 0.5", ").astype(int)")
+        + "np.mean(answers == Y)\n",
+    ),
+    ("prediction-wrong", NUMBERS + "np.sum((100 * Y - (np.tanh(X @ W1 + b1) @ W2 + b2))**2)\n"),
+    (
+        "rows-left-out",
+        RIGHT[: RIGHT.index("    W1 -=")]
+        + "    if step % 99 == 0:\n    "
+        + RIGHT[RIGHT.index("    W1 -=") :].replace("\n", "\n    "),
+    ),
+    ("rows-left-out", SORTED),
+    (
+        "normalised-per-row",
+        RIGHT.replace(
+            "W1 =",
+            "X = np.hstack([X, X, 1e4 * X[:, :1]**3])\nX = (X - X.mean()) / X.std()\nW1 =",
+        ).replace("(2, 8)", "(5, 8)"),
+    ),
     ("update-wrong", ADAM.replace("g**2", "g")),
     ("update-wrong", KEPT),
     ("update-wrong", ADAM.replace("1e-8", "1e4")),
@@ -202,6 +219,11 @@ MORE_MISTAKES = [
     ("unscaled-inputs", SINGLE_NUMBERS),
     ("no-update", LOST),
 ]
+
+
+def test_what_is_taken_off_within_a_network_is_no_target_of_another_unit():
+    inside = "np.tanh(X @ W1 + b1 - 1e-3 * np.ones((80, 8))) @ W2 + b2"
+    assert codes(f"{NUMBERS}np.sum((Y - ({inside}))**2)\n") == ()
 
 
 def test_an_optimizer_written_by_hand_has_no_findings():
@@ -244,7 +266,7 @@ def slopes(X, Y, train=True):
     d2 = (p - Y) / len(X)
     d1 = d2 @ W2.T * mask * (1 - h**2)
     return X.T @ d1, d1.sum(axis=0), (h * mask).T @ d2, d2.sum(axis=0)
-for step in range(300):
+for step in range(100):
     for k in range(0, 60, 20):
         g1, g2, g3, g4 = slopes(X[k : k + 20], Y[k : k + 20])
         W1 -= rate * g1
@@ -406,7 +428,7 @@ rng = np.random.default_rng(8)
 X = rng.normal(size=(24, 2))
 Y = (X[:, 0] > 0) * 1.0
 W, w = rng.normal(size=(2, 2)), rng.normal(size=2)
-for step in range(40):
+for step in range(10):
     for n in range(24):
         h = 1 / (1 + np.exp(-(W @ X[n])))
         d = 1 / (1 + np.exp(-(w @ h))) - Y[n]

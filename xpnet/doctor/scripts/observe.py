@@ -11,7 +11,7 @@ import numpy as np
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts import prediction_checks, update_checks  # noqa: F401  # register checks
+from xpnet.doctor.scripts import update_checks  # noqa: F401  # registers its checks
 from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by
@@ -204,7 +204,8 @@ class Observer:
         )  # fmt: skip
         run = self.doctor.run
         self.failed = facts.get("status") == FAILED
-        self.doctor.note([*failures(self.recorder), *causes(self, run)])
+        with np.errstate(all="ignore"):  # of np.empty, for one
+            self.doctor.note([*failures(self.recorder), *causes(self, run)])
         found = self.doctor.report()
         if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded
             kept = [each for each in found.findings if each.code not in SYMPTOMS
