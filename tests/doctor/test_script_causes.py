@@ -175,21 +175,36 @@ for epoch in range(60):
     b2 -= rate * d2
 """
 )
-STOPPED = (
-    RIGHT.replace("for step", "best = 0\nfor step").replace("2.0", "0.01")
-    + """
-    loss = -np.mean(Y * np.log(p) + (1 - Y) * np.log(1 - p))
-    if loss < best:
-        best = loss
-    elif step > 20:
-        break
-"""
-)
 ANSWERS = RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2) > 0.5\n"
+SORTED = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.eye(3)[np.minimum(labels, 1)]").replace(
+    "(8, 1)", "(8, 3)").replace("zeros(1)", "zeros(3)")  # fmt: skip
+SORTED += "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2).argmax(axis=1) == np.arange(80) % 3)\n"
+NUMBERS = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.tanh(X[:, :1])").replace(
+    "squash(h @ W2 + b2)", "h @ W2 + b2").replace("rate = 2.0", "rate = 0.5")  # fmt: skip
 MORE_MISTAKES = [
     ("rows-left-out", LAST_ROW),
-    ("too-few-steps", STOPPED),
     ("prediction-wrong", ANSWERS + "np.mean(answers == labels)\n"),
+    ("prediction-wrong", ANSWERS.replace("> 0.5", "> 0") + "np.mean(answers == Y)\n"),
+    (
+        "prediction-wrong",
+        ANSWERS.replace("squash(np", "(squash(np").replace(" > 0.5", ").astype(int)")
+        + "np.mean(answers == Y)\n",
+    ),
+    ("prediction-wrong", NUMBERS + "np.sum((100 * Y - (np.tanh(X @ W1 + b1) @ W2 + b2))**2)\n"),
+    (
+        "rows-left-out",
+        RIGHT[: RIGHT.index("    W1 -=")]
+        + "    if step % 99 == 0:\n    "
+        + RIGHT[RIGHT.index("    W1 -=") :].replace("\n", "\n    "),
+    ),
+    ("rows-left-out", SORTED),
+    (
+        "normalised-per-row",
+        RIGHT.replace(
+            "W1 =",
+            "X = np.hstack([X, X, 1e4 * X[:, :1]**3])\nX = (X - X.mean()) / X.std()\nW1 =",
+        ).replace("(2, 8)", "(5, 8)"),
+    ),
     ("update-wrong", ADAM.replace("g**2", "g")),
     ("update-wrong", KEPT),
     ("update-wrong", ADAM.replace("1e-8", "1e4")),
@@ -202,6 +217,11 @@ MORE_MISTAKES = [
     ("unscaled-inputs", SINGLE_NUMBERS),
     ("no-update", LOST),
 ]
+
+
+def test_what_is_taken_off_within_a_network_is_no_target_of_another_unit():
+    inside = "np.tanh(X @ W1 + b1 - 1e-3 * np.ones((80, 8))) @ W2 + b2"
+    assert codes(f"{NUMBERS}np.sum((Y - ({inside}))**2)\n") == ()
 
 
 def test_an_optimizer_written_by_hand_has_no_findings():

@@ -40,7 +40,9 @@ def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str
         told = {name: describe(each, where) for name, each in scores["targets"].items()}
         lines = [(name, "; ".join(map(" ".join, each))) for name, each in told.items()]
         more = len(lines) - MAX_LISTED
-        return [*lines[:MAX_LISTED], *[("...", f"{more} more targets (--json)")][: more > 0]]
+        if more > 0:
+            lines[MAX_LISTED:] = [("...", f"{more} more targets (--json)")]
+        return lines
     if "accuracy" in scores:
         constant = f"always {baseline['class']}"
         share = f"{constant}: {100 * baseline['accuracy']:.2f} %"
@@ -66,14 +68,16 @@ def describe_importance(
     importance: dict[str, tuple[float, float]], scores: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """Put the importance of columns into words, the largest first, as lines of names and texts."""
-    name, more = ("accuracy" if "accuracy" in scores else "R2"), len(importance) - MAX_LISTED
+    measure = "accuracy" if "accuracy" in scores else "R2"
     shown = list(importance.items())[:MAX_LISTED]
     width = max(len(name) for name, _ in shown)
-    return [
-        ("importance", f"by how much {name} falls if a column is shuffled"),
-        *((f"  {each:<{width}}", f"{mean:.4f} +- {spread:.4f}") for each, (mean, spread) in shown),
-        *[("  ...", f"{more} more columns (--json has them)")][: more > 0],
-    ]
+    lines = [("importance", f"by how much {measure} falls if a column is shuffled")]
+    for name, (mean, spread) in shown:
+        lines.append((f"  {name:<{width}}", f"{mean:.4f} +- {spread:.4f}"))
+    more = len(importance) - len(shown)
+    if more:
+        lines.append(("  ...", f"{more} more columns (--json has them)"))
+    return lines
 
 
 def is_useless(scores: dict[str, Any]) -> bool:

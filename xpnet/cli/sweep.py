@@ -62,11 +62,14 @@ def sweep(options: SweepOptions) -> None:
         about = {"data": " ".join(rows), "xpnet": __version__}
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
-        away = options.scheduler and left
-        for results in _by_workers(options, task, left) if away else _by_processes(task, left):
-            found = [each | about for each in results]
-            known |= {each["command"]: each for each in found}
-            kept += found
+        if options.scheduler and left:
+            finished = _by_workers(options, task, left)
+        else:
+            finished = _by_processes(task, left)
+        for some in finished:
+            for each in some:
+                kept.append(each | about)
+                known[each["command"]] = kept[-1]
             with atomic_write(out) as file:
                 file.writelines(f"{json.dumps(each)}\n".encode() for each in kept)
             say(f"{out}: {counted(len(kept), 'finished candidate')}")
@@ -107,12 +110,13 @@ def _settings(options: SweepOptions) -> list[TrainOptions]:
     own = {"out", "plot", "json", "nets", *SWEPT}
     same = {e.name: getattr(options, e.name) for e in fields(TrainOptions) if e.name not in own}
     same["nets"] = None if options.seeds is None else str(options.seeds)
-    each = ((name, getattr(options, name) or [None]) for name in SWEPT)
-    values = [[v for word in given for v in _values(name, word)] for name, given in each]
-    tried = dict(zip(SWEPT, values, strict=True))
+    tried = dict[str, list[Any]]()
+    for name in SWEPT:
+        words = getattr(options, name) or [None]
+        tried[name] = [value for word in words for value in _values(name, word)]
     if options.plot and not any(len({*tried[name]}) > 1 for name in NUMBERS):
         raise InputError("--plot: it shows losses over --lr, --l2 or --dropout; vary one of them")
-    chosen = dict.fromkeys(itertools.product(*values))
+    chosen = dict.fromkeys(itertools.product(*tried.values()))
     return [TrainOptions(**same, **dict(zip(SWEPT, each, strict=True))) for each in chosen]
 
 
@@ -289,7 +293,8 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
         apart = f"± {np.std(each['losses']):<8.2g} " if several else ""
         lines.append((f"  {each['loss']:.4g}", apart + told))
     more = len(results) - SHOWN
-    lines += [("  ...", f"{more} more (--json has them)")][: more > 0]
+    if more > 0:
+        lines.append(("  ...", f"{more} more (--json has them)"))
     return [*lines, ("best", report["best"])]
 
 

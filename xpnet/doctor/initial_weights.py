@@ -50,11 +50,14 @@ class InitReport:
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
-        form = "{:<6}{:12}{:>7}{:>9}{:>11.4g}{:>21.3g}{:>19.3g}".format
+        form = (
+            "{0.layer:<6}{0.activation:12}{0.fan_in:>7}{0.fan_out:>9}{0.standard_deviation:>11.4g}"
+            "{0.activation_variance:>21.3g}{0.gradient_variance:>19.3g}"
+        )
         head = (
             "layer activation   fan in  fan out        std  activation variance  gradient variance"
         )
-        rows = [form(*each[:2], *each[3:8]) for each in self.layers]
+        rows = [form.format(each) for each in self.layers]
         why = [f"layer {each.layer}: {each.rule}" for each in self.layers]
         warned = [f"warning: {text}" for text in self.warnings]
         return "\n".join([self.title, "", head, *rows, "", *why, *warned])

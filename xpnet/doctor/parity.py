@@ -109,7 +109,8 @@ def compare(
                 bits[what] &= pair[0].tobytes() == pair[1].tobytes()
             else:
                 differences.append(_difference(step, what, layer, *pair, TOLERANCES[net.dtype]))
-    network, rows = repr(net).partition(";")[0].removeprefix("MLP("), runs[0][0][SAME_BITS[1], 1]
+    network = repr(net).partition(";")[0].removeprefix("MLP(")
+    rows = runs[0][0]["rows of batches", 1]
     title = (
         f"The same training on {devices[0].name} and on {devices[1].name}\n"
         f"  network            {network}, {net.dtype}, {steps} steps of {len(rows)} rows"

@@ -229,7 +229,9 @@ def accumulates(replay: Replay, first: Step, second: Step) -> bool:
 def _biases(shown: Step, layers: int) -> list[Any]:
     """Return the biases in order: zeros if there are none, NaN if they cannot be matched."""
     found = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
-    return found if len(found) == layers else [0.0 if not found else np.nan] * layers
+    if not found:
+        return [0.0] * layers
+    return found if len(found) == layers else [np.nan] * layers
 
 
 def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
@@ -246,9 +248,9 @@ def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
     if z is None or outputs.size < FEW:
         return ""
     once = {kind: ACTIVATIONS[kind].forward(np, z) for kind in ONCE}
-    twice = {f"{outer}({inner}(z))": ACTIVATIONS[outer].forward(np, a)
-             for inner, a in once.items() for outer in AGAIN}  # fmt: skip
-    forms = {f"{kind}(z)": a for kind, a in once.items()} | twice
+    forms = {f"{kind}(z)": a for kind, a in once.items()}
+    for kind, a in once.items():
+        forms |= {f"{outer}({kind}(z))": ACTIVATIONS[outer].forward(np, a) for outer in AGAIN}
     return next((form for form, each in forms.items() if _same(each, outputs)), "")
 
 
@@ -328,14 +330,17 @@ def _kept(before: Arrays, after: Arrays, cosines: Mapping[str, float]) -> dict[s
              and name in after and after[name].shape == old.shape]  # fmt: skip
     kept = dict[str, float]()
     for group in [*([name] for name in names), names]:
-        old, new = (np.concatenate([np.zeros(0), *(each[name].ravel() for name in group)])
-                    for each in (before, after))  # fmt: skip
+        old, new = _joined(before, group), _joined(after, group)
         along = any(abs(cosines.get(name, 0.0)) > 0.5 for name in group)
         with np.errstate(all="ignore"):
             as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
         if as_large and not along and old.size >= MANY:
             kept[", ".join(group)] = _cosine(old, new)
     return kept
+
+
+def _joined(arrays: Arrays, names: list[str]) -> Any:
+    return np.concatenate([np.zeros(0), *(arrays[name].ravel() for name in names)])
 
 
 def _norm(array: Any) -> float:

@@ -159,13 +159,16 @@ class Run:
         Those at the end only where they do harm and no single long step has caused it.
         """
         harmful = not self.last.skill > 0.5 and not max(self.movement, default=0.0) > LONG_STEP
-        steps = [(self.first, "at the start"), (self.last, "at the end")]
-        return [
-            (f"hidden layer {layer + 1}", kind, values, when)
-            for step, when in steps[: 1 + harmful]
-            for layer, values in enumerate(step.activations)
-            if len(values) >= 5 and (kind := self._kind(layer, values)) in kinds
-        ]
+        steps = [(self.first, "at the start")]
+        if harmful:
+            steps.append((self.last, "at the end"))
+        found = []
+        for step, when in steps:
+            for layer, values in enumerate(step.activations):
+                kind = self._kind(layer, values) if len(values) >= 5 else None
+                if kind in kinds:
+                    found.append((f"hidden layer {layer + 1}", kind, values, when))
+        return found
 
     def _kind(self, layer: int, values: Any) -> str:
         """Return the name of a hidden layer's activation, or what its values look like."""

@@ -31,13 +31,14 @@ def as_network(estimator: Any, x: Any, y: Any) -> tuple[MLP, Any, dict[str, Any]
         raise InputTypeError(
             f"{type(estimator).__name__} is neither an xpnet.MLP nor an MLP of scikit-learn's"
         ) from None
-    x, y, output = np.asarray(x), np.asarray(y), "identity"
+    x, y = np.asarray(x), np.asarray(y)
+    output, last = "identity", 1 if y.ndim == 1 else y.shape[1]
     if hasattr(estimator, "predict_proba"):
         output = "sigmoid"
         if y.ndim == 1:
             labels, y = np.unique(y, return_inverse=True)
-            output = "sigmoid" if len(labels) == 2 else "softmax"
-    last = len(labels) if output == "softmax" else 1 if y.ndim == 1 else y.shape[1]
+            if len(labels) != 2:
+                output, last = "softmax", len(labels)
     rows = min(200, len(x)) if given["batch_size"] == "auto" else int(given["batch_size"])
     sizes = [x.shape[1], *np.atleast_1d(hidden).tolist(), last]
     names = [kind or given["activation"]] * (len(sizes) - 2)

@@ -105,7 +105,9 @@ def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> floa
     with np.errstate(all="ignore"):
         moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
         size = sum(float(np.sum(each**2)) for each in before.values())
-    return math.sqrt(moved / size) if size > 0 else 0.0 if moved == 0.0 else math.nan
+    if size > 0:
+        return math.sqrt(moved / size)
+    return 0.0 if moved == 0.0 else math.nan
 
 
 @dataclass(frozen=True)

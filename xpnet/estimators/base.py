@@ -197,7 +197,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _tasks(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> FitTasks:
         """Tell scikit-learn's callbacks that a fit begins; its decorator tears them down."""
-        epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
+        epochs = 1 if incremental else self.max_iter
+        if self.solver == "lbfgs":
+            epochs = 0
         name = "partial_fit" if incremental else "fit"
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         context = self._init_callback_context(name, max_subtasks=epochs)

@@ -24,17 +24,22 @@ class Picture(NamedTuple):
     paint: Callable[..., Drawing]
     label: str | tuple[str, str]
 
+    def fits(self, code: str) -> bool:
+        """Return whether it shows what a finding of this code is about."""
+        return any(fnmatchcase(code, each) for each in self.codes.split())
+
 
 def pictures(codes: Sequence[str], run: Run) -> Iterator[Drawing | None]:
     """Draw for each finding what shows it; None where nothing does, or what did stands above."""
     left = [*PICTURES]
     for code in codes:
-        fit = [p for p in left if any(fnmatchcase(code, each) for each in p.codes.split())]
-        seen = {name: each for p in fit[:1] for name, each in p.seen(run).items() if len(each)}
-        if seen:
-            left.remove(fit[0])
-            shown = dict(list(seen.items())[:MAX_SERIES])
-            yield fit[0].paint(fit[0].title, fit[0].told, shown, fit[0].label)
+        picture = next((each for each in left if each.fits(code)), None)
+        seen = picture.seen(run) if picture else {}
+        series = [(name, values) for name, values in seen.items() if len(values)]
+        if picture and series:
+            left.remove(picture)
+            shown = dict(series[:MAX_SERIES])
+            yield picture.paint(picture.title, picture.told, shown, picture.label)
         else:
             yield None
 

@@ -106,7 +106,8 @@ def classification(names: Sequence[str], shares: Any, y: Any) -> Iterator[Drawin
     few = len(names) <= MAX_CLASSES
     if few:
         yield confusion(names, shares, y)
-    chosen = range(len(names)) if len(names) > 2 and few else [1] if len(names) == 2 else []
+    every = range(len(names) if few else 0)
+    chosen = every[1:] if len(names) == 2 else every
     ranked = {names[k]: _ranked(shares[:, k], y == k) for k in chosen if 0 < sum(y == k) < len(y)}
     if ranked:
         areas = {n: np.trapezoid(hit, false) for n, (false, hit, _) in ranked.items()}

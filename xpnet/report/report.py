@@ -200,10 +200,11 @@ def _layers(net: MLP, x: Any) -> Section:
         "layer", "activation", "rule", "deviation of weights", "variance of activations",
         "variance of gradient", "mean slope before", "after training",
     )  # fmt: skip
-    rows = [
-        [f"{a.layer}", a.activation, a.rule, *(f"{each:.3g}" for each in (*a[5:], b.mean_slope))]
-        for a, b in zip(before.layers, after.layers, strict=True)
-    ]
+    rows = []
+    for a, b in zip(before.layers, after.layers, strict=True):
+        variances = a.activation_variance, a.gradient_variance
+        numbers = a.standard_deviation, *variances, a.mean_slope, b.mean_slope
+        rows.append([f"{a.layer}", a.activation, a.rule, *(f"{each:.3g}" for each in numbers)])
     return Section(heading, head, rows, text="\n".join(before.warnings))
 
 

@@ -182,9 +182,8 @@ def _run_stack(runs: list[Training]) -> None:
                 run.begin()
             while left:
                 stack.run_epoch(left[0].state.epoch)
-                ended, left = (
-                    [run for run in left if run.has_ended is state] for state in (True, False)
-                )
+                ended = [run for run in left if run.has_ended]
+                left = [run for run in left if not run.has_ended]
                 for run in ended:
                     _leave(run, own[id(run)])
                 if left and 2 * len(left) <= len(stack.runs):
@@ -196,7 +195,8 @@ def _run_stack(runs: list[Training]) -> None:
 
 def _leave(run: Training, net: MLP) -> None:
     """End a run whose arrays are the stack's, which goes on writing into them."""
-    net.flat[...], xp = run.net.flat, net.device.xp
+    xp = net.device.xp
+    net.flat[...] = run.net.flat
     run.state.optimizer = [xp.asarray(each, copy=True) for each in run.state.optimizer]
     run.net = net
     run.finish()
@@ -209,9 +209,8 @@ class Stack:
         first, self.runs = runs[0], runs
         device, xp = for_many(first.net.device), first.net.device.xp
         flat = xp.stack([run.net.flat for run in runs])
-        state = [
-            xp.stack(each) for each in zip(*(run.state.optimizer for run in runs), strict=True)
-        ]
+        states = zip(*(run.state.optimizer for run in runs), strict=True)
+        state = [xp.stack(each) for each in states]
         for number, run in enumerate(runs):
             run.net = run.net.with_parameters(flat[number, :])
             run.state.optimizer = [each[number, :] for each in state]

@@ -173,7 +173,9 @@ class ParallelTraining(Training):
 
 def chunks_for(given: int | None, processes: int) -> int:
     """Return the number of chunks: by default `CHUNKS`, or 0 where there are more processes."""
-    return (CHUNKS if processes <= CHUNKS else 0) if given is None else given
+    if given is not None:
+        return given
+    return CHUNKS if processes <= CHUNKS else 0
 
 
 def chunks_of_each(chunks: range, processes: int) -> list[range]:

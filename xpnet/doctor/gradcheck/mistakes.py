@@ -54,10 +54,11 @@ def shape_mistake(
     elif gradient.size == size:
         mended, fix = gradient.reshape(shape), f"reshape it to {shape}"
     else:
-        fix = f"return an array of shape {shape}" + (
-            "; do not sum the errors" if gradient.size < size
-            else ": sum over the samples, and give the targets the outputs' shape" if axis else ""
-        )  # fmt: skip
+        fix = f"return an array of shape {shape}"
+        if gradient.size < size:
+            fix += "; do not sum the errors"
+        elif axis:
+            fix += ": sum over the samples, and give the targets the outputs' shape"
     why = WHY["bias-per-sample" if "sum_over_batch" in repair else "gradient-shape"]
     return mended, (Finding(code, "error", name, found, why, fix, CS231N, repair),)
 
@@ -90,14 +91,21 @@ def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
     groups: dict[tuple[str, str], list[Finding]] = {}
     for each in findings:
         groups.setdefault((each.code, each.explanation), []).append(each)
-    return [replace(
+    return [_merged(group) for group in groups.values()]
+
+
+def _merged(group: Sequence[Finding]) -> Finding:
+    repair = dict[str, list[str]]()
+    for each in group:
+        for kind, names in (each.repair or {}).items():
+            repair.setdefault(kind, []).extend(names)
+    return replace(
         group[0],
         where=", ".join(each.where for each in group),
         evidence="; ".join(each.evidence for each in group),
         remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
-        repair={key: [name for each in group for name in (each.repair or {})[key]]
-                for key in group[0].repair or {}},
-    ) for group in groups.values()]  # fmt: skip
+        repair=repair,
+    )
 
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
@@ -122,7 +130,10 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
         if none_right and code == "gradient-sign":
             remedy = EITHER_SIGN
         if none_right and code in ("gradient-sign", *VAGUE):
-            remedy += OR_MINUS if loss < 0.0 else "" if text == "gradient-sign" else OR_LOSS
+            if loss < 0.0:
+                remedy += OR_MINUS
+            elif text != "gradient-sign":
+                remedy += OR_LOSS
         findings.append(Finding(
             code, "error", ", ".join(where), evidence, why, remedy, CS231N,
             {"gradient": code.removeprefix("gradient-"), "where": where, "number": number},

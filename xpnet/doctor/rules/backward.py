@@ -116,8 +116,10 @@ def redrawn(run: Run, limit: float) -> Evidence | None:
     """They were drawn anew during training, and what was learnt is gone."""
     lost = [(each.step, name, cosine) for each in run.updates for name, cosine in each.kept.items()
             if abs(cosine) < limit]  # fmt: skip
-    if not lost or not (run.failing or lost[0][0] < lost[-1][0]):  # one long step looks alike
+    if not lost:
         return None
     step, name, cosine = lost[0]
+    if not run.failing and lost[-1][0] == step:  # one long step looks alike
+        return None
     return Evidence(name, f"after step {step} they are as large as before and have nothing in "
                     f"common with what they were (cosine {cosine:.2g})")  # fmt: skip

@@ -22,12 +22,15 @@ def zero_gradient(run: Run, limit: float) -> Evidence | None:
         return None
     names = [name for name, slope in run.first.gradients.items() if slope.size
              and not any(np.any(each.gradients.get(name, 1.0)) for each in steps)]  # fmt: skip
+    if not names:
+        return None
     return Evidence(
-        ", ".join(names), "the gradient is exactly 0 in the first two steps, although the "
+        ", ".join(names),
+        "the gradient is exactly 0 in the first two steps, although the "
         "predictions differ from the targets",
         {"gradient": "zero", "where": names, "number": 0.0},
         severity=run.if_failing,  # some are frozen on purpose
-    ) if names else None  # fmt: skip
+    )
 
 
 @rule("learning-rate-too-large", limit=0.3, needs=("losses", "movement"),

@@ -34,6 +34,7 @@ ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
 LONG_SUM = 20.0  # rate, times the rows that are summed
+UNEVEN = 30.0  # times the usual standard deviation of a feature
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
 EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
             ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
@@ -214,7 +215,9 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         data = each.operands[0].shape[::way] if each.operands else ()
         if id(each.result) not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
-        if each.name in ("mean", "std", "max", "min") and each.result.size == data[0]:
+        spread = np.std(each.operands[0].data, axis=int(run.columns))
+        of_all = each.result.size == 1 and np.max(spread) > UNEVEN * np.median(spread) > 0.0
+        if each.name in ("mean", "std", "max", "min") and (each.result.size == data[0] or of_all):
             found.append(each)
         elif each.name == "divide" and each.operands[1].shape[::way] == (data[0], 1):
             before, after = _relations(each, run)
@@ -225,8 +228,8 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     axes = f"axis={int(not run.columns)}", f"axis={int(run.columns)}"
     edits = [edit(each.site, each.site.text.replace(*axes)) for each in found]
     for each in found:
-        count = each.operands[0].size // each.result.size
-        yield (each, "inputs", f"it is taken over the {count} features of each sample",
+        what = "all features together" if each.result.size == 1 else "each sample's features"
+        yield (each, "inputs", f"it is taken over {what}",
                "take the mean and the deviation of each feature, over all samples",
                {"edits": edits if axes[0] in each.site.text else []})  # fmt: skip
 

@@ -435,7 +435,7 @@ def in_source(operation: Operation, which: int | Value) -> str:
     if slot < 0:
         return site.text
     words = words[1:] if operation.name == "einsum" else words  # the first are the subscripts
-    if site.kind == "call" and len(operation.operands) > len(words):  # a.dot(b)
+    if site.kind == "call" and (operation.name == "astype" or len(operation.operands) > len(words)):
         depth = 0
         for i in reversed(range(len(site.text))):
             depth += {")": 1, "(": -1}.get(site.text[i], 0)

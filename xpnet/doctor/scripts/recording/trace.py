@@ -100,7 +100,7 @@ class Update:
     @property
     def slope(self) -> Any:
         """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        if self.optimizer:
+        if self.optimizer or not self.factor:
             return -self.sign * self.gradient.data
         return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
 

@@ -151,24 +151,15 @@ def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def _by_function(file: str, scaling: ast.Return) -> list[Edit]:
     """Scale by the same function where others call what the training gives its results to."""
-    edits, users, called = list[Edit](), set[str](), ""
     name = around(file, scaling.lineno, (ast.FunctionDef,))[-1].name
-    functions = [n for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef)]
-    calls = {f: {n: ast.unparse(n.func) for n in ast.walk(f) if isinstance(n, ast.Call)}
-             for f in functions}  # fmt: skip
-    trains = [f for f in functions if any(each.endswith(name) for each in calls[f].values())]
-    for each in trains:
-        made = {ast.unparse(s.targets[0]): ast.unparse(s.value.func) for s in ast.walk(each)
-                if isinstance(s, ast.Assign) and isinstance(s.value, ast.Call)}  # fmt: skip
-        scaled = {x for x, by in made.items() if by.rpartition(".")[2] == name}
-        called = next((made[x] for x in scaled), called)
-        users |= {by for n, by in calls[each].items() if scaled & {*map(ast.unparse, n.args)}}
-    for each in (f for f in functions if f not in trains):
-        given = {argument.arg for argument in each.args.args}
-        edits += [changed(file, arg, f"{called}({ast.unparse(arg)})")
-                  for n, by in calls[each].items() if by in users
-                  for arg in n.args if ast.unparse(arg) in given]  # fmt: skip
-    return edits
+    texts = {n: ast.unparse(n) for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef)}
+    made = {n: m for n in texts if (m := re.search(rf"(\w+) = ([\w.]*\b{name})\(", texts[n]))}
+    users = {user: m[2] for n, m in made.items()
+             for user in re.findall(rf"([\w.]+)\({m[1]}\b", texts[n])}  # fmt: skip
+    given = [(n, n.args[0]) for f in texts if f not in made for n in ast.walk(f)
+             if isinstance(n, ast.Call) and ast.unparse(n.func) in users and n.args
+             and ast.unparse(n.args[0]) in {each.arg for each in f.args.args}]  # fmt: skip
+    return [changed(file, x, f"{users[ast.unparse(n.func)]}({ast.unparse(x)})") for n, x in given]
 
 
 def _names_in(node: ast.AST) -> set[str]:

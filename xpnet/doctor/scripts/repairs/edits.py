@@ -92,12 +92,10 @@ def caught(site: Site) -> list[Edit]:
         for each in statements(tree(site.file)) if returned else ():
             match each, returned[-1]:
                 case ast.Expr(ast.Call(ast.Name(f.name), [*given])), last:
-                    texts = [*map(ast.unparse, given)]
-                    known = dict(zip((n.arg for n in f.args.args), texts, strict=False))
+                    known = dict(zip((n.arg for n in f.args.args), given, strict=False))
                     parts = last.elts if isinstance(last, ast.Tuple) else [last]
-                    same = [
-                        known.get(ast.unparse(e), t) for e, t in zip(parts, texts, strict=False)
-                    ]
+                    pairs = zip(parts, given, strict=False)
+                    same = [ast.unparse(known.get(ast.unparse(e), x)) for e, x in pairs]
                     new = f"{', '.join(same)} = {ast.unparse(each)}"
                     whole = len(same) == len(parts) and all(map(OWNED.fullmatch, same))
                     edits += [changed(site.file, each, new)] * whole
@@ -119,11 +117,11 @@ def moved(first: Site, last: Site) -> list[Edit]:
 
 def into_loop(sites: Sequence[Site]) -> list[Edit]:
     """Move statements to the end of the loop before them."""
-    found = dict.fromkeys(s for site in sites if (s := statement_of(site)) is not None)
-    among = block(sites[0].file, next(iter(found))) if found else []
+    file, found = sites[0].file, dict.fromkeys(filter(None, map(statement_of, sites)))
+    among = block(file, next(iter(found))) if found else []
     for loop in [e for e in among if isinstance(e, LOOPS) and e.lineno < sites[0].line][-1:]:
-        new = after(sites[0].file, loop.body[-1], *map(ast.unparse, found))
-        return [new, *(changed(sites[0].file, each, "pass") for each in found if each in among)]
+        new = after(file, loop.body[-1], *map(ast.unparse, found))
+        return [new, *(changed(file, each, "pass") for each in found if each in among)]
     return []
 
 

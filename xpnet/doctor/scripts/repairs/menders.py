@@ -75,7 +75,7 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def paired(finding: Finding, roles: Mapping) -> list[Edit]:
     """Give each row its own target: one order for both, the batch's targets, the same set's."""
-    return _one_order(roles) or _stale(roles) or _same_set(roles) or _one_split(roles)
+    return _one_order(roles) or _stale(roles) or _same_set(roles)
 
 
 def _names(value: Value, roles: Mapping) -> list[str]:
@@ -132,16 +132,6 @@ def _same_set(roles: Mapping) -> list[Edit]:
     ]
     right = [each for each in right if each != old and assigned(roles.file, each)]
     return [operand_edit(made, 0, right[0])] if made and right else []
-
-
-def _one_split(roles: Mapping) -> list[Edit]:
-    """Give calls that shuffle inputs and targets apart the same random state."""
-    states = dict[str, ast.expr]()
-    for value in (roles.layers[0].inputs, roles.targets[0]):
-        for each in (s for name in _names(value, roles) for s in assigned(roles.file, name)):
-            known = each.value.keywords if isinstance(each.value, ast.Call) else ()
-            states |= {ast.unparse(n.value): n.value for n in known if n.arg == "random_state"}
-    return [changed(roles.file, each, next(iter(states))) for each in [*states.values()][1:]]
 
 
 # What a step does.

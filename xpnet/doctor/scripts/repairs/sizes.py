@@ -17,7 +17,6 @@ from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
     Edit,
     around,
-    assigned,
     assigned_by,
     changed,
     edit,
@@ -152,8 +151,6 @@ def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
 
     Numbers below 1 at which it ends before are divided.
     """
-    if best := [pair[0] for pair in never_below(roles)]:
-        return [changed(roles.file, each, 'float("inf")') for each in best]
     for loop in loops(roles):
         match loop:
             case (
@@ -164,21 +161,6 @@ def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
             case ast.While():
                 return _later_ends(roles.file, loop)
     return []
-
-
-def never_below(roles: Mapping) -> Iterator[tuple[ast.expr, str]]:
-    """Yield numbers up to 0 that losses must fall below, or else a loop ends, and their names."""
-    for loop in loops(roles):
-        nodes = [n for n in ast.walk(loop) if isinstance(n, ast.If)]
-        ends = any(isinstance(n, ast.Break) for node in nodes for n in ast.walk(node))
-        for node in nodes if ends else ():
-            match node.test, node.body:
-                case ast.Compare(new, [ast.Lt()], [ast.Name(best)]), [*body]:
-                    kept = f"{best} = {ast.unparse(new)}" in map(ast.unparse, body)
-                    for each in assigned(roles.file, best) if kept else ():
-                        match each.value:
-                            case ast.Constant(int(low) | float(low)) if low <= 0:
-                                yield each.value, best
 
 
 def _more(file: str, count: ast.expr) -> list[Edit]:
