@@ -5,6 +5,7 @@ Above all the backends that every device-independent test runs on.
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -59,6 +60,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --run-slow"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Keep coverage from what is "untraced", and from its processes: it doubles their time.
+
+    pytest-cov's own mark does nothing in the processes of pytest-xdist, which two coverages trace.
+    """
+    tracer = sys.gettrace()
+    traced = item.get_closest_marker("untraced") is None or "counted" in item.fixturenames
+    if traced or not type(tracer).__module__.startswith("coverage"):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        sys.settrace(None)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(tracer)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def at_hand(tmp_path, monkeypatch):
                 file.write(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
 
 
+@pytest.mark.untraced
 @pytest.mark.usefixtures("at_hand")
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
 def test_the_code_and_the_commands_of_a_page_run_from_top_to_bottom(page, run, capfd):

@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("name", "arguments", "causes", "told"),
     [

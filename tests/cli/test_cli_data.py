@@ -151,6 +151,7 @@ sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs
 """
 
 
+@pytest.mark.untraced
 @pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limit of the address space")
 def test_a_file_larger_than_the_memory_is_trained_on() -> None:

@@ -154,6 +154,7 @@ with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
 """
 
 
+@pytest.mark.untraced
 @pytest.mark.process
 @pytest.mark.skipif(find_spec("distributed") is None, reason="Dask is not installed")
 def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run) -> None:

@@ -1,10 +1,39 @@
 """What holds for all tests of the doctor."""
 
+import sys
+
 import pytest
+
+from xpnet.doctor.scripts.recording.fork import Child
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what forks: that takes ten times as long once PyTorch and others are loaded."""
+    items.sort(key=lambda item: not item.path.name.startswith(("test_script_", "test_finding_")))
 
 
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch):
-    """Let scripts be recorded and measured to the end, however busy the machine is."""
+    """Let scripts be recorded and measured at one step, however busy the machine is."""
     monkeypatch.setattr("xpnet.doctor.scripts.recording.trace.FREE_SECONDS", 60.0)
     monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.FREE_SECONDS", 60.0)
+    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 1)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Let what children execute count in the coverage: they may write, but nothing else is new."""
+    coverage = sys.modules.get("coverage")
+    running = coverage and coverage.Coverage.current()
+    if not running:
+        return
+    running.save()  # what the parent has covered need not be written by each child
+    answer = Child.answer
+
+    def save_and_answer(self, what):
+        running.stop()
+        running.save()
+        answer(self, what)
+
+    monkeypatch.setattr(Child, "answer", save_and_answer)
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.fork._isolate", lambda pipe: None)

@@ -9,13 +9,10 @@ from reference_pages import explanations
 
 import xpnet
 
+pytestmark = pytest.mark.process
+
 EXAMPLES = examples()
 NOT_FIRST = ("shared-parameters", "diverged", "constant-output")
-
-
-@pytest.fixture(autouse=True)
-def measured_at_one_step(monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 1)
 
 
 @pytest.mark.parametrize("code", EXAMPLES)

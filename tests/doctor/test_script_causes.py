@@ -3,6 +3,8 @@
 import pytest
 from observed_scripts import BATCH, RIGHT, codes, observed
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.mark.parametrize("script", [RIGHT, BATCH], ids=["all rows", "batches"])
 def test_a_network_that_learns_has_no_findings(script):
@@ -264,7 +266,7 @@ def slopes(X, Y, train=True):
     d2 = (p - Y) / len(X)
     d1 = d2 @ W2.T * mask * (1 - h**2)
     return X.T @ d1, d1.sum(axis=0), (h * mask).T @ d2, d2.sum(axis=0)
-for step in range(300):
+for step in range(100):
     for k in range(0, 60, 20):
         g1, g2, g3, g4 = slopes(X[k : k + 20], Y[k : k + 20])
         W1 -= rate * g1
@@ -426,7 +428,7 @@ rng = np.random.default_rng(8)
 X = rng.normal(size=(24, 2))
 Y = (X[:, 0] > 0) * 1.0
 W, w = rng.normal(size=(2, 2)), rng.normal(size=2)
-for step in range(40):
+for step in range(10):
     for n in range(24):
         h = 1 / (1 + np.exp(-(W @ X[n])))
         d = 1 / (1 + np.exp(-(w @ h))) - Y[n]

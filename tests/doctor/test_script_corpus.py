@@ -7,6 +7,8 @@ import pytest
 from doctor_scripts import examine
 from script_corpus import FOLDER, cases, kinds, measure
 
+pytestmark = pytest.mark.untraced
+
 CASES = {case.name: case for case in cases()}
 HALVES = {"half_million_steps.py": "-"}  # for its cost alone
 QUICK = ("un_neurone.py", "few_epochs.py", "clientes_csv.py", "right_listas_python.py")

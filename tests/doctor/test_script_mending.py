@@ -12,6 +12,8 @@ from xpnet.doctor.scripts.recording.source import Script, tree
 from xpnet.doctor.scripts.repairs.edits import apply
 from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite, rewritten
 
+pytestmark = pytest.mark.process
+
 START = """import numpy as np
 np.random.seed(2)
 X = 2 * np.random.randn(60, 2)

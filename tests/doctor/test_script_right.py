@@ -3,6 +3,8 @@
 import pytest
 from observed_scripts import RIGHT, codes
 
+pytestmark = pytest.mark.untraced
+
 FIT = """
 import numpy as np
 rng = np.random.default_rng(0)

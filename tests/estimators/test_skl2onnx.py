@@ -12,7 +12,6 @@ import xpnet
 from xpnet.nn.activations import HIDDEN, OUTPUTS
 
 onnxruntime = pytest.importorskip("onnxruntime")
-skl2onnx = pytest.importorskip("skl2onnx")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
@@ -29,6 +28,7 @@ FAST = {"hidden_layer_sizes": (5, 4), "max_iter": 3, "random_state": 0, "compile
 
 
 def converted(model, x=X, **options):
+    skl2onnx = pytest.importorskip("skl2onnx")
     xpnet.register_skl2onnx()
     made = skl2onnx.to_onnx(model, x[:1], options=options or None)
     session = onnxruntime.InferenceSession(made.SerializeToString())

@@ -13,7 +13,7 @@ sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "tests" / "estimators" / "sklearn_suite"
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.untraced]
 AS_COUNTED = sklearn.__version__ == "1.9.1"  # other versions may have more or fewer
 
 

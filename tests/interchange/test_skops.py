@@ -7,8 +7,6 @@ from sklearn.preprocessing import StandardScaler
 
 import xpnet
 
-skops = pytest.importorskip("skops.io")
-
 X = np.random.default_rng(0).normal(size=(40, 3))
 NAMES = np.array(["no", "yes", "perhaps"])
 TRUSTED = {
@@ -17,6 +15,11 @@ TRUSTED = {
     "xpnet.training.loop.TrainingState",
 }
 FAST = {"hidden_layer_sizes": (4, 3), "max_iter": 3, "random_state": 0, "compile": "off"}
+
+
+@pytest.fixture(scope="module")
+def skops():
+    return pytest.importorskip("skops.io")  # which loads PyTorch and Dask
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ FAST = {"hidden_layer_sizes": (4, 3), "max_iter": 3, "random_state": 0, "compile
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_an_estimator_predicts_and_trains_on_as_before_it_was_stored(kind, options, y):
+def test_an_estimator_predicts_and_trains_on_as_before_it_was_stored(skops, kind, options, y):
     fitted = make_pipeline(StandardScaler(), getattr(xpnet, kind)(**FAST, **options)).fit(X, y)
     stored = skops.dumps(fitted)
     unknown = skops.get_untrusted_types(data=stored)
@@ -44,7 +47,7 @@ def test_an_estimator_predicts_and_trains_on_as_before_it_was_stored(kind, optio
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_solver_of_its_own_is_one_more_type_to_trust():
+def test_a_solver_of_its_own_is_one_more_type_to_trust(skops):
     fitted = xpnet.MLPRegressor(**FAST, solver=xpnet.SGD(0.1)).fit(X, X[:, 0])
     stored = skops.dumps(fitted)
     unknown = skops.get_untrusted_types(data=stored)

@@ -39,9 +39,11 @@ def exported(page, folder):
     }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("name", "code"), EXPECTED.items())
 def test_every_preset_learns_or_has_its_finding_and_remedies_can_be_applied(name, code):
-    page, reply = run(PRESETS[name])
+    whole = code in (None, "learning-rate-too-small")
+    page, reply = run(PRESETS[name], None if whole else 200)
     codes = [each["code"] for each in reply["findings"]]
     assert code in codes if code else (codes == [] and reply["loss"] < LEARNT)
     for finding in reply["findings"]:

@@ -83,6 +83,7 @@ def test_figures_are_those_of_the_task(pages):
         assert {"Permutation importance", "Decision regions", "Partial dependence on b"} <= titles
 
 
+@pytest.mark.untraced
 def test_the_same_model_and_table_give_the_same_bytes(pages, tmp_path):
     _, folder, (_, judged) = pages
     again = tmp_path / "again.html"
@@ -98,6 +99,7 @@ def test_a_page_asks_for_nothing_and_names_of_columns_stay_text(pages):
     assert "&lt;script&gt;alert($1$)" in page
 
 
+@pytest.mark.untraced
 def test_a_report_without_a_table_leaves_out_what_needs_one(pages, tmp_path):
     _, folder, _ = pages
     out = tmp_path / "alone.html"
@@ -109,6 +111,7 @@ def test_a_report_without_a_table_leaves_out_what_needs_one(pages, tmp_path):
     assert "Calibration" not in page
 
 
+@pytest.mark.untraced
 def test_many_classes_and_text_columns_are_reported(tmp_path):
     draw = np.random.default_rng(1)
     kind = draw.choice(["red", "green", "blue"], 400)
@@ -125,6 +128,7 @@ def test_many_classes_and_text_columns_are_reported(tmp_path):
     assert len(page) < 400_000
 
 
+@pytest.mark.untraced
 def test_findings_have_a_picture_of_their_evidence(tmp_path):
     data, model = f"{tmp_path}/t.csv", f"{tmp_path}/t.safetensors"
     pages = [f"{tmp_path}/{name}.html" for name in ("trained", "judged", "alone")]
@@ -214,6 +218,7 @@ def test_a_report_must_not_replace_the_table_or_the_model(pages, capsys):
     assert "this command writes it twice" in capsys.readouterr().err
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("options", [["--hidden=4"], ["--optimizer=lbfgs"]])
 def test_the_command_on_a_page_trains_the_model_again(options, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -51,7 +51,7 @@ OPTIONS = st.fixed_dictionaries(
 OPTIMIZERS = [xpnet.SGD, xpnet.Adam, lambda rate: xpnet.SGD(rate, momentum=0.9), xpnet.AdamW]
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     options=OPTIONS,
     optimizer=st.sampled_from(OPTIMIZERS),
