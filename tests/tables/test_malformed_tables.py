@@ -188,6 +188,8 @@ WITH_A_NOTE = {
     "decimal commas, quoted": (with_row('3.5,"1,75",0'), "numbers", "b (decimal commas)"),
     "words for nothing": (with_column([*["1.5", "2", "POA", "POA", "3", "4"]]), "imputed",
                           "c (2 cells, empty or 'POA')"),
+    "a phrase for nothing": (with_column(["$450.50/mo", "No fee", "$95/mo"]), "imputed",
+                             "c (1 cell, empty or 'No fee')"),
     "open ends": (with_column(["<5", "7", "12.5"]), "numbers", "c (open ends)"),
     "ranges among numbers": (with_column(["120\u2013123", "64", "7"]), "numbers",
                              "c (middles of ranges)"),

@@ -176,9 +176,10 @@ def as_numbers(
 
 def _for_nothing(strays: Any, numbers: Any) -> bool:
     """Return whether cells that are no numbers are a few words, such as POA among prices."""
-    often = strays.value_counts()["count"]
+    single = strays.filter(~strays.str.contains(r"\pL \pL"))  # words, which may be slips
+    often = single.value_counts()["count"].min() or MAX_WORDS
     many = 3 if numbers.n_unique() > MAX_CODES else 1
-    few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= many * numbers.count()
+    few = strays.n_unique() <= MAX_WORDS and often > 1 and len(strays) <= many * numbers.count()
     return bool(few and not _are_codes(numbers) and not strays.str.contains("[0-9]").any())
 
 

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-import urllib.parse
 import zipfile
 from collections.abc import Collection
 from contextlib import closing
@@ -93,9 +92,8 @@ def open_sqlite(
     """Read what a query gives, or the only table, or the one with the `columns`."""
     import polars
 
-    address = f"file:{urllib.parse.quote(path)}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             chosen = query or f'SELECT * FROM "{_table_with(connection, path, columns)}"'
             rows = polars.read_database(chosen, connection, infer_schema_length=None)
     except (sqlite3.Error, polars.exceptions.PolarsError) as error:

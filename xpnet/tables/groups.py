@@ -1,12 +1,14 @@
 """Tables grouped for the eye: totals between rows, and values only in a group's first row."""
 
+import re
 from typing import Any
 
 from xpnet.tables.cells import as_text
 
 _NAMES = r"(?:sub-?|grand )?totals?|summe|gesamt(?:summe)?|(?:gesamt)?ergebnis"
 _TOTAL = rf"(?i)^\W*(?:{_NAMES})\b|\b(?:{_NAMES})\W*$"
-_HINTS = (b"total", b"summe", b"gesamt", b"ergebnis")
+_HINTS = (b"otal", b"OTAL", b"umme", b"UMME", b"esamt", b"rgebnis")  # found fast
+_HEAD = 1 << 16  # bytes, in some of which there are words if there are totals
 _FULL = 0.9  # share of cells filled in a column that totals leave empty
 
 
@@ -18,7 +20,8 @@ def subtotals(frame: Any, data: bytes) -> Any:
     """
     import polars
 
-    if not any(each in data.lower() for each in _HINTS):
+    has_words = re.search(rb"[A-Za-z]{4}", data[:_HEAD])
+    if not (has_words and any(each in data for each in _HINTS)):
         return None
     gone = frame.select(as_text(each).is_null().alias(each.name) for each in frame)
     total = frame.select(polars.any_horizontal(polars.all().str.contains(_TOTAL)))
