@@ -21,6 +21,7 @@ def test_the_mistake_of_a_page_is_found(code):
     assert code in found[code in NOT_FIRST :][:1]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("right", {each.right: None for each in EXAMPLES.values()})
 def test_a_script_of_the_pages_that_is_right_has_no_findings(right):
     assert diagnosis(right).codes == ()

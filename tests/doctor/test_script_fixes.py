@@ -251,11 +251,17 @@ def fixer(tmp_path, monkeypatch, capsys):
     return make
 
 
-def test_a_worse_copy_is_said_and_not_kept(fixer, tmp_path):
-    done = fix(fixer(after=[-2.0] * 9))
-    assert done["file"] is None
-    assert "does not learn better: before 0%, after 0%" in in_words(done)[0]
-    assert not (tmp_path / "net.fixed.py").exists()
+@pytest.mark.parametrize(
+    ("skill", "said"),
+    [
+        (-2.0, "does not learn better: before 0%, after 0%"),
+        (0.95, "net.fixed.py; of the targets' variance, its outputs explain at the end 95%"),
+    ],
+)
+def test_a_copy_is_kept_only_if_it_learns_better(fixer, tmp_path, skill, said):
+    done = fix(fixer(after=[skill] * 9))
+    assert said in in_words(done)[0]
+    assert (tmp_path / "net.fixed.py").exists() == (done["file"] is not None) == (skill > 0)
 
 
 @pytest.mark.parametrize("earlier", [None, "print('mended before')"])

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from script_corpus import cases
 
-from xpnet.cli import doctor_fix
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script, tree
 from xpnet.doctor.scripts.repairs.edits import apply
@@ -195,18 +194,6 @@ def test_initial_weights_that_are_never_above_zero_get_a_finite_scale(examined):
     assert not any("nan" in each or "inf" in each for each in texts)
 
 
-@pytest.mark.parametrize(("skill", "said"), [(0.3, "does not learn better"), (0.95, "Mended in")])
-def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch, skill, said):
-    found = examined(START + ONE_LINE)
-    found.report.facts["skill"] = 0.3
-    after = {"findings": [], "facts": {"skill": skill}}
-    monkeypatch.setattr(doctor_fix.Fixer, "_report", lambda fixer: after)
-    fixed = doctor_fix.fix(found)
-    assert said in doctor_fix.in_words(fixed)[0]
-    assert f"{skill:.0%}" in doctor_fix.in_words(fixed)[0]
-    assert found.script.locate()[0].with_suffix(".fixed.py").exists() == (skill > 0.3)
-
-
 def test_weights_of_zero_are_drawn_anew_whatever_their_size(examined):
     zeros = START.replace("np.random.randn(2, 8), np.zeros(8)", "np.zeros((2, 4)), np.zeros(4)")
     zeros = zeros.replace("np.random.randn(8, 1)", "np.zeros((4, 1))")
@@ -237,7 +224,8 @@ def test_other_rows_are_taken_of_the_data_only_and_under_a_new_name(examined):
 @pytest.mark.parametrize("second", ["    np.random.shuffle(targets)", "    pass"])
 def test_inputs_and_their_targets_are_shuffled_in_one_order_and_nothing_else(examined, second):
     (case,) = cases(only="shuffled_apart.py")
-    text = case.path.read_text().replace("nn = dict", "order = [1, 2]\nnn = dict")
+    text = case.path.read_text().replace("range(200)", "range(40)")
+    text = text.replace("nn = dict", "order = [1, 2]\nnn = dict")
     both = f"    np.random.shuffle(order)\n{second}"
     script = text.replace("    np.random.shuffle(targets)", both)
     mended = apply(script, edits_of(examined(script)))
@@ -257,7 +245,7 @@ def sigmoid(z, slope=False):
     return 1 / (1 + np.exp(-z))
 W1, b1 = rng.normal(size=(5, 2)), np.zeros(5)
 W2, b2 = rng.normal(size=5), 0.0
-for epoch in range(100):
+for epoch in range(25):
     dW1, dW2, db2 = np.zeros_like(W1), np.zeros_like(W2), 0.0
     for x, t in zip(X, T):
         h = np.tanh(W1 @ x)
