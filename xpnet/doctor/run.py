@@ -165,7 +165,8 @@ class Run:
         found = []
         for step, when in steps:
             for layer, values in enumerate(step.activations):
-                kind = self._kind(layer, values) if len(values) >= 5 else None
+                known = values is not None and len(values) >= 5
+                kind = self._kind(layer, values) if known else None
                 if kind in kinds:
                     found.append((f"hidden layer {layer + 1}", kind, values, when))
         return found
