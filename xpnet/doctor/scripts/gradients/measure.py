@@ -213,8 +213,7 @@ def seen_in(step: Step) -> tuple[tuple[int, int, list[Any]], Values, dict[str, f
     if roles.error is not None:
         side = int(roles.error.operands[0] is not roles.outputs[0])
         error = roles.error.place, side, errors_at(step, roles.error.place, side)
-    largest = {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
-               for layer in roles.layers}  # fmt: skip
+    largest = {e.weights: float(np.max(np.abs(e.inputs.data), initial=0.0)) for e in roles.layers}
     return error, moved_by(step), named_losses(step), largest
 
 

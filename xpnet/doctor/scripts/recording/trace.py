@@ -183,12 +183,9 @@ class Recorder:
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
         self.steps += self._rest
-        if not self.pattern and not self.budget.allows():
-            self._sleep()
-            return
         if not self.budget.allows():  # wait until looking may take more time
-            self._rest = max(self._rest, self.steps // 2)
-            self.counts[statement] = self._rest * self._per_step
+            self._rest = max(self._rest, self.steps // 2) if self.pattern else 0
+            self.counts[statement] = self._rest * self._per_step or self._doubled * 100
             return
         self._rest, self.counts[statement] = 0, FAR_AWAY
         if not self.pattern:
@@ -383,8 +380,8 @@ class Recorder:
                 self._found()
                 return
         search.use(operation)
-        much = not len(self.operations) % AT_ONCE and not self.budget.allows(SEARCHING)
-        if much or len(self.operations) > SCOUTED:
+        count = len(self.operations)
+        if count > SCOUTED or not (count % AT_ONCE or self.budget.allows(SEARCHING)):
             self._sleep()
 
     def _found(self) -> None:
