@@ -132,7 +132,8 @@ for step in range(400):
         ("prediction-wrong", RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
          "np.mean((answers[:, 0] > 0.5) == labels); np.mean((answers > 0.5) == Y)\n"),
         ("prediction-wrong", RIGHT + "out = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
-         "np.mean((out > 0.2) == Y); np.mean(np.zeros((80, 1)) == Y); np.std(100 * out - out)\n"),
+         "for limit in (0.0, 0.2, 1.0):\n    np.mean((out > limit) == Y)\n"
+         "np.mean(np.zeros((80, 1)) == Y); np.std(100 * out - out)\n"),
         ("no-update", RIGHT.replace("rate = 2.0", "rate = 2.0\nmean = [W1]") +
          "    mean[0] = mean[0] - 0.1 * (mean[0] - W1)\n"),
         ("learning-rate-too-large", NOISY),

@@ -230,12 +230,14 @@ def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
         for i, one in enumerate(each.operands):
             taken, labels = _taken(one, made), np.ravel(each.operands[1 - i].data)
-            known = taken and labels.size >= ROWS_ALIKE and np.ptp(labels.astype(float)) > 0.0
-            for answers, text in _answers(taken[1].data, labels) if taken and known else ():
+            if taken is None or labels.size < ROWS_ALIKE or len(np.unique(labels)) < 2:
+                continue
+            for answers, text in _answers(taken[1].data, labels):
                 right = {d: float(np.mean(answers + d == labels)) for d in (0, 1, -1)}
                 best, own = max(right, key=lambda d: right[d]), float(np.mean(each.result.data))
-                same = np.ptp(np.asarray(one.data, dtype=float)) == 0.0
-                if taken and right[best] > GOOD and own < GOOD and (same or best):
+                given = [e.result.data for e in everything if e.place == taken[0].place]
+                same = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)  # no ROC
+                if right[best] > GOOD and own < GOOD and (same or best):
                     new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
                     yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
                            f"right by {new}, as they are, {own:.0%}", new,

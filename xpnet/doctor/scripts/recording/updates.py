@@ -259,8 +259,7 @@ def lost(everything: list["Operation"], times: int) -> list["Operation"]:
     used = {id(value) for each in everything for value in each.operands}
     for some in _additions(everything, times):
         last = some[times - 1]
-        made = last.operands[-1].made_by
-        rate = made is not None and made.name == "multiply" and scalar_side(made) is not None
+        rate = (made := last.operands[-1].made_by) is not None and scalar_side(made) is not None
         if any(id(e.result) in used or not (rate or e.result.names) for e in some[:times]):
             continue
         if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
