@@ -3,8 +3,6 @@
 import pytest
 from observed_scripts import BATCH, RIGHT, codes, observed
 
-pytestmark = pytest.mark.untraced
-
 
 @pytest.mark.parametrize("script", [RIGHT, BATCH], ids=["all rows", "batches"])
 def test_a_network_that_learns_has_no_findings(script):

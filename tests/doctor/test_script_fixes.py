@@ -17,7 +17,7 @@ from xpnet.doctor.scripts.repairs.edits import after, apply, as_floats, at, mend
 from xpnet.doctor.scripts.repairs.sizes import _later_ends, _more, numbers
 from xpnet.errors import InputError
 
-pytestmark = [pytest.mark.process, pytest.mark.untraced]
+pytestmark = pytest.mark.process
 
 # A script of the corpus, and lines that its mended copy must have.
 MENDED = {
@@ -93,6 +93,7 @@ def test_columns_of_one_table_are_not_taken_for_parts_of_each_other(tmp_path, mo
     assert "X = (X - np.mean(X, axis=0" in found.findings[0].remedy
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"])
 def test_the_copy_that_fix_writes_learns(name):
     (case,) = cases(only=name)

@@ -9,9 +9,12 @@ import pytest
 from command_line import BANKNOTE
 
 import xpnet
+from xpnet.tables.excel_and_databases import open_database
+from xpnet.tables.parquet import open_with_pandas
 from xpnet.tables.table import read_table
 
 pytest.importorskip("fastexcel")
+pytest.importorskip("adbc_driver_sqlite")
 xlsxwriter = pytest.importorskip("xlsxwriter")
 
 CELLS = {
@@ -39,7 +42,7 @@ def write_database(path, frame, name="shop"):
             f"INSERT INTO {name} VALUES ({', '.join('?' * frame.width)})", frame.rows()
         )
     database.close()
-    return str(path)
+    return f"sqlite:///{path}"
 
 
 def test_cells_of_every_kind(tmp_path):
@@ -128,11 +131,12 @@ def test_a_query_of_a_database(tmp_path):
 @pytest.mark.parametrize(
     ("address", "query", "message"),
     [
-        ("{}/shop.db", "SELECT * FROM stop", "no such table: stop; correct the address"),
-        ("{}/shop.db", "SELECT * FROM shop WHERE 0", "there are no rows"),
-        ("{}/none.db", "SELECT 1", r"none\.db: cannot be read: No such file"),
+        ("postgresql://host/shop", None, r"say which rows to read: --query 'SELECT"),
+        ("sqlite:///{}/shop.db", "SELECT * FROM stop", "no such table: stop; correct the address"),
+        ("sqlite:///{}/shop.db", "SELECT * FROM shop WHERE 0", "there are no rows"),
+        ("sqlite:///{}/none.db", "SELECT 1", r"none\.db: cannot be read: No such file"),
         ("{}/text.db", "SELECT * FROM shop", "file is not a database"),
-        ("oracle9://me:secret@host/shop", "SELECT 1", r"^oracle9://host/shop: .* --csv .*train -"),
+        ("oracle9://me:secret@host/shop", "SELECT 1", r"^oracle9://host/shop: .*pip install 'xpn"),
         ("{}/text.db.csv", "SELECT 1", r"query.*has no effect: .*text\.db\.csv is no database"),
     ],
 )
@@ -148,9 +152,15 @@ def test_what_a_database_cannot_give_is_refused_in_one_line(address, query, mess
 
 def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
     path = write_excel(tmp_path / "table.xlsx", sheet=CELLS)
-    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    for name in ("fastexcel", "adbc_driver_manager"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[excel\]'"):
         read_table(path)
+    with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[database\]'"):
+        open_database("postgresql://host/shop", "SELECT 1", ())
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(xpnet.InputError, match=r"by pandas.read_stata .*: pip install pandas"):
+        open_with_pandas("t.dta", (), ())
 
 
 def test_the_sheet_or_the_table_with_the_target_is_read(tmp_path):
@@ -167,6 +177,18 @@ def test_the_sheet_or_the_table_with_the_target_is_read(tmp_path):
         read_table(path, columns=["x"])
 
 
+def test_files_that_pandas_reads(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "t.dta"
+    labels = pandas.Categorical(["low", "high", "low"])
+    pandas.DataFrame({"a": [1.5, None, 3.0], "b": labels}).to_stata(path, write_index=False)
+    found = read_table(path)
+    assert [found.cell(row, "b") for row in range(3)] == ["low", "high", "low"]
+    path.write_bytes(b"no Stata file")
+    with pytest.raises(xpnet.FileError, match=r"t.dta: pandas.read_stata: .*; save it as CSV"):
+        read_table(path)
+
+
 def test_the_command_trains_and_predicts_as_from_the_csv_file(tmp_path, run, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frame = polars.read_csv(BANKNOTE)
@@ -180,3 +202,10 @@ def test_the_command_trains_and_predicts_as_from_the_csv_file(tmp_path, run, mon
         assert trained.status == 0, trained.err
         predicted.append(run("predict", "model.safetensors", data, *how).out)
     assert predicted[0] == predicted[1] == predicted[2] != ""
+
+
+def test_a_password_is_not_in_the_command_that_a_report_shows():
+    from xpnet.cli.options import TrainOptions
+
+    options = TrainOptions("postgresql://me:secret@host/shop", query="SELECT 1")
+    assert options.as_command() == "xpnet train postgresql://host/shop --query 'SELECT 1'"

@@ -223,3 +223,6 @@ def test_columns_of_fixed_width_may_hold_spaces(tmp_path):
     found = read_table(path)
     assert (found.names, found.texts["who"]) == (("who", "n"), ("Ann Lee", "B\u00e9a Wu"))
     np.testing.assert_array_equal(found.column("n"), [3.5, np.nan])
+    path.write_bytes(path.read_bytes().replace(b"Wu", b"W\xff"))
+    with pytest.raises(FileError, match=r"line 4.* not utf-8 text"):
+        read_table(path)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 import click
 
 from xpnet.errors import FileError, InputError
+from xpnet.tables.messages import without_password
 
 LBFGS = "lbfgs"
 OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}
@@ -42,7 +43,7 @@ def flag(name: str) -> str:
 
 DATA = "CSV, TSV (also .zip, .gz), NPY, NPZ, IDX, Parquet, JSON, Excel; - is CSV on standard input."
 SHEET = "Sheet of an Excel file, if several have rows."
-QUERY = "Of a SQLite file: the SQL that gives the rows."
+QUERY = "Of a database: the SQL that gives the rows."
 JSON = "Print one JSON object on standard output."
 DEVICE = "cpu, gpu or gpu:N."
 ENCODING = "Encoding of CSV and TSV files; found if left out, like the next three."
@@ -130,7 +131,7 @@ class TrainOptions:
 
     def as_command(self) -> str:
         """Return the `xpnet train` command with these options, ready for a shell."""
-        words = ["xpnet", "train", self.data]
+        words = ["xpnet", "train", without_password(self.data)]
         for name, value in self.given():
             for item in value if isinstance(value, list) else [value]:
                 words += [name] if item is True else [name, str(item)]

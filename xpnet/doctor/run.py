@@ -165,8 +165,8 @@ class Run:
         found = []
         for step, when in steps:
             for layer, values in enumerate(step.activations):
-                known = values is not None and len(values) >= 5
-                if known and (kind := self._kind(layer, values)) in kinds:
+                kind = self._kind(layer, values) if np.shape(values)[:1] >= (5,) else None
+                if kind in kinds:
                     found.append((f"hidden layer {layer + 1}", kind, values, when))
         return found
 

@@ -87,9 +87,12 @@ def open_csv(
     except UnicodeError as error:
         raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
     if delimiter is None and data is None and (row := fixed_width(head)):
-        text = b"".join(_decoded(path, written_in)).decode()
-        data = re.sub(row, lambda each: "\t".join(map(str.strip, each.groups())), text).encode()
-        return open_csv(path, "utf-8", "\t", decimal, header, as_texts, columns, "\t", data)
+        with suppress(UnicodeError):  # which is told later, with its line
+            text = b"".join(_decoded(path, written_in)).decode()
+            data = re.sub(
+                row, lambda cells: "\t".join(map(str.strip, cells.groups())), text
+            ).encode()
+            return open_csv(path, "utf-8", "\t", decimal, header, as_texts, columns, "\t", data)
     layout = find_layout(head, delimiter, usual, decimal, header, columns)
     found, sign, has_header, skipped, titles = layout
     names, start, below = _names(path, head, skipped, has_header, found)

@@ -1,4 +1,4 @@
-"""Excel files, by an extra, and databases of SQLite; read with Polars."""
+"""Excel files and databases, but for SQLite each by an extra; read with Polars."""
 
 import re
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.csv import Csv, open_csv
-from xpnet.tables.messages import up_to_ten
+from xpnet.tables.messages import up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
 from xpnet.tables.sniff import has_half
@@ -84,6 +84,25 @@ def _sheet(
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
+
+
+def open_database(address: str, query: str | None, texts: Collection[str]) -> Frame:
+    """Read what a query gives, with the ADBC driver of the database."""
+    import polars
+
+    shown = without_password(address)
+    if query is None:
+        raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
+    try:
+        import adbc_driver_manager
+
+        rows = polars.read_database_uri(query, address, engine="adbc")
+    except ImportError as error:
+        remedy = "pip install 'xpnet[database]' and the database's own ADBC driver"
+        raise InputError(f"{shown}: {reason(error)} {remedy}") from error
+    except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
+        raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
+    return open_frame(shown, rows.lazy(), texts)
 
 
 def open_sqlite(

@@ -1,6 +1,7 @@
 """How messages about tables quote texts, numbers and names."""
 
 import difflib
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,11 @@ def quoted(text: str) -> str:
 def one_line(name: str) -> str:
     """Return a column's name with a space for line breaks and the like."""
     return " ".join(name.split())
+
+
+def without_password(address: str) -> str:
+    """Return a database's address as it can be shown."""
+    return re.sub("(?<=://).*@", "", address)
 
 
 def format_number(value: str | float) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +15,7 @@ from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory, open_binary, pieces, read_whole, unpacked
+from xpnet.tables.sniff import has_half
 
 IN_MEMORY = "the table"  # in messages, where files have their path
 READERS = {
@@ -21,6 +23,13 @@ READERS = {
     ".jsonl": "scan_ndjson", ".ndjson": "scan_ndjson", ".json": "read_json",
 }  # fmt: skip
 """By the endings of files: Polars' functions."""
+
+
+OF_PANDAS = {
+    ".dta": "read_stata", ".sav": "read_spss", ".sas7bdat": "read_sas", ".xpt": "read_sas",
+    ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",
+}  # fmt: skip
+"""Likewise those of pandas, which need not be there."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,23 @@ def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Fra
             return found
         check_memory(path, 8 * found.rows * len(found.names))
         return replace(found, frame=found.frame.collect().lazy())
+
+
+def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[str]) -> Frame:
+    """Read one of these files; of the tables on a web page the one with the `columns`."""
+    reader = OF_PANDAS[os.path.splitext(path.lower())[1]]
+    try:
+        import pandas
+
+        found = getattr(pandas, reader)(path)
+    except ImportError as error:
+        remedy = "pip install pandas, and what it asks for; or save the table as CSV"
+        raise InputError(f"{path}: read by pandas.{reader} ({reason(error)}): {remedy}.") from error
+    except (ValueError, KeyError, OSError, struct.error) as error:
+        raise FileError(f"{path}: pandas.{reader}: {reason(error)}; save it as CSV.") from error
+    tables = found if isinstance(found, list) else [found]
+    fitting = [each for each in tables if has_half(columns, {*map(str, each)})]
+    return replace(frame_of((fitting or tables)[0], as_texts), path=path)
 
 
 @contextmanager

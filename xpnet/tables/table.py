@@ -13,10 +13,24 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
-from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_excel, open_sqlite
+from xpnet.tables.excel_and_databases import (
+    EXCEL,
+    SQLITE,
+    open_database,
+    open_excel,
+    open_sqlite,
+)
 from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
-from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
+from xpnet.tables.parquet import (
+    IN_MEMORY,
+    OF_PANDAS,
+    READERS,
+    Frame,
+    frame_of,
+    open_file,
+    open_with_pandas,
+)
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
@@ -26,7 +40,7 @@ _DELIMITERS |= {".tsv": "\t", ".tab": "\t", ".md": "|"}
 IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
     ".csv, .tsv, .txt, .json, .jsonl, .parquet (also packed: .gz, .zip, .bz2, .xz), .feather, "
-    ".npy, .npz, .idx (also .gz), .xlsx, .sqlite; others as CSV, such as by pandas"
+    ".npy, .npz, .idx (also .gz), .xlsx, .sqlite; with pandas .dta, .sav, .sas7bdat, .html, .xml"
 )
 
 
@@ -144,15 +158,11 @@ def read_table(
     cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
     The header, or the sheet, is the one that has the `columns`, or half of them.
     """
-    path = os.fspath(path)
-    if "://" in path:
-        how = (
-            "pass on what is there: psql --csv -c 'SELECT ...', or curl -L ADDRESS, | xpnet train -"
-        )
-        path = re.sub("(?<=://).*@", "", path)  # no password
-        raise FileError(f"{path}: addresses are not read; {how}")
-    with open_binary(path) as file:
-        file.read(1)  # whether it can be read at all; else SQLite would make it
+    path = _address(os.fspath(path))
+    database = "://" in path
+    if not database:
+        with open_binary(path) as file:
+            file.read(1)  # whether it can be read at all; else SQLite would make it
     _refuse_forked_process()
     packed = unpacked(path) != path
     kind = os.path.splitext(unpacked(path).lower())[1]
@@ -160,11 +170,13 @@ def read_table(
     for name, given, fits, what in (
         ("features", features, kind == ".npz", "NPZ file"),
         ("sheet", sheet, kind in EXCEL, "Excel file"),
-        ("query", query, kind in SQLITE, "database of SQLite"),
+        ("query", query, database or kind in SQLITE, "database"),
     ):
         if given is not None and not fits:
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
-    folder = (cache or os.path.dirname(path) or ".") if stream else None
+    folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
+    if database:
+        return _of_frame(open_database(path, query, as_texts), folder, gaps)
     if kind in SQLITE:
         return _of_frame(open_sqlite(path, query, as_texts, columns), folder, gaps)
     usual = _DELIMITERS.get(kind)
@@ -181,9 +193,19 @@ def read_table(
         )  # fmt: skip
     if kind in READERS:
         return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, gaps)
+    if kind in OF_PANDAS and not packed:
+        return _of_frame(open_with_pandas(path, as_texts, columns), folder, gaps)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
+
+
+def _address(path: str) -> str:
+    """Return a path or the address of a database; refuse what is on the web."""
+    if re.match("https?://|s3://|ftp://", path):
+        how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
+        raise FileError(f"{path}: addresses are not read; {how}")
+    return path.removeprefix("sqlite:///")
 
 
 def read_part(path: str, start: int, count: int) -> Table:

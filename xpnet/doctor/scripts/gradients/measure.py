@@ -211,16 +211,12 @@ class Measurer:
 
 
 def seen_in(step: Step) -> tuple[tuple[int, int, list[Any]], Values, dict[str, float], Values]:
-    """Return where outputs meet targets, which operand the outputs are, and both there.
-
-    And how the step moved parameters, its losses, and the largest of what weights are given.
-    """
+    """Return where outputs meet targets, how parameters moved, losses, and the largest inputs."""
     roles, error = map_step(step), (-1, 0, list[Any]())
     if roles.error is not None:
         side = int(roles.error.operands[0] is not roles.outputs[0])
         error = roles.error.place, side, errors_at(step, roles.error.place, side)
-    largest = {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
-               for layer in roles.layers}  # fmt: skip
+    largest = {e.weights: float(np.max(np.abs(e.inputs.data), initial=0.0)) for e in roles.layers}
     return error, moved_by(step), named_losses(step), largest
 
 

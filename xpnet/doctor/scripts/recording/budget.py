@@ -16,15 +16,14 @@ class Budget:
 
     def look(self, on: bool) -> None:
         """Begin to look, or stop that."""
-        now = processor_seconds()
-        self._spent += (now - self._since) * self._on
-        self._since, self._on = now, on
+        self._spent += (processor_seconds() - self._since) * self._on
+        self._since, self._on = processor_seconds(), on
 
     def allows(self, part: float = 1.0, more: float = 0.0) -> bool:
         """Return whether looking may go on, or take so many seconds more; or a part of it all."""
-        now = processor_seconds()
-        spent = self._spent + (now - self._since) * self._on
-        return spent + more <= part * FREE_SECONDS + SHARE * (now - self._started - spent)
+        self.look(self._on)
+        own = self._since - self._started - self._spent
+        return self._spent + more <= part * FREE_SECONDS + SHARE * own
 
 
 def processor_seconds() -> float:

@@ -100,7 +100,6 @@ class Recorder:
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
-        self._after_loop = False
         self._switch(True)
 
     def _statement(self, place: int) -> int:
@@ -113,18 +112,14 @@ class Recorder:
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
         self.steps += self._rest
-        affordable = self.budget.allows()
-        if not self.pattern:
-            if not affordable:
-                self._put_off()
-                return
-            self._search = Search()
-            self.counts[:] = [FAR_AWAY] * len(self.counts)
-        elif not affordable:  # wait until looking may take more time
-            self._rest = max(self._rest, self.steps // 2)
-            self.counts[statement] = self._rest * self._per_step
+        if not self.budget.allows():  # wait until looking may take more time
+            self._rest = max(self._rest, self.steps // 2) if self.pattern else 0
+            self.counts[statement] = self._rest * self._per_step or self._doubled * 100
             return
         self._rest, self.counts[statement] = 0, FAR_AWAY
+        if not self.pattern:
+            self._search = Search()
+            self.counts[:] = [FAR_AWAY] * len(self.counts)
         self.restart()
 
     def passing(self, statement: int) -> None:
@@ -135,7 +130,7 @@ class Recorder:
             if not self.counts[statement]:
                 self._rest, self.counts[statement] = self._rest + 1, self._per_step
             self.draws.look(self.operations, max(self._loops.values()))
-            self._rest_again()
+            self._switch(False)
 
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
@@ -148,12 +143,8 @@ class Recorder:
             self.restart()
             self._after_loop = True
 
-    def _rest_again(self) -> None:
-        self._after_loop = False
-        self._switch(False)
-
     def _switch(self, on: bool) -> None:
-        self._on = on
+        self._on, self._after_loop = on, False
         self.budget.look(on)
         for namespace in self.modules:
             namespace["__xp_on__"] = on
@@ -325,7 +316,7 @@ class Recorder:
         elif self._after_loop:
             if len(self.operations) >= MAX_AFTER:
                 self.used = tuple(self.operations)
-                self._rest_again()
+                self._switch(False)
         elif place in self.pattern:
             self._update(operation)
 
@@ -338,11 +329,9 @@ class Recorder:
                 self._found()
                 return
         search.use(operation)
-        much = not len(self.operations) % AT_ONCE and not self.budget.allows(SEARCHING)
-        if much or len(self.operations) > SCOUTED:
-            self._suspect()
-            self.operations = []
-            self._put_off()
+        count = len(self.operations)
+        if count > SCOUTED or not (count % AT_ONCE or self.budget.allows(SEARCHING)):
+            self._sleep()
 
     def _found(self) -> None:
         """Take over what the search has found: two steps, and how a step is recognised."""
@@ -437,8 +426,12 @@ class Recorder:
             self.counts[anchor] = self._rest * self._per_step
             self._switch(False)
 
-    def _put_off(self) -> None:
+    def _sleep(self) -> None:
         """Search again later: the script has computed much without an update."""
+        self._suspect()
+        self.operations = []
+        self._suspect()
+        self.operations = []
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
         self._switch(False)
