@@ -430,8 +430,6 @@ class Recorder:
         """Search again later: the script has computed much without an update."""
         self._suspect()
         self.operations = []
-        self._suspect()
-        self.operations = []
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
         self._switch(False)
