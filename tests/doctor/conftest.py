@@ -15,8 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch):
     """Let scripts be recorded and measured at one step, however busy the machine is."""
-    monkeypatch.setattr("xpnet.doctor.scripts.recording.trace.FREE_SECONDS", 60.0)
-    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.FREE_SECONDS", 60.0)
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.FREE_SECONDS", 60.0)
     monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 1)
 
 

@@ -7,7 +7,6 @@ import ast
 import difflib
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.doctor.scripts.examine import Examination
+from xpnet.doctor.scripts.recording.budget import processor_seconds
 from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.source import raw_cells, read_source, write_like
 from xpnet.doctor.scripts.repairs.edits import Edit, apply
@@ -102,7 +102,7 @@ class Fixer:
         self.before = dict[Path, bytes | None]()  # by a copy's path: what stood there
         self.start = self.best = Attempt(self._read(), found.report.to_dict())
         self.skills = list[float]()  # of all copies
-        self.limit = _used() + max(ALL, TIMES * found.outcome.seconds)
+        self.limit = processor_seconds() + max(ALL, TIMES * found.outcome.seconds)
 
     def run(self) -> None:
         """Find the best copy, and write it; InputError where a helper's copy would replace a file.
@@ -155,7 +155,7 @@ class Fixer:
     def _tried(self, before: Attempt, edits: Iterable[Edit], what: str = "") -> Attempt | None:
         """Return the copy with some edits, after a run; None if there is none, or no time."""
         texts, _ = self._edited(before.texts, edits)
-        if texts == before.texts or _used() > self.limit:
+        if texts == before.texts or processor_seconds() > self.limit:
             return None
         self._write(texts)
         tried = Attempt(texts, self._report(), before.what + (what,) * bool(what))
@@ -244,11 +244,6 @@ class Fixer:
     def copy_of(self, file: Path) -> Path:
         """Return where a file's mended copy is."""
         return self.target if file == self.path else file.with_name(f"{file.stem}_fixed.py")
-
-
-def _used() -> float:
-    """Return the time that processors spent on all copies so far, whatever else they do."""
-    return sum(os.times()[2:4])
 
 
 def fix(found: Examination, roles: Sequence[str] = ()) -> dict[str, Any]:

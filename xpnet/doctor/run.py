@@ -165,7 +165,7 @@ class Run:
         found = []
         for step, when in steps:
             for layer, values in enumerate(step.activations):
-                kind = self._kind(layer, values) if len(values) >= 5 else None
+                kind = self._kind(layer, values) if np.shape(values)[:1] >= (5,) else None
                 if kind in kinds:
                     found.append((f"hidden layer {layer + 1}", kind, values, when))
         return found

@@ -7,7 +7,6 @@ has that step's whole record at hand.
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,13 +27,13 @@ from xpnet.doctor.scripts.gradients.verdicts import (
     moved_by,
 )
 from xpnet.doctor.scripts.mapping import a_few, at_place, map_step
+from xpnet.doctor.scripts.recording.budget import processor_seconds
 from xpnet.doctor.scripts.recording.fork import Child, ask, obstacle
 from xpnet.doctor.scripts.recording.trace import Recorder, Step
 from xpnet.doctor.scripts.recording.updates import ancestors
 
 DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all
-FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
 OFF_ZERO = 1e-4  # how far at most a parameter of 0 is moved, to be measured there
 LARGE = 1000.0  # inputs for which shorter moves are not lost in rounding
@@ -69,8 +68,8 @@ class Measurer:
     """Looks at a recorder's steps, and measures after a few; `problem` is why nothing could be."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.points, self.problem, self.seconds, self.runs = list[Measured](), "", 0.0, 0
-        self._recorder, self._began = recorder, _processor_seconds()
+        self.points, self.problem, self.runs = list[Measured](), "", 0
+        self._recorder, self._cost = recorder, 0.0  # seconds that a point took
         self._child: Child | None = None
         self._reply: Callable[[Step], Any] = lambda step: None
         self._start: Values = {}  # the parameters' first values
@@ -82,13 +81,12 @@ class Measurer:
             self._child.answer(self._answer(step))
         for update in step.updates:
             self._start.setdefault(update.parameter, np.array(update.old.data))
-        began = _processor_seconds()
-        own = began - self._began - self.seconds
         unknown = [{n for n, v in p.verdicts.items() if v.kind == "unknown"} for p in self.points]
         not_seen = bool(unknown) and bool(set.intersection(*unknown))
         enough = len(self.points) >= POINTS + not_seen
-        if not step.live or enough or self.seconds > FREE_SECONDS + SHARE * own:
+        if not step.live or enough or not self._recorder.budget.allows(more=self._cost):
             return
+        began = processor_seconds()
         try:
             self.problem = obstacle() or self._measure(step)
         except _GoOn:
@@ -96,7 +94,7 @@ class Measurer:
         except Exception:  # the script must go on
             self.problem = "its next step could not be compared with this one"
             logging.getLogger(__name__).debug(self.problem, exc_info=True)
-        self.seconds += _processor_seconds() - began
+        self._cost = processor_seconds() - began
 
     def _answer(self, step: Step) -> Any:
         try:
@@ -134,9 +132,7 @@ class Measurer:
         self._now = {each.parameter: each.new.object for each in a_few(step.updates)}
         self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
         at, unfinished = self._where(), "the script did not come to the end of another step"
-        (found,) = self._ask(
-            [at], lambda s: (error_in(s), moved_by(s), named_losses(s), largest(s))
-        )
+        (found,) = self._ask([at], seen_in)
         if found is None:
             return unfinished
         (place, side, sides), steps, losses, inputs = found
@@ -211,18 +207,14 @@ class Measurer:
         return at | first
 
 
-def _processor_seconds() -> float:
-    """Return the time that this process and its children have used."""
-    return sum(os.times()[:4])
-
-
-def error_in(step: Step) -> tuple[int, int, list[Any]]:
-    """Return where outputs meet targets, which operand the outputs are, and both there."""
-    roles = map_step(step)
-    if roles.error is None:
-        return -1, 0, []
-    side = int(roles.error.operands[0] is not roles.outputs[0])
-    return roles.error.place, side, errors_at(step, roles.error.place, side)
+def seen_in(step: Step) -> tuple[tuple[int, int, list[Any]], Values, dict[str, float], Values]:
+    """Return where outputs meet targets, how parameters moved, losses, and the largest inputs."""
+    roles, error = map_step(step), (-1, 0, list[Any]())
+    if roles.error is not None:
+        side = int(roles.error.operands[0] is not roles.outputs[0])
+        error = roles.error.place, side, errors_at(step, roles.error.place, side)
+    largest = {e.weights: float(np.max(np.abs(e.inputs.data), initial=0.0)) for e in roles.layers}
+    return error, moved_by(step), named_losses(step), largest
 
 
 def errors_at(step: Step, place: int, side: int) -> list[Any]:
@@ -269,12 +261,6 @@ def directions(value: Any, step: Any) -> list[Any]:
     if len(ways) > 1 and np.shape(step) == np.shape(value) and 0.0 < np.linalg.norm(step) < np.inf:
         ways[0] = step
     return [way / np.linalg.norm(way) for way in ways]
-
-
-def largest(step: Step) -> dict[int, float]:
-    """Return the largest of what each of the weights is given."""
-    return {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
-            for layer in map_step(step).layers}  # fmt: skip
 
 
 def _strides(at: Values, inputs: Mapping[int, float]) -> dict[int, tuple[float, float]]:

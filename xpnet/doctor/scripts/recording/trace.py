@@ -2,13 +2,12 @@
 
 `Recorder.on_step` are called at the end of a step that was recorded whole, inside the hook that
 computed its last update: the process may fork there. The recorder rests between these steps, so
-often that recording takes at most `SHARE` of the time.
+often that all looking, also what measures then, keeps within its `Budget`.
 """
 
 import logging
 import math
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
 from xpnet.doctor.scripts.recording.updates import (
     Draws,
@@ -32,9 +32,7 @@ from xpnet.doctor.scripts.recording.updates import (
 )
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
-SHARE = 0.3  # of the script's time that recording may take, after the first steps
-FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 50_000  # operations in which updates are searched, before the search is put off
+SCOUTED, AT_ONCE = 50_000, 500  # operations in which updates are searched; between looks at time
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS, FEWEST_STEPS = 16, 4  # that are all looked at; where that takes long
 MAX_AFTER = 5000  # operations that are recorded after a loop
@@ -44,7 +42,7 @@ MAX_VIEWS = 64  # of one array, that others may be parts of
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Value:
     """One state of an array or a number of the script."""
 
@@ -65,7 +63,7 @@ class Value:
         return math.prod(self.shape)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Operation:
     """One operation that the script computed."""
 
@@ -134,7 +132,6 @@ class Recorder:
         self.on_step: list[Callable[[Step], None]] = []
         self.problem = ""  # why recording stopped, if it did
         self.error: BaseException | None = None  # that ended the script
-        self.seconds = 0.0  # that looking took
         self.steps = 0  # taken by the script, as of the last look
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
@@ -155,7 +152,7 @@ class Recorder:
         self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
-        self._started = time.process_time()
+        self.budget = Budget()
         self.restart()
 
     def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -174,8 +171,6 @@ class Recorder:
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
-        self._after_loop = False
-        self._woken = time.process_time()
         self._switch(True)
 
     def _statement(self, place: int) -> int:
@@ -188,9 +183,9 @@ class Recorder:
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
         self.steps += self._rest
-        if self._rest and not self._can_afford():  # wait until recording may take more time
-            self._rest = max(self._rest, self.steps // 2)
-            self.counts[statement] = self._rest * self._per_step
+        if not self.budget.allows():  # wait until looking may take more time
+            self._rest = max(self._rest, self.steps // 2) if self.pattern else 0
+            self.counts[statement] = self._rest * self._per_step or self._doubled * 100
             return
         self._rest, self.counts[statement] = 0, FAR_AWAY
         if not self.pattern:
@@ -206,7 +201,7 @@ class Recorder:
             if not self.counts[statement]:
                 self._rest, self.counts[statement] = self._rest + 1, self._per_step
             self.draws.look(self.operations, max(self._loops.values()))
-            self._rest_again()
+            self._switch(False)
 
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
@@ -215,21 +210,13 @@ class Recorder:
             done += self._rest - -(-self.counts[self._anchor] // self._per_step)
         first, before = loop not in self._loops, self._loops.get(loop, 0)
         self._loops[loop] = done
-        if self._rest and not self._on and done > before + 1 and (first or self._can_afford()):
+        if self._rest and not self._on and done > before + 1 and (first or self.budget.allows()):
             self.restart()
             self._after_loop = True
 
-    def _rest_again(self) -> None:
-        self.seconds += time.process_time() - self._woken
-        self._after_loop = False
-        self._switch(False)
-
-    def _can_afford(self, part: float = 1.0) -> bool:
-        running = time.process_time() - self._started - self.seconds
-        return self.seconds <= part * FREE_SECONDS + SHARE * running
-
     def _switch(self, on: bool) -> None:
-        self._on = on
+        self._on, self._after_loop = on, False
+        self.budget.look(on)
         for namespace in self.modules:
             namespace["__xp_on__"] = on
 
@@ -380,7 +367,7 @@ class Recorder:
         elif self._after_loop:
             if len(self.operations) >= MAX_AFTER:
                 self.used = tuple(self.operations)
-                self._rest_again()
+                self._switch(False)
         elif place in self.pattern:
             self._update(operation)
 
@@ -393,7 +380,8 @@ class Recorder:
                 self._found()
                 return
         search.use(operation)
-        if len(self.operations) > SCOUTED:
+        count = len(self.operations)
+        if count > SCOUTED or not (count % AT_ONCE or self.budget.allows(SEARCHING)):
             self._sleep()
 
     def _found(self) -> None:
@@ -420,7 +408,7 @@ class Recorder:
             updates = sorted(self._updates, key=lambda u: everything.index(u.operation))
             self._tell(number, everything[start:end], updates, live=False)
             start = end
-        self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
+        self.operations, self.steps = everything[start:], 2
         self._updates, self._seen = [], Counter()
         for operation in self.operations[:]:
             if operation.place in self.pattern:
@@ -459,7 +447,6 @@ class Recorder:
         number, passed = self.steps, self._passed
         self.steps += 1
         self._tell(number, self.operations, self._updates)
-        self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
 
@@ -476,7 +463,7 @@ class Recorder:
         anchor = self._statement(last)
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
-        rich = self._can_afford(0.5)  # the rest is for later steps
+        rich = self.budget.allows(FIRST)  # the rest is for later steps
         if not self.rests or self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
             return
         if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
@@ -492,9 +479,9 @@ class Recorder:
     def _sleep(self) -> None:
         """Search again later: the script has computed much without an update."""
         self._suspect()
+        self.operations = []
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
-        self.operations = []
         self._switch(False)
 
     def _suspect(self) -> None:
