@@ -263,7 +263,7 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     refuse = refusal(path, "the file was not written by xpnet's save, or has been changed since")
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
     net, *others = _networks(fields, tensors, device, refuse)
-    preprocessing = fields["preprocessing"]
+    preprocessing = fields.get("preprocessing")
     if preprocessing is not None:
         from xpnet.tables.preprocessing import Preprocessing
 
@@ -271,7 +271,8 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
             preprocessing = Preprocessing.from_dict(preprocessing)
         except FileError as error:
             refuse("preprocessing", str(error).removeprefix("preprocessing.").rstrip("."))
-    return Model(net, preprocessing, fields["training"], fields["library"], tuple(others))
+    training, library = fields.get("training"), fields.get("library", "unknown")
+    return Model(net, preprocessing, training, library, tuple(others))
 
 
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
