@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FREE_SECONDS, SHARE = 1.0, 0.5  # that looking may take, and of the script's own
 SEARCHING, FIRST = 0.8, 0.7  # parts of that for the search, and for the first steps
@@ -11,18 +13,20 @@ class Budget:
     """What looking has taken of its time, in this process and its children."""
 
     def __init__(self) -> None:
-        self._started = self._since = processor_seconds()
-        self._spent, self._on = 0.0, False
+        self._started, self._spent = processor_seconds(), 0.0
 
-    def look(self, on: bool) -> None:
-        """Begin to look, or stop that."""
-        self._spent += (processor_seconds() - self._since) * self._on
-        self._since, self._on = processor_seconds(), on
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Count what is done here."""
+        began = processor_seconds()
+        try:
+            yield
+        finally:
+            self._spent += processor_seconds() - began
 
     def allows(self, part: float = 1.0, more: float = 0.0) -> bool:
         """Return whether looking may go on, or take so many seconds more; or a part of it all."""
-        self.look(self._on)
-        own = self._since - self._started - self._spent
+        own = processor_seconds() - self._started - self._spent
         return self._spent + more <= part * FREE_SECONDS + SHARE * own
 
 

@@ -145,7 +145,6 @@ class Recorder:
 
     def _switch(self, on: bool) -> None:
         self._on, self._after_loop = on, False
-        self.budget.look(on)
         for namespace in self.modules:
             namespace["__xp_on__"] = on
 
@@ -293,7 +292,8 @@ class Recorder:
         """Record an operation, and return its result; look at the step if that ends it."""
         if self._on and _is_numeric(result):
             try:
-                self._record(place, name, operands, result, index)
+                with self.budget.looking():
+                    self._record(place, name, operands, result, index)
             except Exception:  # whatever is wrong here, the script goes on
                 line = self.sites[place].line
                 self.problem = f"what comes after line {line} was run, which could not be followed"
