@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.recording.budget import Budget
 from xpnet.doctor.scripts.recording.fork import Child, _cut_off, _refuse, ask
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.repairs.edits import apply
@@ -499,3 +500,18 @@ def test_a_wrong_operand_of_a_gradient_that_an_optimizer_scales_is_named(report)
                             "W2 -= 0.01 * G / (np.sqrt(s1) + 1e-8)"))).findings[0]  # fmt: skip
     assert found.code == "gradient-operand"
     assert "G = A1.T @ D2;" in found.remedy
+
+
+def test_what_the_script_itself_computes_uses_up_no_time_for_looking(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.processor_seconds", lambda: clock[0])
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.FREE_SECONDS", 1.0)
+    budget = Budget()
+    clock[0] += 10.0  # imports, reading data
+    assert budget.allows()
+    with budget.looking():
+        clock[0] += 5.0
+    assert budget.allows()  # 1 + 10 / 2
+    with budget.looking():
+        clock[0] += 2.0
+    assert not budget.allows()
