@@ -27,7 +27,7 @@ from xpnet.doctor.scripts.gradients.verdicts import (
     moved_by,
 )
 from xpnet.doctor.scripts.mapping import a_few, at_place, map_step
-from xpnet.doctor.scripts.recording.budget import processor_seconds
+from xpnet.doctor.scripts.recording.budget import children_seconds, processor_seconds
 from xpnet.doctor.scripts.recording.fork import Child, ask, obstacle
 from xpnet.doctor.scripts.recording.steps import Step
 from xpnet.doctor.scripts.recording.trace import Recorder
@@ -87,7 +87,7 @@ class Measurer:
         enough = len(self.points) >= POINTS + not_seen
         if not step.live or enough or not self._recorder.budget.allows(more=self._cost):
             return
-        began = processor_seconds()
+        began, children = processor_seconds(), children_seconds()
         try:
             self.problem = obstacle() or self._measure(step)
         except _GoOn:
@@ -96,6 +96,7 @@ class Measurer:
             self.problem = "its next step could not be compared with this one"
             logging.getLogger(__name__).debug(self.problem, exc_info=True)
         self._cost = processor_seconds() - began
+        self._recorder.budget.spent += children_seconds() - children
 
     def _answer(self, step: Step) -> Any:
         try:

@@ -2,10 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-FREE_SECONDS, SHARE = 1.0, 0.5  # that looking may take, and of the script's own
+FREE_SECONDS, SHARE = 0.7, 0.5  # that looking may take, and of the script's own
 SEARCHING, FIRST = 0.8, 0.7  # parts of that for the search, and for the first steps
 
 
@@ -13,23 +11,19 @@ class Budget:
     """What looking has taken of its time, in this process and its children."""
 
     def __init__(self) -> None:
-        self._started, self._spent = processor_seconds(), 0.0
-
-    @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Count what is done here."""
-        began = processor_seconds()
-        try:
-            yield
-        finally:
-            self._spent += processor_seconds() - began
+        self._started, self.spent = processor_seconds(), 0.0
 
     def allows(self, part: float = 1.0, more: float = 0.0) -> bool:
         """Return whether looking may go on, or take so many seconds more; or a part of it all."""
-        own = processor_seconds() - self._started - self._spent
-        return self._spent + more <= part * FREE_SECONDS + SHARE * own
+        own = processor_seconds() - self._started - self.spent
+        return self.spent + more <= part * FREE_SECONDS + SHARE * own
 
 
 def processor_seconds() -> float:
     """Return the time that this process and its children have used."""
-    return time.process_time() + sum(os.times()[2:4])
+    return time.process_time() + children_seconds()
+
+
+def children_seconds() -> float:
+    """Return the time that children have used that have ended."""
+    return sum(os.times()[2:4])

@@ -8,6 +8,7 @@ often that all looking, also what measures then, keeps within its `Budget`.
 import logging
 import math
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import islice
@@ -291,15 +292,16 @@ class Recorder:
     ) -> Any:
         """Record an operation, and return its result; look at the step if that ends it."""
         if self._on and _is_numeric(result):
+            began = time.process_time()
             try:
-                with self.budget.looking():
-                    self._record(place, name, operands, result, index)
+                self._record(place, name, operands, result, index)
             except Exception:  # whatever is wrong here, the script goes on
                 line = self.sites[place].line
                 self.problem = f"what comes after line {line} was run, which could not be followed"
                 logging.getLogger(__name__).debug(self.problem, exc_info=True)
                 self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
                 self._switch(False)
+            self.budget.spent += time.process_time() - began
         return result
 
     def _record(
