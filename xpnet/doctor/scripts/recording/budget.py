@@ -4,7 +4,7 @@ import os
 import time
 
 FREE_SECONDS, SHARE = 0.7, 0.5  # that looking may take, and of the script's own
-SEARCHING, FIRST = 0.8, 0.7  # parts of that for the search, and for the first steps
+SEARCHING, FIRST = 0.6, 0.7  # parts of that for the search, and for the first steps
 
 
 class Budget:
