@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -144,6 +145,19 @@ def test_a_signal_is_not_for_the_processes_and_one_that_leaves_gives_nothing(mon
     monkeypatch.setattr(os, "fork", interrupted)
     assert sorted(in_processes(str, [1, 2], 2)) == [(1, "1"), (2, "2")]
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_other_processes_of_the_program_are_left_alone():
+    other = get_context("fork").Process(target=signal.pause)
+    other.start()
+    try:
+        assert dict(in_processes(abs, [-1], 2)) == {-1: 1}
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
 
 
 CLUSTER = """

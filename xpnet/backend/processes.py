@@ -21,6 +21,7 @@ def in_processes(
 
     Up to `count` processes run at once. They end when the iterator is closed.
     """
+    others = {*active_children()}
     pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (work,))
     # Signals stay blocked in the processes: they are for this one, which ends the others.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -34,7 +35,7 @@ def in_processes(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
+        for process in {*active_children()} - others:
             process.kill()
 
 
