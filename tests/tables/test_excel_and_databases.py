@@ -157,7 +157,7 @@ def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[excel\]'"):
         read_table(path)
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[database\]'"):
-        open_database("postgresql://host/shop", "SELECT 1", ())
+        open_database("postgresql://host/shop", "SELECT 1", (), ())
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(xpnet.InputError, match=r"by pandas.read_stata .*: pip install pandas"):
         open_with_pandas("t.dta", (), ())

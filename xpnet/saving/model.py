@@ -93,7 +93,7 @@ class Model:
             Of CSV and TSV, as for the command.
         features, sheet, query : str, optional
             Of an NPZ file the array with the rows to predict, by default x; of an Excel file the
-            sheet; of a SQLite file the SQL.
+            sheet; of a database the SQL.
 
         Returns
         -------

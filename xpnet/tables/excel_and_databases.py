@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import urllib.parse
 import zipfile
 from collections.abc import Collection
 from contextlib import closing
@@ -16,7 +17,7 @@ from xpnet.tables.parquet import Frame, open_frame, reason
 from xpnet.tables.sniff import has_half
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
-SQLITE = (".sqlite", ".sqlite3", ".db")
+SQLITE = "sqlite:///"
 
 
 def open_excel(
@@ -86,11 +87,18 @@ def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
-def open_database(address: str, query: str | None, texts: Collection[str]) -> Frame:
-    """Read what a query gives, with the ADBC driver of the database."""
+def open_database(
+    address: str, query: str | None, texts: Collection[str], columns: Collection[str]
+) -> Frame:
+    """Read what a query gives from a database, of SQLite or with an ADBC driver.
+
+    Of a SQLite file without a query it is the only table, or the one with the `columns`.
+    """
     import polars
 
     shown = without_password(address)
+    if address.startswith(SQLITE):
+        return _of_sqlite(address.removeprefix(SQLITE), query, texts, columns)
     if query is None:
         raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
     try:
@@ -105,14 +113,16 @@ def open_database(address: str, query: str | None, texts: Collection[str]) -> Fr
     return open_frame(shown, rows.lazy(), texts)
 
 
-def open_sqlite(
+def _of_sqlite(
     path: str, query: str | None, texts: Collection[str], columns: Collection[str]
 ) -> Frame:
-    """Read what a query gives, or the only table, or the one with the `columns`."""
     import polars
 
+    with open_binary(path) as file:  # or SQLite would make a file that is not there
+        file.read(1)
+    address = f"file:{urllib.parse.quote(path)}?mode=ro"
     try:
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
             chosen = query or f'SELECT * FROM "{_table_with(connection, path, columns)}"'
             rows = polars.read_database(chosen, connection, infer_schema_length=None)
     except (sqlite3.Error, polars.exceptions.PolarsError) as error:

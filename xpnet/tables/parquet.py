@@ -24,7 +24,6 @@ READERS = {
 }  # fmt: skip
 """By the endings of files: Polars' functions."""
 
-
 OF_PANDAS = {
     ".dta": "read_stata", ".sav": "read_spss", ".sas7bdat": "read_sas", ".xpt": "read_sas",
     ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",

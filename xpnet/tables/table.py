@@ -13,13 +13,7 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
-from xpnet.tables.excel_and_databases import (
-    EXCEL,
-    SQLITE,
-    open_database,
-    open_excel,
-    open_sqlite,
-)
+from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
 from xpnet.tables.parquet import (
@@ -162,7 +156,7 @@ def read_table(
     database = "://" in path
     if not database:
         with open_binary(path) as file:
-            file.read(1)  # whether it can be read at all; else SQLite would make it
+            file.read(1)  # whether it can be read at all
     _refuse_forked_process()
     packed = unpacked(path) != path
     kind = os.path.splitext(unpacked(path).lower())[1]
@@ -170,15 +164,13 @@ def read_table(
     for name, given, fits, what in (
         ("features", features, kind == ".npz", "NPZ file"),
         ("sheet", sheet, kind in EXCEL, "Excel file"),
-        ("query", query, database or kind in SQLITE, "database"),
+        ("query", query, database, "database"),
     ):
         if given is not None and not fits:
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
     if database:
-        return _of_frame(open_database(path, query, as_texts), folder, gaps)
-    if kind in SQLITE:
-        return _of_frame(open_sqlite(path, query, as_texts, columns), folder, gaps)
+        return _of_frame(open_database(path, query, as_texts, columns), folder, gaps)
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
@@ -201,11 +193,12 @@ def read_table(
 
 
 def _address(path: str) -> str:
-    """Return a path or the address of a database; refuse what is on the web."""
+    """Return a path, as the address of a database if it is one; refuse what is on the web."""
     if re.match("https?://|s3://|ftp://", path):
         how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
         raise FileError(f"{path}: addresses are not read; {how}")
-    return path.removeprefix("sqlite:///")
+    sqlite = "://" not in path and path.lower().endswith((".sqlite", ".sqlite3", ".db"))
+    return SQLITE + path if sqlite else path
 
 
 def read_part(path: str, start: int, count: int) -> Table:
