@@ -22,7 +22,7 @@ NEEDS = {
     "from-scikit-learn": ["sklearn"],
     "sweeps-and-ensembles": ["sklearn"],
     "deploy": ["onnx", "onnxruntime", "skl2onnx", "skops", "torch"],
-    "excel-and-databases": ["fastexcel", "xlsxwriter"],
+    "excel-and-databases": ["fastexcel", "adbc_driver_sqlite", "xlsxwriter"],
     "several-machines": ["mpi4py"],
     "searches": ["sklearn", "distributed", "optuna"],
 }

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from itertools import cycle, product
 
 import numpy as np
 import pytest
@@ -45,12 +44,10 @@ def assert_same(found, model, **cells):
     np.testing.assert_allclose(found["probabilities"].T, probabilities, rtol=1e-6, atol=1e-6)
 
 
-CASES = zip(product(CLASSES, MISSING_POLICIES, ["plain", "ple"]), cycle(HIDDEN), strict=False)
-
-
-@pytest.mark.parametrize(
-    ("task", "missing", "encode", "hidden"), [(*case, hidden) for case, hidden in CASES]
-)
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("task", CLASSES)
+@pytest.mark.parametrize("missing", MISSING_POLICIES)
+@pytest.mark.parametrize("encode", ["plain", "ple"])
 def test_every_activation_task_missing_policy_and_encoding(task, missing, encode, hidden, tmp_path):
     model = model_of_random_table(tmp_path / "table.csv", task, missing, encode, hidden)
     gaps = range(0, 60, 3)

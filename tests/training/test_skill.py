@@ -141,10 +141,19 @@ def test_faint_signals_in_many_rows_are_seen():
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
-def test_a_loss_of_ones_own_may_have_units_of_its_own():
+def test_a_loss_of_ones_own_may_have_units_and_batches_of_its_own():
     scaled = xpnet.Loss(  # the outputs are a thousandth of the targets
         "thousandths",
         lambda xp, a, y: xp.sum((a - y / 1000.0) ** 2, axis=1),
         lambda xp, a, y: 2.0 * (a - y / 1000.0),
     )
     xpnet.fit(xpnet.MLP([3, 8, 1]), NORMAL, 1000.0 * NORMAL[:, 0], loss=scaled)
+    x, y = np.tile(NORMAL, (3, 1)), np.tile(NORMAL[:, :1], (3, 1))
+    by_row = np.linspace(0.5, 1.5, 1500)[:, None]
+    whole = xpnet.Loss(  # takes all rows at once and nothing else
+        "by_row",
+        lambda xp, a, y: xp.sum(by_row * (a - y) ** 2, axis=1),
+        lambda xp, a, y: 2.0 * by_row * (a - y),
+    )
+    all_rows = {"batch_size": 1500, "shuffle": False, "epochs": 100}
+    xpnet.fit(xpnet.MLP([3, 8, 1], dtype="float64"), x, y, loss=whole, **all_rows)

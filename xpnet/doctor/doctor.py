@@ -223,7 +223,7 @@ class Doctor:
             self._early += [step.rows()] if early else []
             if compared:
                 self._compare(step, number)
-        if "targets" in shown.rows:
+        if "targets" in shown.rows and run.targets.wants(number):
             run.targets.add(layout.host_rows(shown.rows["targets"], "targets"))
         rows, recent = layout.row_count(shown.rows), self._recent
         if rows >= BATCH_ROWS:

@@ -10,6 +10,7 @@ import numpy as np
 from xpnet.doctor.replay import Replay, Update
 from xpnet.doctor.step import Step, is_bias, relative_change
 
+EVERY_STEP = 500  # targets of later steps are looked at less and less often
 SORTED = 0.3  # share of the targets' variance between batches from which rows are not shuffled
 BLOCK_ROWS = 24  # smaller batches are put together, since means of few rows differ by chance
 FAR = 0.3  # of their size, that the weights have moved in all
@@ -32,6 +33,10 @@ class SeenTargets:
     batches: int = 0  # or blocks of small ones, from which `share_between` is computed
     _sums: Any = 0.0  # over the batches: mean, squared mean, mean square; each (outputs,)
     _waiting: list[Any] = field(default_factory=list)
+
+    def wants(self, step: int) -> bool:
+        """Return whether to add a step: all until targets differ and for long, then ever fewer."""
+        return not self.differ or step < EVERY_STEP or step % (step // EVERY_STEP) == 0
 
     def add(self, targets: Any) -> None:
         """Take the targets of one step, host (batch, outputs)."""

@@ -81,8 +81,13 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     if size < rows or hasattr(data.x, "read_rows"):
         drawn = generator(seed, "verdict").choice(rows, size, replace=False)
         judged = take_rows(data, np.sort(drawn), net.device, net.dtype)
-    with np.errstate(all="ignore"):  # of a network that overflows, the verdict counts
-        skill = measure(net, loss, judged)
+    try:
+        with np.errstate(all="ignore"):  # of a network that overflows, the verdict counts
+            skill = measure(net, loss, judged)
+    except Exception:
+        if resolve_head(net.output, loss).loss.name in LOSSES:
+            raise
+        return None  # a loss of the user's own may take only the batches it was written for
     return None if skill is None or skill.is_clear else (skill, judged)
 
 

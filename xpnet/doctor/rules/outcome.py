@@ -39,7 +39,7 @@ def no_number(run: Run) -> Evidence | None:
             bad = 0 if array is None else int(np.sum(~np.isfinite(array)))
             if bad:
                 return Evidence(name, f"{bad} of {array.size} values are NaN or infinite {when}")
-    lost = np.flatnonzero(~np.isfinite(run.losses))
+    lost, p = np.flatnonzero(~np.isfinite(run.losses)), run.first.predictions
     # A first loss cannot come from long steps; where outputs are far off, that is said already.
     if not len(lost) or (lost[0] == 0 and run.has_found("initial-loss")):
         return None
@@ -48,6 +48,10 @@ def no_number(run: Run) -> Evidence | None:
         found += f", although the predictions explain {_share(run.last.skill)} of the variance"
         remedy = "only the loss shown is undefined: numpy.log(numpy.clip(p, 1e-12, 1))"
         return Evidence("loss", found, severity="warning", remedy=remedy)
+    if lost[0] == 0 and p is not None and np.any((p == 0.0) | (p == 1.0)):
+        found += ": outputs of exactly 0 or 1 before any step, and log(0)"
+        remedy = "numpy.log(numpy.clip(p, 1e-12, 1 - 1e-12)); smaller initial weights"
+        return Evidence("loss", found, remedy=remedy)
     return Evidence("loss", found)
 
 
