@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
-from checkpoint_runs import StopAt, X, Y, bits, names, network, train, without_seconds
+from checkpoint_runs import StopAt, X, Y, bits, names, network, steps_of, train, without_seconds
 
 import xpnet
 from xpnet.errors import DivergenceError, FileError, InputError, SaveError
@@ -15,6 +15,18 @@ from xpnet.saving.container import read_container
 def test_the_newest_k_are_kept(tmp_path):
     train(network(), [Checkpoint(tmp_path, keep=2)], epochs=4)
     assert names(tmp_path) == [f"checkpoint-{step:010d}.safetensors" for step in (18, 24)]
+
+
+def test_saving_after_a_fallback_does_not_count_the_broken_ones_as_kept(tmp_path):
+    with pytest.raises(RuntimeError):
+        train(network(), [Checkpoint(tmp_path, every="3 steps", keep=2), StopAt(10)])
+    newest = checkpoints(tmp_path)[-1]
+    newest.write_bytes(b"broken")
+    with pytest.warns(UserWarning, match="Continuing from"), pytest.raises(RuntimeError):
+        train(network(), [Checkpoint(tmp_path, every="1 step", keep=2, resume=True), StopAt(8)])
+    assert [steps_of(each) for each in checkpoints(tmp_path)] == [7, 8, 9]
+    with pytest.warns(UserWarning, match="Continuing from checkpoint-0000000008"):
+        train(network(), [Checkpoint(tmp_path, resume=True)])
 
 
 @pytest.mark.parametrize(
@@ -147,18 +159,28 @@ def test_a_network_with_an_activation_of_ones_own_can_be_resumed(tmp_path):
     assert bits(net) == bits(whole)
 
 
-def test_a_damaged_checkpoint_is_an_error_and_without_it_the_one_before_is_resumed(tmp_path):
+def test_a_broken_newest_checkpoint_falls_back_and_says_so(tmp_path):
     whole, net = network(), network()
     train(whole)
     with pytest.raises(RuntimeError):
         train(network(), [Checkpoint(tmp_path, every="3 steps"), StopAt(10)])
-    newest = checkpoints(tmp_path)[-1]
-    newest.write_bytes(newest.read_bytes()[:-7])
-    with pytest.raises(FileError, match="Without it the run goes on from the one before"):
-        train(network(), [Checkpoint(tmp_path, resume=True)])
-    newest.unlink()
-    train(net, [Checkpoint(tmp_path, every="4 steps", resume=True)])
+    files = checkpoints(tmp_path)
+    assert [steps_of(each) for each in files] == [3, 6, 9]
+    for path in files[1:]:
+        path.write_bytes(path.read_bytes()[:-7])
+    checkpoint = Checkpoint(tmp_path, every="4 steps", resume=True)
+    message = rf"not in safetensors format.*Continuing from {files[0].name}"
+    with pytest.warns(UserWarning, match=message):
+        train(net, [checkpoint])
+    assert checkpoint.resumed_from == files[0]
     assert bits(net) == bits(whole)
+
+
+def test_only_broken_checkpoints_are_an_error(tmp_path):
+    for step in (3, 6):
+        (tmp_path / f"checkpoint-{step:010d}.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(FileError, match=r"none of 2 checkpoints can be read.*The newest: .*006"):
+        train(network(), [Checkpoint(tmp_path, resume=True)])
 
 
 def test_nothing_to_resume_begins_anew(tmp_path):

@@ -73,7 +73,7 @@ class Checkpoint:
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.resumed_from: Path | None = None
-        self._saved_at = 0.0
+        self._saved_at, self._broken = 0.0, 0
         self._held = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
@@ -81,7 +81,7 @@ class Checkpoint:
 
         Raises `SaveError` if it cannot be written, is in use, or holds a run that is not to be
         resumed; `InputError` if the checkpoint belongs to another run, with the option that
-        differs; `FileError` if it is damaged.
+        differs; `FileError` if there are checkpoints but none can be read.
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class Checkpoint:
             return  # diverged; the end of the epoch says so, and the good ones are not pushed out
         _write(self.directory / f"checkpoint-{step:010d}.safetensors", training)
         self._saved_at = time.monotonic()
-        for old in checkpoints(self.directory)[: -self.keep]:
+        for old in checkpoints(self.directory)[: -self.keep - self._broken]:
             with suppress(OSError):  # the next save tries again
                 old.unlink()
 
@@ -137,16 +137,12 @@ class Checkpoint:
         existing = checkpoints(self.directory)
         if not existing:
             return
-        path = existing[-1]
         if not self.resume:
             raise SaveError(
-                f"{self.directory}: already holds a training run ({path.name}); resume it, or "
-                "choose an empty directory."
+                f"{self.directory}: already holds a training run ({existing[-1].name}); resume it,"
+                " or choose an empty directory."
             )
-        try:
-            fields, tensors = read_container(path, "checkpoint", FORMAT_VERSION)
-        except FileError as error:
-            raise FileError(f"{error} Without it the run goes on from the one before.") from error
+        path, fields, tensors = self._newest_intact(existing)
         _restore(path, fields, tensors, training)
         self.resumed_from = path
         before, now = fields["epochs"], training.options.epochs
@@ -156,6 +152,24 @@ class Checkpoint:
                 f" the result differs from {now} epochs in one go; for that, train from the start.",
                 stacklevel=2,
             )
+
+    def _newest_intact(self, existing: list[Path]) -> tuple[Path, dict[str, Any], Arrays]:
+        broken = list[str]()
+        for path in reversed(existing):
+            try:
+                fields, tensors = read_container(path, "checkpoint", FORMAT_VERSION)
+            except FileError as error:
+                broken.append(str(error))
+                continue
+            for message in broken:
+                warnings.warn(f"{message} Continuing from {path.name}.", stacklevel=2)
+            # They may have later steps than the next ones saved, and do not count as kept.
+            self._broken = len(broken)
+            return path, fields, tensors
+        raise FileError(
+            f"{self.directory}: none of {len(broken)} checkpoints can be read; start again in an "
+            f"empty directory. The newest: {broken[0]}"
+        )
 
 
 def checkpoints(directory: PathLike) -> list[Path]:
