@@ -92,6 +92,7 @@ def test_plain_safetensors_reads_the_file(path):
 
 def test_the_kept_version_1_file_loads_for_ever():
     model = load_model(KEPT)
+    assert model.format_version == 1
     assert model.net.sizes == (3, 4, 2)
     assert model.net.hidden[0].name == "tanh"
     assert model.net.output.name == "softmax"

@@ -17,7 +17,7 @@ from xpnet.cli.options import (
 from xpnet.cli.output import as_csv, check_outputs, say, show, show_report, table_kind, write_table
 from xpnet.cli.scores import describe, describe_importance, describe_training, described_task
 from xpnet.errors import InputError
-from xpnet.saving.model import FORMAT_VERSION, Judged, Model, load_model
+from xpnet.saving.model import Judged, Model, load_model
 from xpnet.tables.messages import up_to_ten
 from xpnet.tables.scores import permutation_importance, score
 from xpnet.tables.table import Table, read_table
@@ -85,7 +85,7 @@ def inspect(options: InspectOptions) -> None:
     """Show what a model file holds."""
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
-    version, count = FORMAT_VERSION, 1 + len(model.other_nets)
+    version, count = model.format_version, 1 + len(model.other_nets)
     report = {
         "command": "inspect", "model": options.model, "format_version": version,
         "library_version": model.library_version, "architecture": net.config(),

@@ -55,8 +55,8 @@ def write_container(
 def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, Any], Arrays]:
     """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
 
-    The fields are those given to `write_container` plus "library", the version that wrote them. A
-    `FileError` names the file, the field and what was found, for anything not exactly right.
+    The fields are those given to `write_container` plus "format_version", and "library", the version
+    of xpnet that wrote them. A `FileError` names the file, the field and what was found, for anything not exactly right.
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)
@@ -72,7 +72,7 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
         )
     if fields.pop("sha256", None) != digest(fields, tensors):
         refuse("checksum (SHA-256)", "does not match the contents")
-    del fields["format"], fields["format_version"]
+    del fields["format"]
     return fields, tensors
 
 

@@ -54,6 +54,8 @@ class Model:
         The version of xpnet that wrote the file.
     other_nets : tuple of MLP
         Networks of other seeds; their outputs and those of `net` are averaged.
+    format_version : int
+        Of the file.
     """
 
     net: MLP
@@ -61,6 +63,7 @@ class Model:
     training: dict[str, Any] | None
     library_version: str
     other_nets: tuple[MLP, ...] = ()
+    format_version: int = FORMAT_VERSION
 
     def outputs(self, x: Any) -> Any:
         """Return the networks' mean outputs, (n, outputs), for prepared inputs, (n, inputs)."""
@@ -272,7 +275,7 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
         except FileError as error:
             refuse("preprocessing", str(error).removeprefix("preprocessing.").rstrip("."))
     training, library = fields.get("training"), fields.get("library", "unknown")
-    return Model(net, preprocessing, training, library, tuple(others))
+    return Model(net, preprocessing, training, library, tuple(others), fields["format_version"])
 
 
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
