@@ -55,8 +55,9 @@ def write_container(
 def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, Any], Arrays]:
     """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
 
-    The fields are those given to `write_container` plus "format_version", and "library", the version
-    of xpnet that wrote them. A `FileError` names the file, the field and what was found, for anything not exactly right.
+    The fields are those given to `write_container` plus "format_version" and "library", the version
+    of xpnet that wrote them. A `FileError` names the file, the field and what was found, for
+    anything not exactly right.
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)

@@ -34,7 +34,7 @@ ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
 LONG_SUM = 20.0  # rate, times the rows that are summed
-UNEVEN = 30.0  # times the usual standard deviation of a feature
+APART = 30.0  # times the usual standard deviation of a feature, of another unit
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
 EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
             ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
@@ -44,14 +44,18 @@ RANDOM = re.compile(r"rand|uniform|normal")
 Seen = Iterator[tuple[Any, ...]]
 Check = Callable[["Observer", Mapping, Run], Seen]
 CHECKS = list[tuple[str, str, str, Check]]()
-WITHOUT_NETWORK = ("crossed", "redrawn", "lost_update", "never_run")  # also where none was found
+WITHOUT_NETWORK = set[Check]()  # those that apply also where none was found
 
 
-def check(code: str, source: str, remedy: str = "") -> Callable[[Check], Check]:
-    """Register a check of all steps that were mapped."""
+def check(
+    code: str, source: str, remedy: str = "", *, needs_network: bool = True
+) -> Callable[[Check], Check]:
+    """Register a check of all steps that were mapped, or of whatever was computed."""
 
     def register(function: Check) -> Check:
         CHECKS.append((code, source, remedy, function))
+        if not needs_network:
+            WITHOUT_NETWORK.add(function)
         return function
 
     return register
@@ -61,7 +65,7 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
     mapping = seen.latest or Mapping(Step(0, (), ()), ())
     for code, source, remedy, function in CHECKS:
-        applies = seen.latest is not None or function.__name__ in WITHOUT_NETWORK
+        applies = seen.latest is not None or function in WITHOUT_NETWORK
         for operation, place, said, *own in function(seen, mapping, run) if applies else ():
             line = "" if operation is None else f"{operation.site}: "
             worst = "error" if code in TAUGHT or not learnt(run) else "warning"
@@ -71,7 +75,7 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
             break
 
 
-@check("loss-broadcast", "NumPy manual, Broadcasting")
+@check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
 def crossed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
     for each in seen.recorder.used if seen.latest is None else ():
@@ -89,7 +93,8 @@ def crossing(operation: Operation) -> list[int]:
             if len(shape) == 1 < shape[0] and shapes[1 - i] == (shape[0], 1)]  # fmt: skip
 
 
-@check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop")
+@check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop",
+       needs_network=False)  # fmt: skip
 def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """With the weights, all that was learnt is gone."""
     if seen.recorder.redrawn is not None:
@@ -102,7 +107,7 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    "which no row was seen twice")  # fmt: skip
 
 
-@check("no-update", "Python FAQ, Why did changing list y also change list x?")
+@check("no-update", "Python FAQ, Why did changing list y also change list x?", needs_network=False)
 def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = seen.recorder.pattern
@@ -117,7 +122,8 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                {"edits": caught(sites[0]) or at_sites(sites, IN_PLACE)})  # fmt: skip
 
 
-@check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
+@check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
+       needs_network=False)  # fmt: skip
 def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     reached = () if seen.latest or seen.failed else seen.recorder.reached
@@ -217,7 +223,7 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if id(each.result) not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
         spread = np.std(each.operands[0].data, axis=int(run.columns))
-        of_all = each.result.size == 1 and np.max(spread) > UNEVEN * np.median(spread) > 0.0
+        of_all = each.result.size == 1 and np.max(spread) > APART * np.median(spread) > 0.0
         if each.name in ("mean", "std", "max", "min") and (each.result.size == data[0] or of_all):
             found.append(each)
         elif each.name == "divide" and each.operands[1].shape[::way] == (data[0], 1):

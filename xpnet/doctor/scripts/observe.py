@@ -11,7 +11,7 @@ import numpy as np
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts import update_checks  # noqa: F401  # registers its checks
+from xpnet.doctor.scripts import prediction_checks, update_checks  # noqa: F401  # register theirs
 from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by

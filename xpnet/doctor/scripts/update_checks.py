@@ -1,23 +1,22 @@
-"""What is made of gradients, and of outputs: checks, as those of `checks.py`."""
+"""What is made of gradients: checks, as those of `checks.py`."""
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
+from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
-from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, origin, scalar_side
+from xpnet.doctor.scripts.recording.steps import Operation
+from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit, into_loop, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
-from xpnet.doctor.scripts.telling import GOOD, learnt
+from xpnet.doctor.scripts.telling import learnt
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 NOTHING = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
 LITTLE = 0.01  # of a gradient, that cutting it leaves
-UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
-ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
 
 
 @check("rows-left-out", NIELSEN)
@@ -209,133 +206,3 @@ def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
                        "here, and once more in the update", "multiply by it once, in the update",
                        {"edits": [edit(each.site, rest[0])]})  # fmt: skip
-
-
-@check("prediction-wrong", "NumPy manual, Broadcasting")
-def all_pairs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """The network may be right; each answer meets the targets of all rows."""
-    used, step = seen.recorder.used, mapping.step.operations
-    made = {id(each.result) for each in (*used, *step) if each.name in MIXING}
-    for each in (*used, *(each for each in step if each.name == "equal")):
-        for i in crossing(each) if each.name in ("equal", "not_equal", "subtract") else ():
-            if len([value for value in each.operands if made & ancestors([value])]) == 1:
-                sides = " meets ".join(str(value.shape) for value in each.operands)
-                yield (each, "predictions", f"{sides}: the result is {each.result.shape}",
-                       f"make one of shape {each.operands[i].shape}",
-                       {"edits": [operand_edit(each, 1 - i, "np.ravel({})")]})  # fmt: skip
-
-
-@check("prediction-wrong", "NumPy manual, argmax")
-def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """The network may be right; what is made of its outputs is not."""
-    way = -1 if run.columns else 1
-    shapes = {each.shape[::way] for each in mapping.outputs if len(each.shape) == 2}
-    for each in (*seen.recorder.used, *mapping.step.operations):
-        shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
-        alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
-        if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
-            right = re.sub(r"(?<=[=,( ])-?\d\)$", f"{int(way > 0)})", each.site.text)
-            yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
-                   f"of the {shape[0]} samples", "take the argmax over the outputs of each sample",
-                   {"edits": [edit(each.site, right)]})  # fmt: skip
-
-
-@check("prediction-wrong", "NumPy manual, argmax and Indexing")
-def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """The network may be right; the answers that are taken from its outputs are not."""
-    everything = (*seen.recorder.used, *mapping.step.operations)
-    made = {id(each.result) for each in everything if each.name in MIXING}
-    for each in (e for e in everything if e.name == "equal" and not crossing(e)):
-        for i, one in enumerate(each.operands):
-            taken, labels = _taken(one, made), np.ravel(each.operands[1 - i].data)
-            if taken is None or labels.size < ROWS_ALIKE or len(np.unique(labels)) < 2:
-                continue
-            for answers, text in _answers(taken[1].data, labels):
-                right = {d: float(np.mean(answers + d == labels)) for d in (0, 1, -1)}
-                best, own = max(right, key=lambda d: right[d]), float(np.mean(each.result.data))
-                given = [e.result.data for e in everything if e.place == taken[0].place]
-                same = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)  # no ROC
-                if right[best] > GOOD and own < GOOD and (same or best):
-                    new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
-                    yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
-                           f"right by {new}, as they are, {own:.0%}", new,
-                           {"edits": [edit(taken[0].site, new)]})  # fmt: skip
-
-
-def _taken(value: Value, made: set[int]) -> tuple[Operation, Value] | None:
-    """Return what took answers from outputs, and these outputs."""
-    found = None
-    while (by := value.made_by) is not None and by.name not in MIXING:
-        below = [each for each in by.operands if made & ancestors([each])]
-        if not below:
-            return None
-        value, kind = below[0], np.asarray(by.result.data).dtype.kind
-        if (kind in "iub" or by.name in ROUNDED) and np.asarray(value.data).dtype.kind == "f":
-            found = by, value
-    return found
-
-
-def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
-    """Yield what outputs say of each row, and how that is written."""
-    classes = np.unique(labels)
-    if outputs.size == labels.size and len(classes) == 2:
-        limit = 0.5 * (np.min(outputs) >= 0.0)
-        yield classes[1 * (np.ravel(outputs) > limit)], f"({{}} > {limit:g})"
-    elif outputs.ndim == 2 and labels.size in outputs.shape:
-        axis = int(outputs.shape[0] == labels.size)
-        yield np.argmax(outputs, axis=axis), f"np.argmax({{}}, axis={axis})"
-
-
-@check("rows-left-out", RECIPE, "shuffle the rows before they are split")
-def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """What the other rows would teach is never learnt."""
-    way, taught = int(run.columns), mapping.targets[:1] if seen.same_rows else ()
-    goals = next((value.data for value in taught if len(value.shape) == 2), np.empty((0, 0)))
-    known = np.flatnonzero(np.ptp(goals, axis=way)) if np.size(goals) else np.empty(0)
-    for each in (e for e in seen.recorder.used if e.name == "equal" and len(known) > 1):
-        for labels in (v.data for v in each.operands if v.size >= ROWS_ALIKE):
-            new = {*np.unique(labels).tolist()} - {*known.tolist()}
-            if labels.dtype.kind in "iu" and new and {*new} < {*range(goals.shape[1 - way])}:
-                yield (each, "targets", f"class {min(new)} of these rows is that of no row that "
-                       "was trained on")  # fmt: skip
-
-
-@check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
-def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Outputs are on the scale of the targets that were trained on."""
-    products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
-    made = {id(each.result) for each in products}
-    within = ancestors(value for each in products for value in each.operands)
-    goals = np.std(goals) if np.unique(goals).size > ROWS_ALIKE else 0.0  # and no classes
-    for each in (e for e in seen.recorder.used if e.name == "subtract" and not crossing(e)):
-        mine = [bool(made & ancestors([v])) for v in each.operands if v.size >= ROWS_ALIKE]
-        if goals and sorted(mine) == [False, True] and id(each.result) not in within:
-            own, other = (np.std(each.operands[mine.index(way)].data) for way in (True, False))
-            if 1 / UNIT < own / goals < UNIT and not 1 / UNIT**2 < other / goals < UNIT**2:
-                yield (each, "predictions", f"they have a standard deviation of {own:.3g}, as "
-                       f"targets had in training ({goals:.3g}); these have {other:.3g}"
-                       )  # fmt: skip
-
-
-@check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
-       "keep running averages of means and variances in training, and use them")  # fmt: skip
-def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """One sample is its own mean: normalised by it, all samples are alike."""
-    below, way = ancestors(mapping.outputs), -1 if run.columns else 1
-    rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
-            if each.name in ("mean", "var", "std") and id(each.result) in below
-            and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
-    further = {id(value) for each in seen.recorder.used for value in each.operands}
-    for each in (e for e in seen.recorder.used if e.place in rows and id(e.result) in further):
-        rest = each.operands[0].shape[::way][:1] == (1,) and each.result.size > 1
-        if rest and rows[each.place][0] > 1:
-            yield (each, "predictions", f"it is taken over 1 sample, in training over "
-                   f"{rows[each.place][0]}")  # fmt: skip
-
-
-@check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
-       "leave the mask out where the network is only used")  # fmt: skip
-def dropout_kept(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """Dropout belongs to training. At prediction all units count."""
-    if seen.served_mask is not None:
-        yield seen.served_mask, "predictions", "units are dropped at random in predictions, too"
