@@ -7,6 +7,7 @@ What is looked at becomes a `Step`, float64 on the host; rules look at steps and
 from which come the findings of the report.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ class Doctor:
         self._latest: Shown | None = None
         self._before: tuple[int, Step] | None = None
         self._early: list[Step] = []
-        self._recent: list[Step] = []
+        self._recent, self._recent_rows = deque[Step](), 0
         self._shown: set[str] = set()
         self._sample: Data | None = None  # of a training of xpnet's
 
@@ -228,10 +229,12 @@ class Doctor:
         rows, recent = layout.row_count(shown.rows), self._recent
         if rows >= BATCH_ROWS:
             recent.clear()  # this batch is enough, and `run` copies it
+            self._recent_rows = 0
         elif rows:
             recent.append(shown.to_step(layout))
-        while recent and sum(map(len, recent)) - len(recent[0]) >= BATCH_ROWS:
-            recent.pop(0)
+            self._recent_rows += len(recent[-1])
+        while recent and self._recent_rows - len(recent[0]) >= BATCH_ROWS:
+            self._recent_rows -= len(recent.popleft())
 
     def _compare(self, step: Step, number: int) -> None:
         """Compare the parameters with those of the step before, if it was sampled."""
