@@ -209,7 +209,7 @@ def test_merged_cells_are_filled_down(table):
     found = table("region,shop,x,y\n" + rows)
     assert "".join(found.cell(row, "region") for row in range(7)) == "NNNNSSS"
     assert "".join(found.cell(row, "shop") for row in range(7)) == "aabbccc"
-    told = "empty cells below others, filled like these"
+    told = "merged cells, filled down"
     assert found.passed_over == {told: "region, shop"}
     for unlike in (rows.replace("S", "N"), rows.replace("N", "1.5"), rows[1:]):
         assert told not in table("region,shop,x,y\n" + unlike).passed_over

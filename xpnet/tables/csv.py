@@ -205,7 +205,7 @@ class Csv:
                 frame = self._without_totals(frame, data, rows + len(self.totals))
                 if not rows and (merged := merged_columns(frame)):
                     above = dict.fromkeys(frame.columns[:merged], "")
-                    told = "empty cells below others, filled like these"
+                    told = "merged cells, filled down"
                     self.passed_over[told] = up_to_ten(self.names[:merged])
                 frame = filled_down(frame, above)
                 rows += frame.height

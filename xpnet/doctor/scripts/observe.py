@@ -241,7 +241,7 @@ class Observer:
         missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
         others = listed([mapping.names[n] for n in sorted(mapping.others)])
-        missing += [f"what teaches {others} (as of another network: these outputs do not enter "
+        missing += [f"what teaches {others} (perhaps another network: these outputs do not enter "
                     "their updates)"] if others else []  # fmt: skip
         other = [
             n

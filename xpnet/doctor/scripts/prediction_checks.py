@@ -74,7 +74,7 @@ def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 if right[best] > GOOD and own < GOOD and (same or best):
                     new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
                     yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
-                           f"right by {new}, as they are, {own:.0%}", new,
+                           f"right with {new}; as it is, {own:.0%} are", new,
                            {"edits": [edit(taken[0].site, new)]})  # fmt: skip
 
 
@@ -112,8 +112,8 @@ def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         for labels in (v.data for v in each.operands if v.size >= ROWS_ALIKE):
             new = {*np.unique(labels).tolist()} - {*known.tolist()}
             if labels.dtype.kind in "iu" and new and {*new} < {*range(goals.shape[1 - way])}:
-                yield (each, "targets", f"class {min(new)} of these rows is that of no row that "
-                       "was trained on")  # fmt: skip
+                yield (each, "targets", f"class {min(new)} occurs here, but in no row that was "
+                       "trained on")  # fmt: skip
 
 
 @check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
@@ -128,8 +128,8 @@ def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if goals and sorted(mine) == [False, True] and id(each.result) not in within:
             own, other = (np.std(each.operands[mine.index(way)].data) for way in (True, False))
             if 1 / UNIT < own / goals < UNIT and not 1 / UNIT**2 < other / goals < UNIT**2:
-                yield (each, "predictions", f"they have a standard deviation of {own:.3g}, as "
-                       f"targets had in training ({goals:.3g}); these have {other:.3g}"
+                yield (each, "predictions", f"their standard deviation is {own:.3g}, like that of "
+                       f"the training targets ({goals:.3g}); that of these targets is {other:.3g}"
                        )  # fmt: skip
 
 

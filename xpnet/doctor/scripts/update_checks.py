@@ -149,7 +149,7 @@ def overflow(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
              for each in found for z in [in_source(each, 0)]]  # fmt: skip
     for each in found:
         largest = np.max(each.operands[0].data)
-        yield (each, "outputs", f"it is infinite, of sums up to {largest:.3g}", "subtract each "
+        yield (each, "outputs", f"it overflows: sums reach {largest:.3g}", "subtract each "
                "sample's largest sum: the softmax stays the same", {"edits": edits})  # fmt: skip
 
 
