@@ -114,11 +114,10 @@ class Doctor:
         learning_rate : float
         """
         run = self._run
-        if len(shape := getattr(activations, "shape", (1, 1, 1))) < 3:
-            raise InputError(
-                f"activations is one array of shape {tuple(shape)}; pass a list, one for each "
-                "hidden layer"
-            )
+        shape = getattr(activations, "shape", None)
+        if shape is not None and len(shape) < 3:
+            remedy = "pass a list, one for each hidden layer"
+            raise InputError(f"activations is one array of shape {tuple(shape)}; {remedy}")
         hidden = [each for each in activations if each is not predictions and each is not inputs]
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}

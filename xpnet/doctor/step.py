@@ -296,7 +296,8 @@ class Shown:
         """Return host copies: at most `limit` rows, and the parameters and gradients if asked."""
         shown = {name: layout.host_rows(each, name, limit) for name, each in self.rows.items()}
         named = {name: shown.pop(name, None) for name in ROW_NAMES}
-        for kind in ("parameters", "gradients") if parameters else ():
-            given = getattr(self, kind)
-            named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in given.items()}
+        if parameters:
+            for kind in ("parameters", "gradients"):
+                arrays = getattr(self, kind)
+                named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in arrays.items()}
         return Step(**named, activations=tuple(shown.values()))

@@ -157,5 +157,5 @@ def draw(
             )
         weights.append(drawn)
         sums, centred = drawn.sum(axis=0), init == "auto" and fed_by == "sigmoid"
-        biases.append(-0.5 * sums if centred else 0.0 * abs(sums))
+        biases.append(-0.5 * sums if centred else abs(0.0 * sums))  # zeros, without a minus
     return [*weights, *biases]

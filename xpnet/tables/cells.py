@@ -349,7 +349,7 @@ def explain_cell(text: str) -> tuple[str, str] | None:
     """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
-    for pattern, what, remedy in _LOOKS_LIKE if len(text) <= 100 else ():
-        if pattern.fullmatch(text):
+    for pattern, what, remedy in _LOOKS_LIKE:
+        if len(text) <= 100 and pattern.fullmatch(text):
             return what, remedy
     return None

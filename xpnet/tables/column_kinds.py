@@ -183,8 +183,8 @@ def _min_count(rows: int) -> int:
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
     used = np.flatnonzero(counts)
     values = date_parts(texts_of(table, name), pattern)[used]
-    for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
-        row = int(np.flatnonzero(table.column(name) == used[at])[0])
+    if (bad := np.isnan(values[:, 0])).any():
+        row = int(np.flatnonzero(table.column(name) == used[np.argmax(bad)])[0])
         raise no_date(table, row, name, pattern)
     if pattern == PAIR:
         return Dates(name, pattern, ("first", "second"), (0.0,) * 2, (1.0,) * 2)

@@ -78,8 +78,10 @@ def usual_loss(run: Run, p: Any, t: Any, kind: str = "") -> str:
         "absolute error": np.abs(t - p),
     }
     for name, each in terms.items():
+        if kind not in name:
+            continue
         counts = {"sum": 1, "mean": each.size, "sum per sample": len(each)}
-        for how, count in counts.items() if kind in name else ():
+        for how, count in counts.items():
             if abs(np.sum(each) / count - loss) <= 1e-6 * abs(loss):
                 return f"the {how} of {name}"
     return ""
