@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from xpnet.backend.files import quoted as quoted_value
+from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number, meaning_of
 from xpnet.tables.dates import PAIR, PLACES, TYPED_PATTERNS, date_parts

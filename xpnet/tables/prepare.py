@@ -39,7 +39,7 @@ from xpnet.tables.messages import (
     counted,
     format_number,
     one_line,
-    option,
+    option_for,
     quoted,
     refuse_all,
     up_to_ten,
@@ -272,7 +272,7 @@ def _row_notes(
     if not choice.columns:
         message = f"{table.path}: no columns of use are left besides the target"
         names = ", ".join(f"{name} ({why})" for name, why in [*choice.left_out.items()][:10])
-        keep = option("--keep", next(iter(choice.left_out)))
+        keep = option_for("--keep", next(iter(choice.left_out)))
         raise InputError(f"{message}: {names}; add some, or pass {keep}.")
     notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
     if stream and table.layout == "table":

@@ -1,4 +1,4 @@
-"""Metrics: numbers that say how good outputs are, besides the loss."""
+"""Metrics: measures of the outputs besides the loss."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -40,13 +40,13 @@ METRICS: dict[str, Metric] = {m.__name__: m for m in (accuracy, r2, mean_absolut
 
 
 def resolve_metrics(metrics: Any) -> dict[str, Metric]:
-    """Return metrics by name from names and callables ``metric(outputs, targets)``."""
-    found: dict[str, Metric] = {}
+    """Return a dict of metrics from names and callables ``metric(outputs, targets)``."""
+    resolved: dict[str, Metric] = {}
     for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
         if not callable(metric) and metric not in METRICS:
             raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
         name = getattr(metric, "__name__", "metric") if callable(metric) else metric
-        if name in found:
+        if name in resolved:
             raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
-        found[name] = metric if callable(metric) else METRICS[metric]
-    return found
+        resolved[name] = metric if callable(metric) else METRICS[metric]
+    return resolved
