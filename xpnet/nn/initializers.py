@@ -52,15 +52,14 @@ def _normal(std: Callable[[int, int], float]) -> Rule:
 def orthogonal(generator: Any, fan_in: int, fan_out: int) -> Any:
     """Orthonormal rows or columns. Saxe, McClelland and Ganguli, arXiv 1312.6120.
 
-    Modified Gram-Schmidt, twice for accuracy, on a Gaussian draw: uniform over such matrices.
+    QR of a Gaussian draw, where R's diagonal is positive: uniform over such matrices. Mezzadri,
+    arXiv math-ph/0609050.
     """
-    rows = min(fan_in, fan_out)
-    basis = generator.standard_normal((rows, max(fan_in, fan_out)))
-    for row in range(rows):
-        for _ in range(2):
-            basis[row] -= (basis[:row] @ basis[row]) @ basis[:row]
-        basis[row] /= sqrt(float(basis[row] @ basis[row]))
-    return basis if fan_in <= fan_out else basis.T.copy()
+    drawn = generator.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
+    xp = drawn.__array_namespace__()
+    basis, triangle = xp.linalg.qr(drawn)
+    basis *= xp.sign(xp.linalg.diagonal(triangle))
+    return basis if fan_in >= fan_out else basis.T.copy()
 
 
 def _glorot(fan_in: int, fan_out: int) -> float:

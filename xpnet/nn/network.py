@@ -117,11 +117,9 @@ class MLP:
         for rate in per_layer(dropout, layers):
             check_numbers("must be >= 0 and below 1", dropout=rate)
         self.dropout = tuple(float(rate) for rate in per_layer(dropout, layers))
-        if dtype not in DTYPES:
-            raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
         check_integers(0, seed=seed)
-        self.dtype, self.seed, self.init = dtype, int(seed), init
-        self.device = device if isinstance(device, Device) else open_device(device)
+        self.dtype, self.seed, self.init = checked_dtype(dtype), int(seed), init
+        self.device = opened(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
         with self.device.active:
             drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
@@ -233,6 +231,7 @@ class MLP:
             For shapes, values and options that cannot be used.
         """
         xp, head = self.device.xp, resolve_head(self.output, loss)
+        check_numbers("must be finite and >= 0", l1=l1, l2=l2)
         with self.device.active:
             x, y, row_weights = self.prepare(x, y, sample_weight)
             batch = Batch(x, y, row_shares(xp, y, row_weights))
@@ -394,11 +393,12 @@ class MLP:
         twin._derive()
         return twin
 
-    def to(self, device: Device, dtype: str | None = None) -> "MLP":
+    def to(self, device: str | Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
+        device, dtype = opened(device), checked_dtype(dtype or self.dtype)
         own = self.device.get(self.flat).copy()
-        twin = self.with_parameters(device.put(own, dtype or self.dtype), device)
-        twin.dtype = dtype or self.dtype
+        twin = self.with_parameters(device.put(own, dtype), device)
+        twin.dtype = dtype
         return twin
 
     def __copy__(self) -> "MLP":
@@ -408,9 +408,8 @@ class MLP:
         return self.to(self.device)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is derived; replace device and activations by their names."""
-        derived = ("_views", "_bias_rows", "_forward", "_backward")
-        state = {name: value for name, value in self.__dict__.items() if name not in derived}
+        """Leave out what `_derive` makes; replace device and activations by their names."""
+        state = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
         hidden = tuple(each.known_by for each in self.hidden)
         device, output = self.device.opening(), self.output.known_by
         return state | {"device": device, "hidden": hidden, "output": output}
@@ -467,6 +466,18 @@ def per_layer(value: Any, layers: int) -> list[Any]:
     if len(value) != layers:
         raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
     return list(value)
+
+
+def opened(device: str | Device) -> Device:
+    """Return a device by name or as given."""
+    return device if isinstance(device, Device) else open_device(device)
+
+
+def checked_dtype(dtype: str) -> str:
+    """Return the dtype; refuse what no network computes in."""
+    if dtype not in DTYPES:
+        raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
+    return dtype
 
 
 def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -116,7 +116,8 @@ def prepare(
     The options are those of the command; `effects` are those of texts with many values, see
     `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class where there
     are classes; means and deviations come from the other rows alone. With several `nets`, every one
-    keeps other rows, and x has all. To `stream` prepares rows as they are read.
+    keeps other rows; x has all, of which means and deviations are. To `stream` prepares rows as
+    they are read.
     """
     missing = missing or ("refuse" if strict else "impute")
     for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
@@ -215,7 +216,7 @@ def _decisions(
     words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
-    encoded |= pairs
+    encoded, pooled = encoded | pairs, [*pooled, *pairs]
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
     droppable = [name for name in signs if name not in plan.targets]
@@ -223,12 +224,12 @@ def _decisions(
         Decision("read", read, table.guesses),
         Decision("passed over", table.passed_over, {"strict": False}),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
-        Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}),
-        Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
+        Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}, {}, "--missing"),
+        Decision("left out", choice.left_out, {"drop": [*choice.left_out]}, "--keep COLUMN"),
         Decision("dates", dates, {"drop": [*dates]}),
-        Decision("imputed", imputed),
-        Decision("codes", codes),
-        Decision("encoded", encoded, {"drop": [*pooled, *pairs]} if pooled or pairs else {}),
+        Decision("imputed", imputed, {}, "--missing drop"),
+        Decision("codes", codes, {}, "--keep COLUMN"),
+        Decision("encoded", encoded, {"drop": pooled} if pooled else {}, "--drop COLUMN"),
         Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]

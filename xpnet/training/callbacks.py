@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, check_integers, check_numbers
+from xpnet.nn.schedules import epochs_waited
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -95,48 +96,21 @@ class EarlyStopping:
     patience : int, from 1
         Epochs without improvement to wait for.
     min_delta : float, from 0
-        The least decrease of the loss that counts as an improvement.
+        The loss has improved once it is lower by more than this than when it last had.
     """
 
     patience: int = 10
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0.0:
-            raise InputError(f"{self} needs patience >= 1 and min_delta >= 0")
+        check_integers(1, patience=self.patience)
+        check_numbers("must be finite and >= 0", min_delta=self.min_delta)
 
     def on_epoch_end(self, training: "Training") -> None:
         """Count from the history, which survives a resume, rather than from its own state."""
-        best, waited = float("inf"), 0
-        for loss in training.state.history.monitored:
-            waited = 0 if loss < best - self.min_delta else waited + 1
-            best = min(best, loss)
+        *_, waited = epochs_waited(training.state.history.monitored, self.min_delta)
         if waited >= self.patience:
             training.stop(f"no improvement for {waited} epochs")
-
-
-@dataclass(frozen=True)
-class OptunaPruning:
-    """Report each epoch's monitored loss to a trial of Optuna; end the training if it is pruned.
-
-    The loss is the validation loss if there is one, else the training loss. It ends with
-    ``optuna.TrialPruned``, by which the study knows.
-
-    Parameters
-    ----------
-    trial : optuna.Trial
-    """
-
-    trial: Any
-
-    def on_epoch_end(self, training: "Training") -> None:
-        """Report, and ask the study's pruner."""
-        loss, epoch = training.state.history.monitored[-1], training.state.epoch
-        self.trial.report(loss, epoch)
-        if self.trial.should_prune():
-            from optuna import TrialPruned
-
-            raise TrialPruned(f"after epoch {epoch}: loss {loss:.4g}")
 
 
 def wants_progress(progress: bool | None) -> bool:

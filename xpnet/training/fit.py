@@ -306,7 +306,7 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> Any:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
     for number, factor in class_weight.items():
         check_numbers("must be finite and >= 0", **{f"class_weight[{number}]": factor})
-        factors[number] = factor
+        factors[int(number)] = factor  # also of 1.0
     return factors
 
 
