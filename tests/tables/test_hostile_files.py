@@ -124,7 +124,7 @@ def test_a_model_file_of_many_tensors_is_refused_before_they_are_hashed(tmp_path
     head = json.dumps({"__metadata__": {"xpnet": "{}"}, "more": empty["t0"], **empty}).encode()
     path = tmp_path / "m.safetensors"
     path.write_bytes(struct.pack("<Q", len(head)) + head)
-    monkeypatch.setattr("xpnet.saving.container.digest", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr("xpnet.saving.container.checksum", lambda *_: pytest.fail("hashed"))
     with pytest.raises(FileError, match=r"m.safetensors: the contents: are 10,001 tensors"):
         xpnet.load(path)
 

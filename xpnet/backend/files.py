@@ -109,7 +109,7 @@ def require_ordinary(path: str | os.PathLike[str]) -> None:
         raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
-def quoted(value: object) -> str:
+def quoted_value(value: object) -> str:
     """Show a value found in a file, in at most 80 printable ASCII characters."""
     text = ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."

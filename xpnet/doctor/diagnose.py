@@ -20,7 +20,7 @@ from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.rules.loss import target_shape
 from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.sklearn import as_network, in_sklearns_words
-from xpnet.doctor.step import Step, columns
+from xpnet.doctor.step import Step, as_columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.losses import resolve_head
@@ -123,7 +123,7 @@ def _refused(net: MLP, x: Any, y: Any, doctor: Doctor, loss: "str | Loss") -> tu
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
         outputs, parameters = np.zeros((len(x), net.sizes[-1])), named_parameters(net)
-        shown = Step(x, columns(y), outputs, parameters=parameters)
+        shown = Step(x, as_columns(y), outputs, parameters=parameters)
         found = examine(replace(doctor.run, first=shown, data=shown))
         known = {"non-finite", "target-range", "class-numbers"}
         return tuple(each for each in found if each.code in known) or (

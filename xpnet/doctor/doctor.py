@@ -120,13 +120,10 @@ class Doctor:
         learning_rate : float
         """
         run = self._run
-        if len(shape := getattr(activations, "shape", (1, 1, 1))) < 3:
-            raise InputError(
-                f"activations is one array of shape {tuple(shape)}; pass a list, one for each "
-                "hidden layer"
-            )
-        if isinstance(activations, Mapping):
-            raise InputError("activations is a dict; pass a list, one array for each hidden layer")
+        shape = getattr(activations, "shape", None)
+        if isinstance(activations, Mapping) or (shape is not None and len(shape) < 3):
+            found = "a dict" if shape is None else f"one array of shape {tuple(shape)}"
+            raise InputError(f"activations is {found}; pass a list, one for each hidden layer")
         hidden = [each for each in activations if each is not predictions and each is not inputs]
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}

@@ -390,8 +390,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         finally:
             for each, training in zip(every, trainings, strict=True):
                 each._keep(training)
-        for each in every if self.early_stopping else ():
-            each.network_.flat[...] = each._best
+        if self.early_stopping:
+            for each in every:
+                each.network_.flat[...] = each._best
         training = next((each for each in trainings if each.diverged), trainings[0])
         if training.diverged:
             if training.state.epoch == 1 and not np.isfinite(float(training.state.first_loss)):

@@ -43,7 +43,7 @@ def _uniform(std: Callable[[int, int], float]) -> Rule:
 
 
 def _normal(std: Callable[[int, int], float]) -> Rule:
-    """As `_uniform`, normally distributed."""
+    """Like `_uniform`, but normally distributed."""
     return lambda generator, fan_in, fan_out: (
         std(fan_in, fan_out) * generator.standard_normal((fan_in, fan_out))
     )
@@ -103,7 +103,7 @@ AUTO_DEFAULT = ("glorot_uniform", "keeps outputs of moderate size at the start")
 def rule_for(
     init: str | Rule, activation: str, *, output: bool, fed_by: str | None = None
 ) -> tuple[str, Rule, str]:
-    """Return name, rule and reason of the weights from a layer `fed_by` into this activation."""
+    """Return name, rule and reason for the weights into this activation, from those `fed_by`."""
     if callable(init):
         return getattr(init, "__name__", "callable"), init, "given by the caller"
     if init == "auto":
@@ -137,9 +137,9 @@ def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, 
 def draw(
     init: str | Rule, sizes: Sequence[int], activations: Sequence[str], seed: int
 ) -> list[Any]:
-    """Draw first all weights, then all biases, as host float64: the same for every device.
+    """Return all weights, then all biases, as host float64: the same for every device.
 
-    `activations` names one for each layer behind the inputs.
+    `activations` has a name for each layer, the output included.
     """
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -156,5 +156,5 @@ def draw(
             )
         weights.append(drawn)
         sums, centred = drawn.sum(axis=0), init == "auto" and fed_by == "sigmoid"
-        biases.append(-0.5 * sums if centred else 0.0 * abs(sums))
+        biases.append(-0.5 * sums if centred else abs(0.0 * sums))  # zeros, without a minus
     return [*weights, *biases]

@@ -12,18 +12,18 @@ from xpnet.errors import InputError, bad_argument, check_integers, check_numbers
 
 
 class Progress(NamedTuple):
-    """How far a training run has got: all that a schedule may depend on."""
+    """How far a training run has got; all that a schedule may depend on."""
 
     step: int  # steps taken before this one, from 0
     epoch: int  # epochs completed, from 0
     steps_per_epoch: int
     total_steps: int
     losses: Sequence[float]
-    """Monitored loss of each epoch completed: validation if there is one, else training."""
+    """Of each epoch completed, the validation loss or, without one, the training loss."""
 
     @property
     def done(self) -> float:
-        """Share of the steps taken, from 0 to 1; a run may be resumed beyond its last one."""
+        """Share of the steps taken, from 0 to 1, also in a run that was resumed beyond its end."""
         return min(self.step / self.total_steps, 1.0)
 
 
@@ -39,7 +39,7 @@ _RULES = {
 
 @dataclass(frozen=True)
 class _Checked:
-    """A schedule whose options are numbers in range."""
+    """A schedule whose options are checked against `_RULES`."""
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
@@ -133,7 +133,7 @@ def epochs_waited(
 
 
 def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
-    """Return a schedule by name or as given; without any, a constant one."""
+    """Return a schedule by its name, or the one given; a constant one for None."""
     if schedule is None:
         return Constant()
     if isinstance(schedule, type):
@@ -184,7 +184,7 @@ def looks_at_losses(schedule: Schedule) -> bool:
 
 
 def ends_with_the_run(schedule: str | Schedule | None) -> bool:
-    """Return whether a schedule, by name or as given, depends on when the last step will be."""
+    """Return whether a schedule, or its name, depends on the number of steps of the whole run."""
     if isinstance(schedule, Warmup):
         return ends_with_the_run(schedule.then)
     return isinstance(schedule, Linear | Cosine) or schedule in ("linear", "cosine")

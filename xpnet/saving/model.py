@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnet.backend.device import Device, to_host
-from xpnet.backend.files import quoted
+from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError, SaveError, XpnetError
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
@@ -338,10 +338,15 @@ def parameters_in(
         names = sorted(
             each for each in needed.keys() | found if needed.get(each) != found.get(each)
         )
-        refuse(f"tensors {quoted(names)}", f"do not fit the layer sizes {quoted(sizes)}")
+        refuse(
+            f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
+        )
     for name, each in tensors.items():
         if each.dtype.name != dtype or not np.isfinite(each).all():
-            refuse(f"tensor {name!r}", f"is {each.dtype}, or not finite; needed is {quoted(dtype)}")
+            refuse(
+                f"tensor {name!r}",
+                f"is {each.dtype}, or not finite; needed is {quoted_value(dtype)}",
+            )
     ready = [tensors[name] for name in needed]
     return ready[: len(shapes)], ready[len(shapes) :]
 

@@ -39,7 +39,7 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def option(flag: str, column: str) -> str:
+def option_for(flag: str, column: str) -> str:
     """Return an option of the command for one column, such as --drop, ready for a shell."""
     return f"{flag} {shlex.quote(column)}"
 

@@ -1,4 +1,4 @@
-"""Metrics: numbers that say how good outputs are, besides the loss."""
+"""Metrics: measures of the outputs besides the loss."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -12,9 +12,9 @@ Metric: TypeAlias = Callable[[Any, Any], float]
 
 
 def accuracy(outputs: Any, targets: Any) -> float:
-    """Share of rows of which each output, (n, outputs), is on its target's side of 0.5.
+    """Return the share of rows of which each output is on its target's side of 0.5.
 
-    Of a softmax output, the share of rows whose class, that of the largest output, is right.
+    Of a softmax output, the share of rows of which the largest output is that of the class.
     """
     return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
 
@@ -40,17 +40,17 @@ METRICS: dict[str, Metric] = {m.__name__: m for m in (accuracy, r2, mean_absolut
 
 
 def resolve_metrics(metrics: Any, output: str) -> dict[str, Metric]:
-    """Return metrics by name from names and callables ``metric(outputs, targets)``.
+    """Return a dict of metrics from names and callables ``metric(outputs, targets)``.
 
     `output` is the name of the output activation.
     """
     known = METRICS | ({"accuracy": _softmax_accuracy} if output == "softmax" else {})
-    found: dict[str, Metric] = {}
+    resolved: dict[str, Metric] = {}
     for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
         if not callable(metric) and metric not in METRICS:
             raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
         name = getattr(metric, "__name__", "metric") if callable(metric) else metric
-        if name in found:
+        if name in resolved:
             raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
-        found[name] = metric if callable(metric) else known[metric]
-    return found
+        resolved[name] = metric if callable(metric) else known[metric]
+    return resolved
