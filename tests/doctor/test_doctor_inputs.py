@@ -93,7 +93,7 @@ def test_watched_lists_frames_and_other_arrays(form):
         ({"parameters": [X]}, "parameters is list; pass a dict of names and arrays"),
         ({"parameters": X}, "parameters is ndarray; pass a dict of names and arrays"),
         ({"gradients": {"W": None}}, r"gradients\['W'\] is None; pass numbers"),
-        ({"activations": {"a1": X}}, "activations is a dict; pass a list, one for each hidden layer"),
+        ({"activations": {"a1": X}}, "activations is a dict; pass a list, one for each hidden"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_refused_by_name(change, says):
