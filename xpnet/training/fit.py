@@ -99,7 +99,8 @@ def fit(
     metrics : sequence of str or callable
         ``"accuracy"``, ``"r2"``, ``"mean_absolute_error"``, or ``metric(outputs, targets)``.
     callbacks : sequence of function or object
-        Functions, called with the run after every epoch, or objects; see `xpnet.callbacks`.
+        Functions, called with the run after every epoch, or objects as
+        `xpnet.training.callbacks` says.
     progress : bool, optional
         Show a progress bar; by default only in a terminal or notebook.
     seed : int, optional
