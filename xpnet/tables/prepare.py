@@ -129,11 +129,7 @@ def prepare(
     table, notes = with_gaps(table, found, keep, impute=missing == "impute" and not strict)
     cells = {name: found[name] for name in used}
     choice = choose_columns(table, cells, keep, impute=missing == "impute")
-    layout = "image" if table.matrix.dtype == np.uint8 else table.layout
-    plan = Preprocessing(
-        "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
-        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
-        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words)  # fmt: skip
+    plan = _unscaled_plan(table, targets, choice, missing)
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
@@ -188,6 +184,17 @@ def _used(
     if not names:
         raise InputError(f"{table.path}: no columns are left besides the target; add some.")
     return names
+
+
+def _unscaled_plan(
+    table: Table, targets: tuple[str, ...], choice: Choice, missing: str
+) -> Preprocessing:
+    layout = "image" if table.matrix.dtype == np.uint8 else table.layout
+    return Preprocessing(
+        "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
+        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
+        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words,
+    )  # fmt: skip
 
 
 def _decisions(
