@@ -101,7 +101,7 @@ def test_a_command_hides_what_polars_prints_of_a_panic_and_the_library_hides_not
         raise polars.exceptions.PanicException("offset")
 
     for around, shown in ((silenced, ""), (nullcontext, "thread panicked")):
-        monkeypatch.setattr("xpnet.tables.parquet.quietly", around)
+        monkeypatch.setattr("xpnet.backend.files.quietly", around)
         with pytest.raises(FileError, match=r"t.parquet: .*damaged \(offset\)"):
             panic()
         os.write(2, b" afterwards")

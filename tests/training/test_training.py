@@ -213,7 +213,8 @@ def test_validation_rows_are_weighted_by_class_like_the_training_rows():
         (classifier, {"optimizer": "rms"}, "optimizer 'rms' is not known; pass 'sgd', 'adam',"),
         (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),
         (classifier, {"class_weight": {0: -1.0}}, r"class_weight\[0\] -1.0 must be finite"),
-        (classifier, {"seed": -1}, "seed -1 must be an integer >= 0"),
+        (classifier, {"seed": -1, "validation": 0.2}, "seed -1 must be an integer >= 0"),
+        (classifier, {"epoch": 3}, "epoch: not known; xpnet.fit has the options"),
         (
             classifier,
             {"metrics": [lambda a, y: 1.0, lambda a, y: 2.0]},
@@ -230,8 +231,9 @@ def test_validation_rows_are_weighted_by_class_like_the_training_rows():
 def test_options_that_cannot_be_are_refused_before_anything_is_trained(net, options, message):
     net = net()
     before = parameters(net)
-    with pytest.raises(xpnet.InputError, match=message):
-        xpnet.fit(net, X, np.ones((60, 2)) if net.sizes[-1] == 2 else LABELS, **options)
+    targets = np.ones((60, 2)) if net.sizes[-1] == 2 else LABELS
+    with pytest.raises(xpnet.XpnetError, match=message):
+        prepare_training(net, X, targets, **options).run()
     np.testing.assert_array_equal(parameters(net), before)
 
 

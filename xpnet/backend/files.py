@@ -10,8 +10,8 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,9 @@ _REMEDIES = {
     errno.ENOENT: "create the directory first or correct the path",
     errno.ENOTDIR: "correct the path: one of its parts is a file",
 }
+
+quietly: Callable[[], AbstractContextManager[None]] = nullcontext
+"""Around other libraries' reading: a command hides what they print beside their errors."""
 
 
 @contextmanager

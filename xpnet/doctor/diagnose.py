@@ -92,7 +92,7 @@ def diagnose(
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     resolve_head(net.output, loss)  # refuses other losses
-    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
+    doctor = Doctor(hidden=net.hidden, output=net.output, names=names)
     doctor.note(width=net.sizes[0], class_counts=counts)
     if x_new is not None:
         doctor.watch_prediction(x_new)

@@ -4,13 +4,14 @@ import io
 import os
 import struct
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend import files
 from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
@@ -29,9 +30,6 @@ OF_PANDAS = {
     ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",
 }  # fmt: skip
 """The functions of pandas, which is optional, for other endings."""
-
-quietly: Callable[[], AbstractContextManager[None]] = nullcontext
-"""Around Polars' reading: a command hides what Rust prints of a panic beside the error."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def _polars_reading(path: str) -> Iterator[None]:
     import polars
 
     try:
-        with quietly():
+        with files.quietly():
             yield
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
         what = f"not a {os.path.splitext(unpacked(path))[1]} file, or damaged ({reason(error)})"

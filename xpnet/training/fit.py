@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from numbers import Integral
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.device import Array, to_host
-from xpnet.errors import InputError, bad_argument, check_numbers
+from xpnet.errors import InputError, InputTypeError, bad_argument, check_numbers
 from xpnet.nn.arrays import (
     as_row_weights,
     as_targets,
@@ -164,22 +165,23 @@ def prepare_training(
     **options: Any,
 ) -> Training:
     """Check and prepare what `fit` takes; return the training, to be run."""
+    if unknown := options.keys() - {each.name for each in fields(TrainingOptions)}:
+        raise InputTypeError(f"{', '.join(sorted(unknown))}: not known; xpnet.fit has the options")
     optimizer = _resolve_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
     if is_row_source(x) and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
+    stopping, seed = _early_stopping(early_stopping), net.seed if seed is None else seed
+    settings = TrainingOptions(
+        optimizer=optimizer,
+        metrics=metrics,
+        seed=seed,
+        keep_best=keep_best or bool(stopping),
+        **options,
+    )
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
-        seed = net.seed if seed is None else seed
         data, held_out = _with_validation(net, data, validation, seed, factors)
-        stopping = _early_stopping(early_stopping)
-        settings = TrainingOptions(
-            optimizer=optimizer,
-            metrics=metrics,
-            seed=seed,
-            keep_best=keep_best or bool(stopping),
-            **options,
-        )
         speaks = parallel is None or parallel.rank == 0
         shown = [ProgressBar()] if speaks and wants_progress(progress) else []
         every = [*stopping, *own_callbacks, *shown]
