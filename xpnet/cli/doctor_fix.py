@@ -34,9 +34,10 @@ ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {
     "same-batch", "targets-shifted", "shuffled-targets", "error-not-from-targets", "data-changed",
-    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "prediction-wrong",
-    "dropout-at-prediction", "prediction-drift",
+    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed",
 }  # fmt: skip
+# With these alone, what was learnt is right, and a copy must not learn less.
+MISUSED = {"prediction-wrong", "dropout-at-prediction", "prediction-drift"}
 
 Texts = dict[str, str]  # by the file, or a notebook's cell, as the script's own edits name it
 
@@ -74,7 +75,7 @@ class Attempt:
     @property
     def mistaught(self) -> set[str]:
         """The codes for which it does not matter how well it learns."""
-        return MISTAUGHT & {each["code"] for each in self.report["findings"]}
+        return (MISTAUGHT | MISUSED) & {each["code"] for each in self.report["findings"]}
 
     def better_than(self, other: "Attempt", by: float = CLEARLY) -> bool:
         """Return whether it learns more, or at last what it should."""
@@ -82,10 +83,10 @@ class Attempt:
             return False
         if self.mistaught - other.mistaught:
             return False
-        if other.mistaught - self.mistaught:
-            return self.skill > 0.0
-        cured = bool(other.codes - self.codes) and self.skill > LEARNT
-        return cured or self.skill > max(other.skill, 0.0) + by
+        if cured := other.mistaught - self.mistaught:
+            return self.skill > (0.0 if cured & MISTAUGHT else max(other.skill - CLEARLY, 0.0))
+        mended = bool(other.codes - self.codes) and self.skill > LEARNT
+        return mended or self.skill > max(other.skill, 0.0) + by
 
 
 class Fixer:

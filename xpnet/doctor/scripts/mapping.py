@@ -161,7 +161,8 @@ class _Graph:
                 known = self.of(one)
                 if known is not None and one.shape == other.shape and not self.bits(other):
                     self.parameter[id(result)] = known
-        self.depends[id(result)] = 0 if self._follows(operation) else bits
+        given = operation.name.endswith("_like") or self._follows(operation)  # zeros_like: a shape
+        self.depends[id(result)] = 0 if given else bits
 
     def _follows(self, operation: Operation) -> bool:
         """Return whether a running mean takes up a parameter: what it gives is taken as given."""

@@ -164,7 +164,8 @@ class Observer:
         if self.latest is None or not self.latest.layers or known is None:
             return
         masks = random_masks(self.recorder.used)
-        self.served_mask = next((product for product, _ in masks), None)
+        dropping = (e for e, slot in masks if np.min(e.operands[slot].data) == 0)  # not all kept
+        self.served_mask = next(dropping, None)
         rows = [np.asarray(each.data, dtype=float) for each, _ in self.served()]
         rows = [each.T if columns and each.ndim == 2 else np.atleast_2d(each) for each in rows]
         rows = [each for each in rows if each.shape[1:] == known.shape[1:]]

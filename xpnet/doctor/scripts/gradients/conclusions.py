@@ -52,7 +52,9 @@ def conclude(
     right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     climbing = _climbing(points[0], verdicts)
-    alone = any(is_array(roles, n) for n in wrong) and not any(is_array(roles, n) for n in climbing)
+    spoilt = wrong if right else wrong + [n for n, kind in verdicts.items() if kind == "explained"]
+    alone = any(is_array(roles, n) for n in spoilt)
+    alone = alone and not any(is_array(roles, n) for n in climbing)
     if climbing and not alone:  # a number has the wrong sign by chance, by another loss
         found.append(_sign(points[0], roles, climbing, everywhere=not right))
     arrays = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]

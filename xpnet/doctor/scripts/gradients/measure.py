@@ -191,8 +191,8 @@ class Measurer:
     def _where(self) -> Values:
         """Return the values to measure at.
 
-        First from the start, then where the script is, then from a mirrored start: there nothing
-        is saturated, dead or diverged.
+        First from the start, then where the script is, then from a mirrored start, with
+        smaller weights if they are large: there nothing is saturated, dead or diverged.
         """
         matrices = [v for v in self._start.values() if min(v.shape, default=0) > 1]
         off = _off_zero if all(map(np.any, matrices)) else lambda value, seed: value
@@ -205,7 +205,8 @@ class Measurer:
             return at
         if self.points:
             first = {
-                n: v * np.where(_noise(v, n) > 0.0, 1, -1) + 0.1 * _noise(v, n + 1)
+                n: (v * np.where(_noise(v, n) > 0.0, 1, -1) + 0.1 * _noise(v, n + 1))
+                / max(1.0, float(np.sqrt(np.mean(np.square(v)) * max(v.shape, default=1))))
                 for n, v in first.items()
             }
         return at | first

@@ -27,6 +27,8 @@ OWN, UNEVEN = "the loss with the slope", "the uneven loss with the slope"
 ENOUGH = 8  # errors, of which what grows with them is no chance
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
+LOSSES = 3  # by which wrong gradients are explained
+OF_LOSSES = {"missing derivative", "superfluous"}  # mistakes that another loss explains as well
 LAYER = "layer"  # the kind of a mistake: each has the gradient of another one
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
@@ -140,7 +142,10 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         if along.ways and any(each.parameter == n for each in step.updates)
     }
     by_loss = {n: slopes.of_losses(n) for n in judges}
-    best = -1.0, "", dict[int, Verdict](), [0.0, 0.0]
+    p = slopes.outputs
+    cut = np.min(p) >= 0.0 and np.max(p) <= 1.0 and not all("the cross-entropy" in e
+                                                            for e in by_loss.values())  # fmt: skip
+    ranked = list[tuple[float, str, dict[int, Verdict], list[float]]]()
     for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
         found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
@@ -149,12 +154,35 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
         weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
         close = sum(abs(each.cosine) - (each.kind == "wrong") for each in found.values())
-        score = weight * agreeing + 0.1 * close
-        if score > best[0] + 1e-9:
-            best = score, loss, found, usual
-    _, loss, found, usual = best
-    slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
-    return Measured(loss, found, _mistakes(step, judges, found, slope, usual))
+        if cut:  # by the loss that saturated outputs most often have
+            found = {n: v if v.kind != "wrong" else Verdict("unknown") for n, v in found.items()}
+        ranked.append((round(weight * agreeing + 0.1 * close, 9), loss, found, usual))
+    ranked.sort(key=lambda each: -each[0])
+    return _explained(step, judges, by_loss, ranked)
+
+
+def _explained(
+    step: Step, judges: Mapping[int, "Judge"], by_loss: Mapping[int, Mapping[str, Any]],
+    ranked: Sequence[tuple[float, str, dict[int, Verdict], list[float]]],
+) -> Measured:  # fmt: skip
+    """Return what is measured by the best loss, or by the next if that explains all wrong ones."""
+    best: Measured | None = None
+    for _, loss, found, usual in ranked[:LOSSES]:
+        slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
+        kinds = [v.kind for n, v in found.items() if len(judges[n].ways) > 1]
+        known = {"right", "sign"} & {*kinds}
+        kinds = kinds if known else [each.kind for each in found.values()]
+        down = kinds.count("right") >= kinds.count("sign")  # most updates go down
+        for way in (down,) if known else (down, not down):  # a number's sign may be by chance
+            mistakes = _mistakes(step, judges, found, slope, usual, way)
+            measured = Measured(loss, found, mistakes)
+            by_another = best and any(m and m.kind in OF_LOSSES for m in mistakes.values())
+            if not by_another and all(
+                each.kind != "wrong" or n in mistakes for n, each in found.items()
+            ):
+                return measured
+            best = best or measured
+    return best or Measured("", {}, {})
 
 
 def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
@@ -208,13 +236,11 @@ def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str)
 
 def _mistakes(
     step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values,
-    usual: Sequence[float],
+    usual: Sequence[float], down: bool,
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
     variants, changes = Variants(roles), dict[int, Any]()
-    kinds = [each.kind for each in found.values()]
-    down = kinds.count("right") >= kinds.count("sign")  # most updates go down
     # Of one number's sign, anything that happens to have the other one is no explanation.
     suspect = {n for n, each in found.items() if each.kind == "wrong"
                or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
