@@ -34,8 +34,8 @@ class Checkpoint:
     """Callback that saves the whole training run at intervals, and continues an earlier one.
 
     The directory holds the newest `keep` files ``checkpoint-STEP.safetensors``. It is tested before
-    the first step, and locked for this run. A warning says so if a resumed run cannot end like an
-    uninterrupted one, as its schedule was for other epochs.
+    the first step, and locked for this run. A resumed run whose schedule was for another number of
+    epochs cannot end like an uninterrupted one; a warning says so.
 
     Parameters
     ----------
@@ -77,11 +77,11 @@ class Checkpoint:
         self._held = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
-        """Test the directory, lock it, and put the run back where it was.
+        """Test the directory, lock it, and restore an earlier run.
 
-        Raises `SaveError` if it cannot be written, is in use, or holds a run that is not to be
-        resumed; `InputError` if the checkpoint belongs to another run, with the option that
-        differs; `FileError` if there are checkpoints but none can be read.
+        Raises `SaveError` if the directory cannot be written, is in use, or holds a run although
+        `resume` is False; `InputError` if the checkpoint belongs to a run with other options, with
+        their names; `FileError` if there are checkpoints but none can be read.
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def _write(path: Path, training: "Training") -> None:
 
 
 def _restore(path: Path, fields: dict[str, Any], tensors: Arrays, training: "Training") -> None:
-    """Put a run, just created with the same data and options, where the saved one was."""
+    """Restore the saved state in a run just created with the same data and options."""
     _check_same(path, fields, training)
     net, state = training.net, training.state
     own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
@@ -242,7 +242,7 @@ def _check_same(path: Path, saved: dict[str, Any], training: "Training") -> None
 
 
 def _options(training: "Training") -> dict[str, str]:
-    """Describe what must be the same for a run to be the same; it may have more epochs."""
+    """Return what must be equal in a resumed run; the number of epochs may differ."""
     options = training.options
     described = {  # functions by their names: their repr has an address in it
         name: str(getattr(each, "__qualname__", None) or repr(each))

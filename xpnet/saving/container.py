@@ -31,8 +31,8 @@ def write_container(
 ) -> None:
     """Write `fields` (JSON values) and `tensors` in one atomic step; equal ones give equal bytes.
 
-    `kind` is "model" or "checkpoint". `InputError` for a field that is not a JSON value (NaN is
-    not); `SaveError` if the file cannot be written.
+    `kind` is "model" or "checkpoint". Raises `InputError` for a field that is not a JSON value (NaN
+    is not), and `SaveError` if the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -56,8 +56,8 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
 
     The fields are those given to `write_container` plus "format_version" and "library", the version
-    of xpnet that wrote them. A `FileError` names the file, the field and what was found, for
-    anything not exactly right.
+    of xpnet that wrote them. Raises `FileError` for anything not exactly right, with the file, the
+    field and what was found.
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)
@@ -90,7 +90,7 @@ def refusal(
 
 
 def checksum(fields: Mapping[str, Any], tensors: Arrays) -> str:
-    """SHA-256 over the canonical fields, then per tensor by name: name, type, shape, bytes."""
+    """Return a SHA-256 over the fields, then over name, type, shape and bytes of each tensor."""
     found = hashlib.sha256(_canonical(fields).encode())
     for name in sorted(tensors):
         array = tensors[name]
@@ -105,7 +105,7 @@ def _canonical(fields: Mapping[str, Any], *, allow_nan: bool = True) -> str:
 
 
 def _item(value: Any) -> Any:
-    """Return one of NumPy's numbers, which options may be, as JSON has it."""
+    """Return a NumPy number, such as an option may be, as a Python number."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} {quoted_value(value)}")
