@@ -112,7 +112,7 @@ def compare(
 def _directions(
     gradient: Any, shape: tuple[int, ...], samples: int, random: np.random.Generator
 ) -> list[Any]:
-    """Return directions: single entries, half of them with the largest gradients, and one of all."""
+    """Return single entries, half of them with the largest gradients, and one direction of all."""
     size = int(np.prod(shape))
     order = np.argsort(-np.abs(np.zeros(size) if gradient is None else gradient.ravel()))
     entries = {*map(int, order[: samples // 2]), *map(int, random.permutation(size)[:samples])}
