@@ -165,18 +165,9 @@ def _put_on_host(array: Any, dtype: str) -> Array:
 
 
 CPU = Device(
-    "cpu",
-    _NumPy(),
-    _put_on_host,
-    np.asarray,
-    _product,
-    _matmul_into,
-    _product,
-    _ones,
+    "cpu", _NumPy(), _put_on_host, np.asarray, _product, _matmul_into, _product, _ones,
     block=1 << 16,
-)
-
-
+)  # fmt: skip
 _CPU_STACK = replace(
     CPU, matmul=np.matmul, vecdot=np.vecdot, matmul_into=lambda out, a, b: np.matmul(a, b, out)
 )

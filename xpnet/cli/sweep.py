@@ -166,9 +166,8 @@ def _finished(out: str) -> list[dict[str, Any]]:
         if not all({"command", "data", "loss"} <= each.keys() for each in found):
             raise ValueError
     except (ValueError, AttributeError) as error:
-        raise FileError(
-            f"{out}: not a file written by xpnet sweep; name another with --out"
-        ) from error
+        message = f"{out}: not a file written by xpnet sweep; name another with --out"
+        raise FileError(message) from error
     return found
 
 

@@ -120,12 +120,11 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
-    held_out: Any = (prepared.x_validation, prepared.y_validation)
-    plan = prepared.preprocessing
+    plan, held_out = prepared.preprocessing, None
     if share is None:
         held_out = _validation_file(options, plan)
-    if share == 0.0 or prepared.folds:
-        held_out = None
+    elif share and not prepared.folds:
+        held_out = prepared.x_validation, prepared.y_validation
     return with_defaults(Task(
         options, plan, prepared.x, prepared.y, held_out, table.rows, prepared.notes,
         prepared.decisions, prepared.folds,
@@ -302,9 +301,8 @@ def _optimizer(options: TrainOptions) -> Any:
         return SGD(rate, momentum=options.momentum, nesterov=options.nesterov)
     if name not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
-        raise InputError(
-            f"--optimizer {name!r} is not known here; use {known}, or, to train, lbfgs"
-        )
+        what = f"--optimizer {name!r} is not known here; use {known}, or, to train, lbfgs"
+        raise InputError(what)
     return OPTIMIZERS[name](rate)
 
 

@@ -40,14 +40,7 @@ from xpnet.backend.device import (
     to_host,
 )
 from xpnet.errors import DivergenceError, InputError
-from xpnet.estimators.data import (
-    as_rows,
-    dense,
-    hold_out,
-    host_weights,
-    place_of,
-    scaler_of,
-)
+from xpnet.estimators.data import as_rows, dense, hold_out, host_weights, place_of, scaler_of
 from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import (
     LayerArrays,

@@ -44,9 +44,8 @@ def write_container(
     try:
         content = json.loads(_canonical(head | dict(fields), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
-        ) from error
+        message = f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
+        raise InputError(message) from error
     text = _canonical(content | {"sha256": checksum(content, tensors)})
     with atomic_write(path) as file:
         file.write(save(tensors, {"xpnet": text}))

@@ -335,9 +335,7 @@ def parameters_in(
     needed |= {f"biases.{i}": each[1:] for i, each in enumerate(shapes)}
     found = {name: each.shape for name, each in tensors.items()}
     if found != needed:
-        names = sorted(
-            each for each in needed.keys() | found if needed.get(each) != found.get(each)
-        )
+        names = sorted(e for e in needed.keys() | found if needed.get(e) != found.get(e))
         refuse(
             f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
         )

@@ -11,13 +11,7 @@ import numpy as np
 
 from xpnet.backend.device import Array, to_host
 from xpnet.errors import InputError, InputTypeError, bad_argument, check_numbers
-from xpnet.nn.arrays import (
-    as_row_weights,
-    as_targets,
-    check_finite,
-    class_numbers,
-    is_row_source,
-)
+from xpnet.nn.arrays import as_row_weights, as_targets, check_finite, class_numbers, is_row_source
 from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, Optimizer
@@ -172,13 +166,9 @@ def prepare_training(
     if is_row_source(x) and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
     stopping, seed = _early_stopping(early_stopping), net.seed if seed is None else seed
-    settings = TrainingOptions(
-        optimizer=optimizer,
-        metrics=metrics,
-        seed=seed,
-        keep_best=keep_best or bool(stopping),
-        **options,
-    )
+    keep_best = keep_best or bool(stopping)
+    options |= {"optimizer": optimizer, "metrics": metrics, "seed": seed, "keep_best": keep_best}
+    settings = TrainingOptions(**options)
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
         data, held_out = _with_validation(net, data, validation, seed, factors)

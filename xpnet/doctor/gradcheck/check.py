@@ -95,15 +95,9 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
 
 
 def check_network(
-    net: MLP,
-    x: Any,
-    y: Any,
-    *,
-    loss: "str | Loss" = "auto",
-    l1: float = 0.0,
-    l2: float = 0.0,
+    net: MLP, x: Any, y: Any, *, loss: "str | Loss" = "auto", l1: float = 0.0, l2: float = 0.0,
     **options: Any,
-) -> GradientReport:
+) -> GradientReport:  # fmt: skip
     """Check an xpnet network on a float64 copy on the host; see `check_gradients`."""
     twin = net.to(CPU, "float64")
     (x, y, _), _ = sample_arrays(MAX_ROWS, x, y)
@@ -133,13 +127,9 @@ def named_parameters(net: MLP) -> dict[str, Any]:
 
 
 def check_functions(
-    loss: Callable[[Parameters], Any],
-    gradients: Callable[[Parameters], Parameters],
-    parameters: Parameters,
-    *,
-    samples: int = 8,
-    batch_size: int | None = None,
-) -> GradientReport:
+    loss: Callable[[Parameters], Any], gradients: Callable[[Parameters], Parameters],
+    parameters: Parameters, *, samples: int = 8, batch_size: int | None = None,
+) -> GradientReport:  # fmt: skip
     """Check hand-written code; see `check_gradients`."""
     for name, function in (("loss", loss), ("gradients", gradients)):
         if not callable(function):

@@ -99,13 +99,9 @@ def _merged(group: Sequence[Finding]) -> Finding:
     for each in group:
         for kind, names in (each.repair or {}).items():
             repair.setdefault(kind, []).extend(names)
-    return replace(
-        group[0],
-        where=", ".join(each.where for each in group),
-        evidence="; ".join(each.evidence for each in group),
-        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
-        repair=repair,
-    )
+    where, evidence = (", ".join(e.where for e in group), "; ".join(e.evidence for e in group))
+    remedy = "\n".join(dict.fromkeys(each.remedy for each in group))
+    return replace(group[0], where=where, evidence=evidence, remedy=remedy, repair=repair)
 
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
