@@ -63,18 +63,19 @@ class Checkpoint:
         keep: int = 3,
         resume: bool = False,
     ) -> None:
-        found = _EVERY.fullmatch(str(every).strip())
-        if found is None or float(found[1]) == 0 or (found[2] != "second" and "." in found[1]):
+        interval = _EVERY.fullmatch(str(every).strip())
+        number, unit = interval.groups() if interval else ("0", "")
+        if float(number) == 0 or (unit != "second" and "." in number):
             raise InputError(
                 f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
                 " '30 seconds' or '100 steps'"
             )
         check_integers(1, keep=keep)
         self.directory, self.keep, self.resume = Path(directory), keep, resume
-        self.every, self.unit = float(found[1]), found[2] or "epoch"
+        self.every, self.unit = float(number), unit or "epoch"
         self.resumed_from: Path | None = None
         self._saved_at, self._broken = 0.0, 0
-        self._held = ExitStack()
+        self._locks = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
         """Test the directory, lock it, and restore an earlier run.
@@ -87,10 +88,10 @@ class Checkpoint:
             self.directory.mkdir(parents=True, exist_ok=True)
         needed = training.net.flat.shape[0] * 8 * 5 * (self.keep + 1)
         probe_writable(self.directory / "checkpoint", needed)
-        with ExitStack() as held:
-            held.enter_context(lock(self.directory / "checkpoint"))
+        with ExitStack() as locks:
+            locks.enter_context(lock(self.directory / "checkpoint"))
             self._begin(training)
-            self._held = held.pop_all()  # until the end, if nothing was wrong
+            self._locks = locks.pop_all()  # until the end, if nothing was wrong
 
     def wants_step(self, step: int) -> bool:
         """Return whether to save after this step."""
@@ -120,7 +121,7 @@ class Checkpoint:
             if training.stop_reason == "interrupted" and consistent:
                 self._save(training)
         finally:
-            self._held.close()
+            self._locks.close()
 
     def _save(self, training: "Training") -> None:
         xp, step = training.net.device.xp, training.state.step
@@ -178,9 +179,9 @@ def checkpoints(directory: PathLike) -> list[Path]:
 
 
 def _write(path: Path, training: "Training") -> None:
-    values = dict(vars(training.state))
-    optimizer, history = values.pop("optimizer"), values.pop("history")
-    counters = {name: each for name, each in values.items() if isinstance(each, int | str)}
+    state = dict(vars(training.state))
+    optimizer, history = state.pop("optimizer"), state.pop("history")
+    counters = {name: each for name, each in state.items() if isinstance(each, int | str)}
     content = {
         "architecture": training.net.config(),
         "options": _options(training),
@@ -192,7 +193,7 @@ def _write(path: Path, training: "Training") -> None:
     }
     tensors = network_tensors(training.net)
     tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(optimizer)}
-    numbers = {name: values[name] for name in values.keys() - counters.keys()}
+    numbers = {name: state[name] for name in state.keys() - counters.keys()}
     numbers["learning_rate"] = training.learning_rate
     tensors |= {f"state.{name}": to_host(v) for name, v in numbers.items() if v is not None}
     curves = {name: getattr(history, name) for name in CURVES}

@@ -60,9 +60,11 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)
-    found, version = fields.get("format"), fields.get("format_version")
-    if found != f"xpnet {kind}":
-        refuse("format", f"is {quoted_value(found)}, not 'xpnet {kind}'", f"name a {kind} file")
+    file_format, version = fields.get("format"), fields.get("format_version")
+    if file_format != f"xpnet {kind}":
+        refuse(
+            "format", f"is {quoted_value(file_format)}, not 'xpnet {kind}'", f"name a {kind} file"
+        )
     if type(version) is not int or not 1 <= version <= newest:
         refuse(
             "format_version",
@@ -90,12 +92,12 @@ def refusal(
 
 def checksum(fields: Mapping[str, Any], tensors: Arrays) -> str:
     """Return a SHA-256 over the fields, then over name, type, shape and bytes of each tensor."""
-    found = hashlib.sha256(_canonical(fields).encode())
+    sha256 = hashlib.sha256(_canonical(fields).encode())
     for name in sorted(tensors):
         array = tensors[name]
-        found.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
-        found.update(array.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+        sha256.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
+        sha256.update(array.reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
 
 
 def _canonical(fields: Mapping[str, Any], *, allow_nan: bool = True) -> str:

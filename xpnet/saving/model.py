@@ -202,14 +202,14 @@ class Model:
         notes, x = plan.notes(table), plan.transform(table, dtype=self.net.dtype)
         columns = plan.decode(self.outputs(x))
         if spread:
-            each = np.stack([net.predict(x) for net in (self.net, *self.other_nets)])
+            outputs = np.stack([net.predict(x) for net in (self.net, *self.other_nets)])
             if plan.task == "regression":
-                each = plan.values(each)
-            mean, apart = each.mean(axis=0), each.std(axis=0)
+                outputs = plan.values(outputs)
+            mean, deviation = outputs.mean(axis=0), outputs.std(axis=0)
             if len(plan.targets) == 1:
                 chosen = np.argmax(mean, axis=1)[:, None]
-                apart = np.take_along_axis(apart, chosen, axis=1)
-            columns |= {f"spread of {t}": s for t, s in zip(plan.targets, apart.T, strict=True)}
+                deviation = np.take_along_axis(deviation, chosen, axis=1)
+            columns |= {f"spread of {t}": s for t, s in zip(plan.targets, deviation.T, strict=True)}
         return columns, notes
 
 
@@ -333,9 +333,9 @@ def parameters_in(
     shapes = list(pairwise(sizes))
     needed: dict[str, Any] = {f"weights.{i}": each for i, each in enumerate(shapes)}
     needed |= {f"biases.{i}": each[1:] for i, each in enumerate(shapes)}
-    found = {name: each.shape for name, each in tensors.items()}
-    if found != needed:
-        names = sorted(e for e in needed.keys() | found if needed.get(e) != found.get(e))
+    shapes_in = {name: each.shape for name, each in tensors.items()}
+    if shapes_in != needed:
+        names = sorted(e for e in needed.keys() | shapes_in if needed.get(e) != shapes_in.get(e))
         refuse(
             f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
         )
@@ -354,17 +354,17 @@ def _networks(
 ) -> list[MLP]:
     """Make all networks of a file; refuse anything that makes none."""
     nets: list[MLP] = []
-    own: dict[str, Arrays] = {}
+    by_net: dict[str, Arrays] = {}
     for name, array in tensors.items():
         prefix = name[: name.find(".") + 1] if name.startswith("net") else ""
-        own.setdefault(prefix, {})[name.removeprefix(prefix)] = array
+        by_net.setdefault(prefix, {})[name.removeprefix(prefix)] = array
     try:
         architecture, seeds = fields["architecture"], fields.get("other_seeds", [])
         for number, seed in enumerate([architecture["seed"], *seeds], 1):
             config = architecture | {"seed": seed}
-            given = own.pop("" if number == 1 else f"net{number}.", {})
+            arrays = by_net.pop("" if number == 1 else f"net{number}.", {})
             # Before the network is made, which takes as much memory as the sizes say.
-            parameters = parameters_in(given, config["sizes"], config["dtype"], refuse)
+            parameters = parameters_in(arrays, config["sizes"], config["dtype"], refuse)
             nets.append(MLP(**config | {"init": "zeros"}, device=device))
             nets[-1].init = config["init"]
             nets[-1].set_parameters(*parameters)
