@@ -20,7 +20,7 @@ from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
+from xpnet.doctor.scripts.recording.updates import ancestors, lost, maker, origin
 from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
@@ -147,7 +147,7 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     names = [mapping.names[each.parameter] for each in whole]
     if seen.recorder.cut is not None:
         cut = seen.recorder.cut
-        owner, made = cut.site.operands[0], origin(cut.operands[0])[0].made_by
+        owner, made = cut.site.operands[0], maker(cut.operands[0])
         edits = [as_floats(made.site)] if made else []
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
@@ -175,19 +175,18 @@ def shared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("data-changed", "NumPy manual, Copies and views")
 def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
-    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
     inputs = [layer.inputs for layer in mapping.layers[:1]]
-    data = {id(value.base or value) for value in inputs + [*mapping.targets] * bool(inputs)}
+    data = {value.base or value for value in inputs + [*mapping.targets] * bool(inputs)}
     reached = ancestors(inputs)
     for each in mapping.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None
         if before is None or before.made_by is not None or before.object is not each.result.object:
             continue
-        used = id(before) in data or id(each.result) in reached
+        used = before in data or each.result in reached
         used &= id(before.object) not in seen.embedded
-        new = each.name == "put" and id(before) not in ancestors(each.operands[1:])
+        new = each.name == "put" and before not in ancestors(each.operands[1:])
         new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
-        if used and not new and id(before) not in states and before.size > 1:
+        if used and not new and before not in mapping.states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
                    "get", "work on a copy",
                    {"edits": at_sites([each.site], NOT_IN_PLACE)})  # fmt: skip
@@ -196,20 +195,23 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
 def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
-    states = {id(v) for u in mapping.step.updates for v in (u.old, u.new)}
     operations = mapping.step.operations
     inputs = {shape for each in mapping.layers[:1]
               for shape in (each.inputs.shape, each.inputs.shape[::-1])}  # fmt: skip
     fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
              if not mapping.depends(v)} - inputs  # fmt: skip
-    used = {id(v) for each in operations for v in each.operands} | states
-    error = {id(each.result) for each in [mapping.error] if each is not None}
-    turns = {each.place for each in operations if id(each.result) in used}  # of a loop
+    used = {v for each in operations for v in each.operands} | mapping.states
+    turns = {each.place for each in operations if each.result in used}  # of a loop
     for each in operations:
         unused = each.result.names and each.place not in turns and each.result.shape in fixed
-        made = origin(each.result)[0].made_by
+        made = maker(each.result)
         product = made is not None and made.name in PRODUCTS
-        if unused and product and each.result.size > 1 and error & ancestors([each.result]):
+        if (
+            unused
+            and product
+            and each.result.size > 1
+            and mapping.errors & ancestors([each.result])
+        ):
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
@@ -220,7 +222,7 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     below = ancestors(each.inputs for each in first.layers[:1])
     for each in first.step.operations if run.last.skill < GOOD else ():
         data = each.operands[0].shape[::way] if each.operands else ()
-        if id(each.result) not in below or len(data) != 2 or not data[0] > data[1] > 1:
+        if each.result not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
         spread = np.std(each.operands[0].data, axis=int(run.columns))
         of_all = each.result.size == 1 and np.max(spread) > APART * np.median(spread) > 0.0
@@ -228,7 +230,7 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             found.append(each)
         elif each.name == "divide" and each.operands[1].shape[::way] == (data[0], 1):
             before, after = _relations(each, run)
-            if id(each.operands[0]) in ancestors(each.operands[1:]) and before > after + LOST:
+            if each.operands[0] in ancestors(each.operands[1:]) and before > after + LOST:
                 yield (each, "inputs", f"before it, each row's neighbours predict its target with "
                        f"a correlation of {before:.2f}, after it {after:.2f}", "leave it out",
                        {"edits": [edit(each.site, in_source(each, 0))]})  # fmt: skip
@@ -275,7 +277,7 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
             edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # tests', too
             found.append(each)
-    for each in (each for each in found if id(each.result) in below):
+    for each in (each for each in found if each.result in below):
         said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
         yield each, "inputs", said, "use .T", {"edits": edits}
 
@@ -291,7 +293,7 @@ def each_column(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
             continue
         rows = each.result.shape[whole[0]]
-        if id(each.result) in below and np.shape(index[1 - whole[0]]) == (rows,):
+        if each.result in below and np.shape(index[1 - whole[0]]) == (rows,):
             yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
                    "one entry in each row", {"edits": at_sites([each.site], EACH_ROW)})  # fmt: skip
 
@@ -300,16 +302,14 @@ def each_column(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
        "before each step")  # fmt: skip
 def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
-    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
-    error = {id(mapping.error.result)} if mapping.error else set[int]()
     for update in mapping.step.updates if not learnt(run) else ():
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
             value = made.operands[0]
-        if last is None or value.made_by is not None or id(value) in states:
+        if last is None or value.made_by is not None or value in mapping.states:
             continue
-        added = origin(last.operands[-1])[0].made_by
-        sag = added and added.name == "subtract" and error & ancestors(added.operands[:1])
+        added = maker(last.operands[-1])
+        sag = added and added.name == "subtract" and mapping.errors & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, mapping.names[update.parameter], "it is added to that of the step before"
@@ -336,7 +336,7 @@ def taught_inputs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     inputs = [layer.inputs for layer in mapping.layers[:1]]
     for target in mapping.targets:
         above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
-        if {id(each) for each in inputs} & above and target.size < inputs[0].size:
+        if above & {*inputs} and target.size < inputs[0].size:
             yield mapping.error, "the error", "it is taken from a part of the inputs"
 
 
@@ -355,11 +355,11 @@ def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("update-order", BACKPROPAGATION)
 def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The error must go back through the weights that made it; these are those of the next step."""
-    new = {id(u.new): u for u in mapping.step.updates}
+    new = {u.new: u for u in mapping.step.updates}
     for update in a_few(mapping.step.updates):
-        through = ancestors([update.delta], stop=lambda v: id(v) in new)
+        through = ancestors([update.delta], stop=lambda v: v in new)
         early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
-                 and id(u.old) in through and origin(update.delta)[0] is not u.new
+                 and u.old in through and origin(update.delta)[0] is not u.new
                  and _is_read(u, mapping, through)]  # fmt: skip
         for first in early:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
@@ -369,11 +369,11 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    {"edits": moved(*sites)})  # fmt: skip
 
 
-def _is_read(update: Update, mapping: Mapping, among: set[int]) -> bool:
+def _is_read(update: Update, mapping: Mapping, among: set[Value]) -> bool:
     """Return whether what an update changed is read again: of an array's elements, the same."""
     index = update.operation.index
     readers = [each for each in mapping.step.operations
-               if id(each.result) in among and update.new in each.operands]  # fmt: skip
+               if each.result in among and update.new in each.operands]  # fmt: skip
     whole = index is None or update.delta.size == update.new.size
     return whole or any(repr(each.index) in ("None", repr(index)) for each in readers)
 
@@ -413,14 +413,14 @@ def softmax_hidden(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def softmax_derivative(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Each output of a softmax depends on all sums. With cross-entropy the factor cancels."""
     p = np.asarray(mapping.outputs[0].data if len(mapping.outputs) == 1 else 0.0)
-    error, axis = {id(each.result) for each in [mapping.error] if each}, int(not run.columns)
+    axis = int(not run.columns)
     if p.ndim != 2 or p.shape[axis] < 3 or not np.allclose(p.sum(axis=axis), 1.0):
         return
     products = [each for each in mapping.step.operations if each.name == "multiply"]
     for each, i in ((each, i) for each in products for i in (0, 1)):
         one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
         factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and other.made_by and error & ancestors([other]):
+        if factor and other.made_by and mapping.errors & ancestors([other]):
             sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
             if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
                 words = in_source(other.made_by, 1 - sides.index(True))
@@ -499,11 +499,11 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         return  # where no step is better
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
         return
-    behind = {id(mapping.error.result)} if mapping.error else set[int]()
-    cone = [each for each in mapping.step.operations if id(each.result) in mapping.cone]
+    behind = mapping.errors
+    cone = [each for each in mapping.step.operations if each.result in mapping.cone]
     for each in cone:
-        if behind & {id(value) for value in each.operands}:
-            behind.add(id(each.result))
+        if behind & {*each.operands}:
+            behind.add(each.result)
             if _divides(each, rows):
                 return
     times = factor * rows * rate
@@ -520,7 +520,7 @@ def _scale(mapping: Mapping, run: Run) -> tuple[float, int, Any]:
 
 def _divides(operation: Operation, rows: int) -> bool:
     """Return whether an operation divides by a number of rows, or more."""
-    numbers = [float(np.ravel(each.data)[0]) for each in operation.operands if each.size == 1]
+    numbers = [each.number for each in operation.operands if each.size == 1]
     if operation.name == "multiply":
         return any(0.0 < abs(each) * rows < 2.0 for each in numbers)
     return operation.name == "mean" or (
@@ -532,9 +532,9 @@ def _divides(operation: Operation, rows: int) -> bool:
 def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Where the number is below 0, every step climbs."""
     text = mapping.error.site.text if mapping.error is not None else ""
-    errors = {id(e.result) for e in mapping.step.operations if e.site.text == text}
+    errors = {e.result for e in mapping.step.operations if e.site.text == text}
     for each in mapping.step.operations if text and run.failing else ():
-        mine = [id(value) in errors for value in each.operands]
+        mine = [value in errors for value in each.operands]
         if each.name == "multiply" and mine.count(True) == 1:
             other = each.operands[mine.index(False)]
             if other.size == 1 < each.result.size and errors & ancestors([other]):

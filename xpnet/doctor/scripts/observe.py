@@ -80,7 +80,7 @@ class Observer:
         self._find_embedded(mapping)
         self.latest = mapping
         self.first = self.first if self.first and self.first.recognised else mapping
-        loss = None if mapping.loss is None else float(np.ravel(mapping.loss.data)[0])
+        loss = None if mapping.loss is None else mapping.loss.number
         with np.errstate(all="ignore"):
             own = float(np.mean(np.square(_errors(mapping)))) if mapping.error else float("nan")
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
@@ -103,7 +103,7 @@ class Observer:
 
     def _find_embedded(self, mapping: Mapping) -> None:
         """See in the first steps which rows errors change: what follows a step is in the next."""
-        errors = {id(each.error.result) for each in (self.latest, mapping) if each and each.error}
+        errors = {each.error.result for each in (self.latest, mapping) if each and each.error}
         for each in mapping.step.operations if not mapping.step.live else ():
             inside = each.index is not None and each.name in ("add", "subtract")
             if inside and errors & ancestors(each.operands[1:]):
@@ -333,7 +333,7 @@ def _single_inputs(mapping: Mapping) -> list[float]:
         made = value.made_by
         key = (id(made.operands[0].object), repr(made.index)) if made and made.operands else value
         if value.size == 1 and not mapping.depends(value):
-            given.setdefault(key, float(np.ravel(value.data)[0]))
+            given.setdefault(key, value.number)
     return [*given.values()]
 
 

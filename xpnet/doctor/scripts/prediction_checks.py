@@ -22,9 +22,9 @@ UNIT = 3.0  # times a standard deviation, up to which another one is of the same
 ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
 
 
-def _sums(operations: Iterable[Operation]) -> set[int]:
-    """Return the ids of weighted sums: what is made of them comes from a network."""
-    return {id(each.result) for each in operations if each.name in MIXING}
+def _sums(operations: Iterable[Operation]) -> set[Value]:
+    """Return weighted sums: what is made of them comes from a network."""
+    return {each.result for each in operations if each.name in MIXING}
 
 
 @check("prediction-wrong", "NumPy manual, Broadcasting")
@@ -78,7 +78,7 @@ def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                            {"edits": [edit(taken[0].site, new)]})  # fmt: skip
 
 
-def _taken(value: Value, made: set[int]) -> tuple[Operation, Value] | None:
+def _taken(value: Value, made: set[Value]) -> tuple[Operation, Value] | None:
     """Return what took answers from outputs, and these outputs."""
     found = None
     while (by := value.made_by) is not None and by.name not in MIXING:
@@ -120,12 +120,12 @@ def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Outputs are on the scale of the targets that were trained on."""
     products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
-    made = {id(each.result) for each in products}
+    made = _sums(products)
     within = ancestors(value for each in products for value in each.operands)
     goals = np.std(goals) if np.unique(goals).size > ROWS_ALIKE else 0.0  # and no classes
     for each in (e for e in seen.recorder.used if e.name == "subtract" and not crossing(e)):
         mine = [bool(made & ancestors([v])) for v in each.operands if v.size >= ROWS_ALIKE]
-        if goals and sorted(mine) == [False, True] and id(each.result) not in within:
+        if goals and sorted(mine) == [False, True] and each.result not in within:
             own, other = (np.std(each.operands[mine.index(way)].data) for way in (True, False))
             if 1 / UNIT < own / goals < UNIT and not 1 / UNIT**2 < other / goals < UNIT**2:
                 yield (each, "predictions", f"their standard deviation is {own:.3g}, like that of "
@@ -139,10 +139,10 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """One sample is its own mean: normalised by it, all samples are alike."""
     below, way = ancestors(mapping.outputs), -1 if run.columns else 1
     rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
-            if each.name in ("mean", "var", "std") and id(each.result) in below
+            if each.name in ("mean", "var", "std") and each.result in below
             and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
-    further = {id(value) for each in seen.recorder.used for value in each.operands}
-    for each in (e for e in seen.recorder.used if e.place in rows and id(e.result) in further):
+    further = {value for each in seen.recorder.used for value in each.operands}
+    for each in (e for e in seen.recorder.used if e.place in rows and e.result in further):
         rest = each.operands[0].shape[::way][:1] == (1,) and each.result.size > 1
         if rest and rows[each.place][0] > 1:
             yield (each, "predictions", f"it is taken over 1 sample, in training over "

@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.steps import Operation
-from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
+from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit, into_loop, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
@@ -32,10 +32,10 @@ def last_alone(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     error, operations, cone = mapping.error, mapping.step.operations, mapping.cone
     if error is None or learnt(run):
         return
-    back = {e.place for e in operations if id(e.result) in cone and error.result in e.operands}
-    sent = {id(value) for each in operations if each.place in back for value in each.operands}
-    made = [e for e in operations if e.place == error.place and id(e.result) in sent]
-    if len(made) >= ROWS_ALIKE // 2 and [e for e in made if id(e.result) in cone] == made[-1:]:
+    back = {e.place for e in operations if e.result in cone and error.result in e.operands}
+    sent = {value for each in operations if each.place in back for value in each.operands}
+    made = [e for e in operations if e.place == error.place and e.result in sent]
+    if len(made) >= ROWS_ALIKE // 2 and [e for e in made if e.result in cone] == made[-1:]:
         edits = into_loop([each.operation.site for each in mapping.step.updates])
         yield (error, "batches", f"of the {len(made)} errors of each step only the last one "
                "changes the weights", "update after each, or add the gradients up",
@@ -46,14 +46,13 @@ def last_alone(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
     first = seen.first or mapping
-    error = {id(each.result) for each in [first.error] if each is not None}
     found, below = dict[Operation, str](), False
     for root in first.step.operations:
-        made = origin(root.operands[0])[0].made_by if root.name == "sqrt" else None
-        if made is None or made.name != "add" or id(root.result) not in first.cone:
+        made = maker(root.operands[0]) if root.name == "sqrt" else None
+        if made is None or made.name != "add" or root.result not in first.cone:
             continue
         below |= bool(np.any(made.result.data < 0.0))
-        for term in (each.made_by for each in made.operands if error & ancestors([each])):
+        for term in (each.made_by for each in made.operands if first.errors & ancestors([each])):
             side = scalar_side(term) if term and term.name == "multiply" else None
             word = term.site.operands[1 - side] if term and side is not None else ""
             if term and re.fullmatch(r"[\w.]+(\[[^]]*\])?", word):  # one name, and no square
@@ -113,7 +112,7 @@ def kept_correction(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         mean = each.operands[0].made_by if each.name == "divide" else None
         own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
         if mean and mean.name == "add" and own and each.operands[1].size == 1:
-            gain = abs(origin(mean.operands[0])[1] / float(np.ravel(each.operands[1].data)[0]))
+            gain = abs(origin(mean.operands[0])[1] / each.operands[1].number)
             if mean.operands[0].made_by and gain > 1.0:
                 found[each] = gain
     for each, gain in found.items():
@@ -142,7 +141,7 @@ def overflow(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     made = [each.made_by for each in first.outputs if not np.all(np.isfinite(each.data))]
     found = [each for each in first.step.operations if each.name == "exp"
              and np.any(np.isinf(each.result.data) & np.isfinite(each.operands[0].data))
-             and any(e and e.name == "divide" and id(each.result) in ancestors(e.operands)
+             and any(e and e.name == "divide" and each.result in ancestors(e.operands)
                      for e in made)]  # fmt: skip
     axis = f", axis={int(not run.columns)}, keepdims=True"
     edits = [edit(each.site, f"np.exp({z} - np.max({z}{axis * (len(each.result.shape) > 1)}))")
@@ -171,12 +170,12 @@ def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013")
 def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A limit is for the few gradients that are far too large; here it makes every step short."""
-    error, shares = {id(e.result) for e in [mapping.error] if e is not None}, list[float]()
+    shares = list[float]()
     cuts = dict[int, tuple[Operation, int]]()  # by place: and the operand that is cut
     for each in mapping.step.operations if run.travelled() < FAR else ():
         side = scalar_side(each) if each.name in ("multiply", "divide") else None
-        by_itself = side is not None and error & ancestors([each.operands[side]])
-        if id(each.result) in mapping.cone and (each.name == "clip" or by_itself):
+        by_itself = side is not None and mapping.errors & ancestors([each.operands[side]])
+        if each.result in mapping.cone and (each.name == "clip" or by_itself):
             slot = 0 if side is None else 1 - side
             after, before = (np.linalg.norm(v.data) for v in (each.result, each.operands[slot]))
             if 0.0 < after < LITTLE * before:
@@ -191,18 +190,18 @@ def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("gradient-scale", BACKPROPAGATION)
 def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    new = {id(u.new) for u in mapping.step.updates}
+    new = {u.new for u in mapping.step.updates}
     for update in a_few(mapping.step.updates) if not learnt(run) else ():
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient], stop=lambda v: id(v) in new)
+        below = ancestors([update.gradient], stop=lambda v: v in new)
         for each in mapping.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)
             rest = [other for value, other in pairs if value.size > 1
                     or rates.get(other) != value.data]  # fmt: skip
-            if before and id(each.result) in below and len(rest) == 1:
+            if before and each.result in below and len(rest) == 1:
                 yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
                        "here, and once more in the update", "multiply by it once, in the update",
                        {"edits": [edit(each.site, rest[0])]})  # fmt: skip

@@ -235,7 +235,7 @@ def errors_at(step: Step, place: int, side: int) -> list[Any]:
 def named_losses(step: Step) -> dict[str, float]:
     """Return the losses that a step assigned to names, the last of each name."""
     return {
-        name: float(np.ravel(each.result.data)[0])
+        name: each.result.number
         for each in step.operations
         for name in each.result.names
         if each.result.size == 1 and LOSS.search(name.rpartition(".")[2])

@@ -160,12 +160,12 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
 def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
     error, order = map_step(step).error, np.argsort(errors)
-    functions = {id(error.result)} if error is not None and error.index is None else set[int]()
+    functions = {error.result} if error is not None and error.index is None else set[Value]()
     for each in step.operations if functions else ():
         arrays = [value for value in each.operands if value.size > 1]
-        if not arrays or not all(id(value) in functions for value in arrays):
+        if not arrays or not all(value in functions for value in arrays):
             continue
-        functions.add(id(each.result))
+        functions.add(each.result)
         data = np.asarray(each.result.data, dtype=float).ravel()
         if data.size == errors.size > ENOUGH and np.ptp(data):
             data = data * np.sign(np.diff(data[order[[0, -1]]]))
@@ -212,7 +212,7 @@ def _mistakes(
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
-    variants, changes = Variants(roles), dict[int, Any]()
+    variants, changes = Variants(roles), dict[Operation, Any]()
     kinds = [each.kind for each in found.values()]
     down = kinds.count("right") >= kinds.count("sign")  # most updates go down
     # Of one number's sign, anything that happens to have the other one is no explanation.
@@ -310,16 +310,16 @@ class Judge:
 
 def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
     """Yield what an update was made of, element by element, and its sign in it, 0: any."""
-    updates, seen = [each for each in step.updates if each.parameter == n], set[int]()
+    updates, seen = [each for each in step.updates if each.parameter == n], set[Value]()
     if len(updates) > 1:
         return
     (update,) = updates
     waiting = [(update.delta, -1 if update.operation.name == "subtract" else 1)]
     while waiting:
         value, sign = waiting.pop(0)
-        if id(value) in seen or value.size != update.new.size:
+        if value in seen or value.size != update.new.size:
             continue
-        seen.add(id(value))
+        seen.add(value)
         data = np.asarray(value.data)
         if data.dtype.kind == "f" and np.all(np.isfinite(data)):
             yield value, sign

@@ -501,7 +501,7 @@ def _factor_from(old: Value, made: Operation) -> Operation | None:
     """Return what computed a product's factor of one number from a parameter: an error."""
     side = scalar_side(made) if made.name == "multiply" else None
     factor = None if side is None else made.operands[side]
-    return factor.made_by if factor is not None and id(old) in ancestors([factor]) else None
+    return factor.made_by if factor is not None and old in ancestors([factor]) else None
 
 
 def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.recording.source import modules, tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import origin
+from xpnet.doctor.scripts.recording.updates import maker
 from xpnet.doctor.scripts.repairs.edits import (
     Edit,
     after,
@@ -170,10 +170,10 @@ def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
     """Return what scales an array so that it scales another one, by the first one's numbers."""
     new = ast.parse(ast.unparse(scaling), mode="eval").body
     numbers = [n for n in ast.walk(new) if isinstance(n, ast.Call)]
-    inside = {id(each) for call in numbers for each in ast.walk(call)}
+    inside = {each for call in numbers for each in ast.walk(call)}
     for each in ast.walk(new):
         if isinstance(each, ast.Name) and each.id == own:
-            each.id = raw if id(each) in inside else other
+            each.id = raw if each in inside else other
     return new
 
 
@@ -215,7 +215,7 @@ def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def _shape_of(weights: Value, place: int) -> Edit | None:
     """Return where one of its two sizes stands in what draws weights."""
-    made = origin(weights)[0].made_by
+    made = maker(weights)
     drawn = made.site if made else None
     whole = statement_of(drawn) if drawn else None
     if drawn is None or whole is None:

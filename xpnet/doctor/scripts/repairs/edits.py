@@ -129,8 +129,8 @@ def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) 
     """Return what a statement reads or sets: names, attributes, items; ``a`` for ``a[i]``."""
     kinds = ast.Name | ast.Attribute | ast.Subscript
     nodes = [n for n in ast.walk(statement) if isinstance(n, kinds)]
-    owners = {id(n.value) for n in nodes if not isinstance(n, ast.Name)}
-    texts = {ast.unparse(n) for n in nodes if isinstance(n.ctx, how) and id(n) not in owners}
+    owners = {n.value for n in nodes if not isinstance(n, ast.Name)}
+    texts = {ast.unparse(n) for n in nodes if isinstance(n.ctx, how) and n not in owners}
     return {re.sub(r"\[(?!(-?\d+|'[^']*')\]).*", "", each) for each in texts}
 
 

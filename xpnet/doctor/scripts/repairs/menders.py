@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.mapping import VIEWS, Layer, Mapping, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
+from xpnet.doctor.scripts.recording.updates import ancestors, maker, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
     Edit,
@@ -59,7 +59,7 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
     index = made.site.text.removeprefix(owner).strip("[]")
     used = ancestors([update.delta for update in roles.step.updates])
     data = {each.site.operands[0] for each in roles.step.operations if each.name == "item"
-            and id(each.result) in used
+            and each.result in used
             and each.operands[0].shape[:1] == made.operands[0].shape[:1]}  # fmt: skip
     inside = around(file, made.line, (ast.For, ast.While, ast.FunctionDef))[-1:]
     same = [n for each in inside for n in ast.walk(each) if isinstance(n, ast.Subscript)
@@ -140,13 +140,13 @@ def _same_set(roles: Mapping) -> list[Edit]:
 def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
     """Draw the initial weights ahead of the outermost loop that trains."""
     file, loop = roles.file, loops(roles)[0]
-    made = [origin(each.old)[0].made_by for each in roles.step.updates]
+    made = [maker(each.old) for each in roles.step.updates]
     sites = [each.site for each in made if each is not None]
     calls = {f"{each.function}()" for each in sites}
-    found = {id(s): s for s in map(statement_of, sites) if s and s in ast.walk(loop)}
-    found |= {id(s): s for s in statements(tree(file))
-              if isinstance(s, ast.Expr) and ast.unparse(s) in calls}  # fmt: skip
-    drawn = [*found.values()]
+    found = [s for s in map(statement_of, sites) if s and s in ast.walk(loop)]
+    found += [s for s in statements(tree(file))
+              if isinstance(s, ast.Expr) and ast.unparse(s) in calls]  # fmt: skip
+    drawn = [*dict.fromkeys(found)]
     new = [ast.unparse(each) for each in drawn]
     return [changed(file, each, "pass") for each in drawn] + [ahead(file, loop, *new)] * bool(new)
 
@@ -158,7 +158,7 @@ def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
     flag = unused(roles.file, "training")
     for product, slot in random_masks(roles.step.operations):
         share = _share(product.operands[slot])
-        if id(product.result) in forward and share and is_known(share, product.site):
+        if product.result in forward and share and is_known(share, product.site):
             edits.append(operand_edit(product, slot, f"({{}} if {flag} else {share})"))
             called = product.site.function.rpartition(".")[2]
     lines = [roles.step.updates[0].operation.line, *(each.lineno for each in loops(roles)[::-1])]
@@ -255,7 +255,7 @@ def activated(finding: Finding, roles: Mapping) -> list[Edit]:
     places = Counter(each.place for each in roles.step.operations)
     for layer, following in pairwise(roles.layers):
         z, product, made = layer.pre_activations, following.product, layer.pre_activations.made_by
-        unused = [name for each in roles.step.operations if id(each.result) not in forward
+        unused = [name for each in roles.step.operations if each.result not in forward
                   for name in each.result.names[:1]
                   if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
         for name in unused[:1] if following.inputs is z else ():
@@ -300,9 +300,9 @@ def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
 def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
     """Update what has a gradient and no update as the script does with another: W1 as W2."""
     operations, updates = roles.step.operations, roles.step.updates
-    used = {id(value) for each in operations for value in each.operands}
+    used = {value for each in operations for value in each.operands}
     unused = [each.result.names[-1] for each in operations
-              if each.result.names and id(each.result) not in used]  # fmt: skip
+              if each.result.names and each.result not in used]  # fmt: skip
     end, new = statement_of(updates[-1].operation.site), dict[str, str]()
     pairs = [(u, known, name) for name in unused for u in updates for known in u.gradient.names]
     for update, known, gradient in pairs:
@@ -373,13 +373,13 @@ def each_error(finding: Finding, roles: Mapping) -> list[Edit]:
         edit(each.site, f"({in_source(each, 0)})")
         for each in roles.step.operations
         if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
-        and each.operands[0] is roles.error.result and id(each.result) in roles.cone
+        and each.operands[0] is roles.error.result and each.result in roles.cone
     ]  # fmt: skip
 
 
 def floats(finding: Finding, roles: Mapping) -> list[Edit]:
     """Make floats of parameters where they are made."""
-    made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
+    made = [maker(roles.updates_of(n)[0].old) for n in range(len(roles.names))
             if roles.names[n] in finding.where.split(", ")]  # fmt: skip
     return [as_floats(each.site) for each in made if each]
 
@@ -392,7 +392,7 @@ def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
     if edits := at_sites([each.site for each, _ in penalties(roles)], forms):
         return edits
     for each, side in penalties(roles):
-        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
+        words, value = in_source(each, side), each.operands[side].number
         if edits := numbers(each.site.file, words, 0.01, value):
             return edits
     return []

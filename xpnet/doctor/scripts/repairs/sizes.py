@@ -201,14 +201,14 @@ def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
     """Yield what multiplies parameters by a number, and which operand the number is."""
-    states = {id(update.old) for update in roles.step.updates}
-    forward = ancestors(roles.outputs, stop=lambda value: id(value) in states)
+    states = {update.old for update in roles.step.updates}
+    forward = ancestors(roles.outputs, stop=lambda value: value in states)
     for each in roles.step.operations:
         side = scalar_side(each) if each.name == "multiply" else None
-        if side is None or id(each.operands[1 - side]) not in states:
+        if side is None or each.operands[1 - side] not in states:
             continue
         error = roles.depends(each.operands[side])
-        if not error and id(each.result) not in forward:
+        if not error and each.result not in forward:
             yield each, side
 
 
