@@ -1,32 +1,26 @@
-"""Shows the steps of a script to a doctor, and puts its findings into the script's own words."""
+"""Shows the steps of a script to a doctor, and notes what concerns the whole run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.doctor import Doctor
-from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.findings import Finding
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts import prediction_checks, update_checks  # noqa: F401  # register theirs
-from xpnet.doctor.scripts.checks import causes
-from xpnet.doctor.scripts.failures import failures
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, in_words, listed, map_step
-from xpnet.doctor.scripts.outcome import outcome
-from xpnet.doctor.scripts.recording.run import FAILED
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, listed, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.recording.updates import ancestors, random_masks
-from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
 ROWS = 64  # that are looked at in a row, in as many steps as it takes
+NOTHING = Mapping(Step(0, (), ()), ())  # where no network was found
 
 
 class Observer:
@@ -34,8 +28,7 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.failed = False  # whether an error ended the script
-        self._unknown = {name for names in recorder.roles.values() for name in names}
+        self.unknown = {name for names in recorder.roles.values() for name in names}
         self._begin()
         recorder.on_step.append(self.look)
 
@@ -63,9 +56,9 @@ class Observer:
 
     def look(self, step: Step) -> None:
         """Map a step, and show it to the doctor."""
-        for each in step.operations if self._unknown else ():
-            self._unknown -= {*each.site.operands, *each.result.names}
-        self._unknown -= {name for names in step.places for name in names}
+        for each in step.operations if self.unknown else ():
+            self.unknown -= {*each.site.operands, *each.result.names}
+        self.unknown -= {name for names in step.places for name in names}
         mapping = map_step(step)
         if not mapping.recognised:
             if self.first is None and mapping.step.updates:
@@ -100,6 +93,11 @@ class Observer:
         except XpnetError as error:
             self._problems[str(error)] += 1
         self._pace(mapping, arrays)
+
+    @property
+    def start(self) -> Mapping:
+        """What the network's first step showed."""
+        return self.first or NOTHING
 
     def _find_embedded(self, mapping: Mapping) -> None:
         """See in the first steps which rows errors change: what follows a step is in the next."""
@@ -185,14 +183,8 @@ class Observer:
             if one.shape in shapes and other.shape
         ]  # fmt: skip
 
-    def report(
-        self, measured: Sequence[Finding] = (),
-        mend: Callable[[Iterable[Finding]], tuple[Finding, ...]] = tuple, **facts: Any,
-    ) -> Report:  # fmt: skip
-        """Return all findings, causes first, in the script's own words.
-
-        `mend` adds edits of the source to findings.
-        """
+    def end(self, measured: Sequence[Finding]) -> Run:
+        """Look at what followed the last step, and return the run with what was measured in it."""
         self.recorder.finish()
         self._served()
         losses = [own for own, _ in self.losses]
@@ -202,34 +194,7 @@ class Observer:
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
             movement=self._movement, output=output_activation(self.latest),
         )  # fmt: skip
-        run = self.doctor.run
-        self.failed = facts.get("status") == FAILED
-        with np.errstate(all="ignore"):  # of np.empty, for one
-            self.doctor.note([*failures(self.recorder), *causes(self, run)])
-        found = self.doctor.report()
-        if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded
-            kept = [each for each in found.findings if each.code not in SYMPTOMS
-                    and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
-            facts["stopped_looking"] = max(self.steps, default=0)
-            found = replace(found, findings=tuple(kept))
-        gradients = facts.get("gradients", "")
-        known, others = bool(measured or gradients), self.first is not None and self.first.others
-        # Squared errors do not judge what is taught otherwise: quantiles, opponents, words.
-        uneven = UNEVEN in gradients or WEIGHTED in gradients or bool(others)
-        uneven = uneven or self.has_embeddings()
-        kept = [each for each in found.findings if not (uneven and each.code in SYMPTOMS)]
-        findings = told(mend(kept), run, self.first, measured=known)
-        if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
-            more = (*mend(outcome(self, run)), *findings)
-            findings = told(more, run, self.first, measured=known)
-        recognised = self.latest is not None and self.latest.recognised
-        told_of = {k: v for k, v in found.facts.items() if k != "skill" or findings or not uneven}
-        return Report(findings, told_of | {
-            "mapping": in_words(self.latest) if self.latest is not None else [],
-            "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
-            "not_shown": [], "unknown_names": sorted(self._unknown),
-            "taught_otherwise": uneven,
-        } | facts)  # fmt: skip
+        return self.doctor.run
 
     def not_mapped(self) -> str:
         """Say what was not found."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +10,11 @@ from xpnet.doctor.rules.rule import RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
 from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
 from xpnet.doctor.scripts.telling import GOOD
-
-if TYPE_CHECKING:
-    from xpnet.doctor.scripts.observe import Observer
 
 UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
 ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
@@ -28,7 +26,7 @@ def _sums(operations: Iterable[Operation]) -> set[Value]:
 
 
 @check("prediction-wrong", "NumPy manual, Broadcasting")
-def all_pairs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def all_pairs(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """The network may be right; each answer meets the targets of all rows."""
     used, step = seen.recorder.used, mapping.step.operations
     made = _sums((*used, *step))
@@ -38,11 +36,11 @@ def all_pairs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 sides = " meets ".join(str(value.shape) for value in each.operands)
                 yield (each, "predictions", f"{sides}: the result is {each.result.shape}",
                        f"make one of shape {each.operands[i].shape}",
-                       {"edits": [operand_edit(each, 1 - i, "np.ravel({})")]})  # fmt: skip
+                       [operand_edit(each, 1 - i, "np.ravel({})")])  # fmt: skip
 
 
 @check("prediction-wrong", "NumPy manual, argmax")
-def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def wrong_axis(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """The network may be right; what is made of its outputs is not."""
     way = -1 if run.columns else 1
     shapes = {each.shape[::way] for each in mapping.outputs if len(each.shape) == 2}
@@ -53,11 +51,11 @@ def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             right = re.sub(r"(?<=[=,( ])-?\d\)$", f"{int(way > 0)})", each.site.text)
             yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
                    f"of the {shape[0]} samples", "take the argmax over the outputs of each sample",
-                   {"edits": [edit(each.site, right)]})  # fmt: skip
+                   [edit(each.site, right)])  # fmt: skip
 
 
 @check("prediction-wrong", "NumPy manual, argmax and Indexing")
-def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def misjudged(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """The network may be right; the answers that are taken from its outputs are not."""
     everything = (*seen.recorder.used, *mapping.step.operations)
     made = _sums(everything)
@@ -75,7 +73,7 @@ def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                     new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
                     yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
                            f"right with {new}; as it is, {own:.0%} are", new,
-                           {"edits": [edit(taken[0].site, new)]})  # fmt: skip
+                           [edit(taken[0].site, new)])  # fmt: skip
 
 
 def _taken(value: Value, made: set[Value]) -> tuple[Operation, Value] | None:
@@ -103,7 +101,7 @@ def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
 
 
 @check("rows-left-out", RECIPE, "shuffle the rows before they are split")
-def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def unknown_class(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
     way, taught = int(run.columns), mapping.targets[:1] if seen.same_rows else ()
     goals = next((value.data for value in taught if len(value.shape) == 2), np.empty((0, 0)))
@@ -117,7 +115,7 @@ def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
-def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def other_units(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """Outputs are on the scale of the targets that were trained on."""
     products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
     made = _sums(products)
@@ -135,7 +133,7 @@ def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 @check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
        "keep running averages of means and variances in training, and use them")  # fmt: skip
-def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def own_statistics(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """One sample is its own mean: normalised by it, all samples are alike."""
     below, way = ancestors(mapping.outputs), -1 if run.columns else 1
     rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
@@ -151,7 +149,7 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 @check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
        "leave the mask out where the network is only used")  # fmt: skip
-def dropout_kept(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def dropout_kept(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """Dropout belongs to training. At prediction all units count."""
     if seen.served_mask is not None:
         yield seen.served_mask, "predictions", "units are dropped at random in predictions, too"

@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from xpnet.doctor.findings import SEVERITIES, Finding
-from xpnet.doctor.run import Run
+from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
+from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.gradients.conclusions import MEASURED
 from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.repairs.edits import Edit, mended_lines
 from xpnet.doctor.scripts.repairs.fix import site_of
 from xpnet.doctor.scripts.repairs.sizes import penalties
@@ -47,6 +51,10 @@ ONCE = {
 }  # fmt: skip
 FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out"}  # of a class
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
+FEW_STEPS = 500
+POOR = 0.5  # share of the variance explained, from which more steps would only be better
+BAD = 0.1  # the same, up to which nothing was learnt
+FEW_UNITS = 4
 PAIRS = "compare some rows of both as they enter the first step: which belong together?"
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -159,3 +167,37 @@ def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
         finding = replace(finding, evidence=f"{site}: {finding.evidence}")
     return replace(finding, remedy=remedy)
+
+
+def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
+    """Yield what is left to say of a network that learns too little, if no cause was found."""
+    mapping, skill, curve = seen.latest, run.last.skill, seen.curve()
+    if mapping is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
+        return
+    widths = [each.shape[1] for each in run.first.activations if each is not None]
+    said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
+    if curve[-1] < 0.99 * curve[-2] and skill < POOR and run.steps < FEW_STEPS:
+        yield Finding(
+            "too-few-steps", "error", "training", f"{said}, and the loss still falls "
+            f"({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)", "It stops too early.",
+            "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
+        )  # fmt: skip
+    elif skill < POOR and run.travelled() < FAR:
+        yield Finding(
+            "learning-rate-too-small", "error", "learning_rate", f"{said}; all steps together "
+            f"moved the weights by {run.travelled():.2g} of their size",
+            "So short steps need far more of them.", "multiply the learning rate by 10", RECIPE,
+            run.rate_times(10.0),
+        )  # fmt: skip
+    elif mapping.layers and len(mapping.layers) == 1 and skill < BAD:
+        yield Finding(
+            "too-small", "error", "the network", f"{said}, and there is no hidden layer",
+            "Without one, outputs change along one straight line only.",
+            "add a hidden layer, with an activation", f"{GOODFELLOW}, 6.1",
+        )  # fmt: skip
+    elif widths and min(widths) <= FEW_UNITS:
+        yield Finding(
+            "too-small", "error", "the network", f"{said}, the loss has stopped falling, and a "
+            f"hidden layer has {min(widths)} units", "Each unit can draw one boundary.",
+            "give the hidden layers more units", f"{GOODFELLOW}, 6.4.1",
+        )  # fmt: skip
