@@ -91,21 +91,17 @@ def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
     groups: dict[tuple[str, str], list[Finding]] = {}
     for each in findings:
         groups.setdefault((each.code, each.explanation), []).append(each)
-    return [_merged(group) for group in groups.values()]
-
-
-def _merged(group: Sequence[Finding]) -> Finding:
-    repair = dict[str, list[str]]()
-    for each in group:
-        for kind, names in (each.repair or {}).items():
-            repair.setdefault(kind, []).extend(names)
-    return replace(
-        group[0],
-        where=", ".join(each.where for each in group),
-        evidence="; ".join(each.evidence for each in group),
-        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
-        repair=repair,
-    )
+    return [
+        replace(
+            group[0],
+            where=", ".join(each.where for each in group),
+            evidence="; ".join(each.evidence for each in group),
+            remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
+            repair={kind: [name for each in group for name in (each.repair or {}).get(kind, ())]
+                    for one in group for kind in one.repair or {}},
+        )
+        for group in groups.values()
+    ]  # fmt: skip
 
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:

@@ -143,9 +143,8 @@ def shared(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 @check("data-changed", "NumPy manual, Copies and views")
 def changed_data(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
-    inputs = [layer.inputs for layer in mapping.layers[:1]]
-    data = {value.base or value for value in inputs + [*mapping.targets] * bool(inputs)}
-    reached = ancestors(inputs)
+    inputs, targets = mapping.inputs, mapping.targets * bool(mapping.inputs)
+    data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
     for each in mapping.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None
         if before is None or before.made_by is not None or before.object is not each.result.object:
@@ -164,8 +163,7 @@ def changed_data(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 def unused_gradient(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
     operations = mapping.step.operations
-    inputs = {shape for each in mapping.layers[:1]
-              for shape in (each.inputs.shape, each.inputs.shape[::-1])}  # fmt: skip
+    inputs = {each.shape[::way] for each in mapping.inputs for way in (1, -1)}
     fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
              if not mapping.depends(v)} - inputs  # fmt: skip
     used = {v for each in operations for v in each.operands} | mapping.states
@@ -187,7 +185,7 @@ def unused_gradient(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 def per_row(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
     way, found = -1 if run.columns else 1, list[Operation]()
-    below = ancestors(each.inputs for each in seen.start.layers[:1])
+    below = ancestors(seen.start.inputs)
     for each in seen.start.step.operations if run.last.skill < GOOD else ():
         data = each.operands[0].shape[::way] if each.operands else ()
         if each.result not in below or len(data) != 2 or not data[0] > data[1] > 1:
@@ -231,7 +229,7 @@ def _relations(divided: Operation, run: Run) -> tuple[float, float]:
 def reshaped(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """It takes the numbers row by row: each new column holds pieces of several samples."""
     first, found, edits = seen.start, list[Operation](), list[Edit]()
-    below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
+    below = ancestors((*first.inputs, *first.targets))
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
         if each.name != "reshape" or first.depends(each.result) or len(new) != 2 or len(old) < 2:
@@ -299,10 +297,9 @@ def same_target(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 @check("error-not-from-targets", NIELSEN, "take the error from the targets")
 def taught_inputs(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     """The network is taught a part of what it is given, and the true targets have no say."""
-    inputs = [layer.inputs for layer in mapping.layers[:1]]
     for target in mapping.targets:
         above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
-        if above & {*inputs} and target.size < inputs[0].size:
+        if any(each in above and target.size < each.size for each in mapping.inputs):
             yield mapping.error, "the error", "it is taken from a part of the inputs"
 
 
@@ -409,7 +406,7 @@ def same_batch(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 def _batches(mapping: Mapping) -> Iterator[tuple[Value, Value]]:
     """Yield the inputs of a step, and those that they were taken from, if any."""
-    for rows in (layer.inputs for layer in mapping.layers[:1]):
+    for rows in mapping.inputs:
         made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
         yield from [(rows, source)] if source is not None else ()

@@ -91,7 +91,7 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
         findings = tuple(findings)
         if roles is None:
             return findings
-        return attempt("mending", lambda: with_edits(findings, roles), findings)
+        return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
 
     tell = partial(told, run=run, mapping=first, measured=bool(measured or facts.get("gradients")))
     found, facts = _found(seen, run, facts)

@@ -95,6 +95,11 @@ class Mapping:
         return not self._trained.isdisjoint((value, value.base))
 
     @property
+    def inputs(self) -> tuple[Value, ...]:
+        """What the first layer is given; nothing where no layer was found."""
+        return tuple(layer.inputs for layer in self.layers[:1])
+
+    @property
     def recognised(self) -> bool:
         """Whether anything of a network was found beside what is updated."""
         return bool(self.outputs or self.layers)

@@ -109,7 +109,7 @@ class Observer:
 
     def has_embeddings(self) -> bool:
         """Return whether the network is given rows that it teaches, such as word vectors."""
-        inputs = [layer.inputs for layer in self.latest.layers[:1]] if self.latest else []
+        inputs = self.latest.inputs if self.latest else ()
         return any(id((each.base or each).object) in self.embedded for each in inputs)
 
     def _pace(self, mapping: Mapping, arrays: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
+from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.mapping import map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
@@ -53,10 +54,10 @@ class Slopes:
     losses: Mapping[str, float]  # that the script names
     by_parameter: Mapping[int, Along]
     tolerance: float
-    own: Mapping[str, Any] = field(default_factory=dict)  # what the script makes of its errors
-    weights: Any = None  # of the rows, by their classes
 
-    def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
+    def of_losses(
+        self, parameter: int, gradients: Mapping[str, Any]
+    ) -> dict[str, tuple[Any, float, float]]:
         """Return each loss's slopes along a parameter's directions, and how far they may be off.
 
         That is by rounding, and by how the slope bends along a move: about how far sums move, times
@@ -64,10 +65,7 @@ class Slopes:
         """
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
-        gradients = loss_gradients(self.outputs, self.targets)
-        if self.weights is not None:
-            gradients = {f"{n}, {WEIGHTED}": self.weights * e for n, e in gradients.items()}
-        for name, gradient in {**gradients, **self.own}.items():
+        for name, gradient in gradients.items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
@@ -132,14 +130,17 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
-    own = dict(_own_gradients(step, slopes.outputs - slopes.targets))
-    slopes = replace(slopes, own=own, weights=_class_weights(step, slopes.targets))
+    roles, (p, t) = map_step(step), (slopes.outputs, slopes.targets)
+    gradients, weights = loss_gradients(p, t), _class_weights(roles, t)
+    if weights is not None:
+        gradients = {f"{n}, {WEIGHTED}": weights * each for n, each in gradients.items()}
+    gradients |= _own_gradients(roles, p - t)
     judges = {
         n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
-    by_loss = {n: slopes.of_losses(n) for n in judges}
+    by_loss = {n: slopes.of_losses(n, gradients) for n in judges}
     best = -1.0, "", dict[int, Verdict](), [0.0, 0.0]
     for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
         found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
@@ -154,14 +155,14 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
             best = score, loss, found, usual
     _, loss, found, usual = best
     slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
-    return Measured(loss, found, _mistakes(step, judges, found, slope, usual))
+    return Measured(loss, found, _mistakes(roles, judges, found, slope, usual))
 
 
-def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
+def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
-    error, order = map_step(step).error, np.argsort(errors)
-    functions = {error.result} if error is not None and error.index is None else set[Value]()
-    for each in step.operations if functions else ():
+    functions, order = roles.errors, np.argsort(errors)
+    alone = roles.error is not None and roles.error.index is None
+    for each in roles.step.operations if alone else ():
         arrays = [value for value in each.operands if value.size > 1]
         if not arrays or not all(value in functions for value in arrays):
             continue
@@ -176,15 +177,15 @@ def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{OWN if even else UNEVEN} {each.site.text}", data
 
 
-def _class_weights(step: Step, targets: Any) -> Any:
+def _class_weights(roles: Roles, targets: Any) -> Any:
     """Return what each row's error is multiplied by, if its target alone decides that."""
-    error = map_step(step).error
+    error = roles.error
     if error is None or error.result.size != targets.size or targets.size < ENOUGH:
         return None
     count = error.result.shape[0]
     rows = np.reshape(targets, (count, -1))
     _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    for each in step.operations:
+    for each in roles.step.operations:
         others = [value for value in each.operands if value is not error.result]
         if each.name == "multiply" and len(others) == 1 and others[0].shape[:1] == (count,):
             weights = np.reshape(others[0].data, (count, -1))
@@ -207,11 +208,10 @@ def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str)
 
 
 def _mistakes(
-    step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values,
+    roles: Roles, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values,
     usual: Sequence[float],
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
-    roles = map_step(step)
     variants, changes = Variants(roles), dict[Operation, Any]()
     kinds = [each.kind for each in found.values()]
     down = kinds.count("right") >= kinds.count("sign")  # most updates go down

@@ -5,7 +5,7 @@ What was measured brings its own edits; for what rules and checks find they are 
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -60,18 +60,15 @@ TRIED: dict[str, Mender] = {
 }
 
 
-def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ...]:
-    """Return the findings, with edits of the source in `repair` wherever these are known."""
-    return tuple(_with_edits(each, roles) for each in findings)
-
-
-def _with_edits(finding: Finding, roles: Mapping) -> Finding:
-    known = finding.repair or {}
-    mends = {mend: None for key, mend in MENDERS.items() if key in known or key == finding.code}
-    edits = _for_its_file(known.get("edits", ())) or [
-        each for mend in (patterns.rewritten, *mends) for each in made_by(mend, finding, roles)
-    ]
-    return replace(finding, repair={**known, "edits": edits}) if edits else finding
+def with_edits(findings: Iterable[Finding], roles: Mapping) -> Iterator[Finding]:
+    """Yield the findings, with edits of the source in `repair` wherever these are known."""
+    for each in findings:
+        known = each.repair or {}
+        mends = dict.fromkeys(MENDERS[key] for key in MENDERS if key in known or key == each.code)
+        edits = _for_its_file(known.get("edits", ())) or [
+            new for mend in (patterns.rewritten, *mends) for new in made_by(mend, each, roles)
+        ]
+        yield replace(each, repair={**known, "edits": edits}) if edits else each
 
 
 def tries(roles: Mapping) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def _in_loops(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
 
 def _rows(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     """Yield what loops go over, if that is the inputs or the targets."""
-    data = [layer.inputs for layer in roles.layers[:1]] + [*roles.targets[:1]]
+    data = (*roles.inputs, *roles.targets[:1])
     names = {name for value in data for _, names in kept(value, roles) for name in names}
     for loop in loops(roles):
         if isinstance(loop, ast.For) and names & {ast.unparse(n) for n in ast.walk(loop.iter)}:
