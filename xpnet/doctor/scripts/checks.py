@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_sou
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, lost, maker, origin
+from xpnet.doctor.scripts.recording.updates import ancestors, descendants, lost, maker, origin
 from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
@@ -462,13 +462,10 @@ def summed(seen: Observer, mapping: Mapping, run: Run) -> Seen:
         return  # where no step is better
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
         return
-    behind = mapping.errors
     cone = [each for each in mapping.step.operations if each.result in mapping.cone]
-    for each in cone:
-        if behind & {*each.operands}:
-            behind.add(each.result)
-            if _divides(each, rows):
-                return
+    behind = descendants(mapping.errors, cone) - mapping.errors
+    if any(each.result in behind and _divides(each, rows) for each in cone):
+        return
     times = factor * rows * rate
     yield (update.gradient.made_by or update.operation, "learning_rate", "the gradient is no mean "
            f"over the {rows} rows: {rate:g} times it is {times:g} times that")  # fmt: skip

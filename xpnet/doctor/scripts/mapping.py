@@ -17,7 +17,14 @@ import numpy as np
 
 from xpnet.doctor.scripts.recording.source import modules
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES, ancestors, maker, origin
+from xpnet.doctor.scripts.recording.updates import (
+    MIXING,
+    SAME_VALUES,
+    ancestors,
+    descendants,
+    maker,
+    origin,
+)
 
 PRODUCTS = MIXING | {"multiply"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
@@ -82,13 +89,8 @@ class Mapping:
         return found
 
     @cached_property
-    def _trained(self) -> set[Value | None]:
-        """The parameters' values, and all that was made of them."""
-        found = set[Value | None](self.states)
-        for each in self.step.operations:
-            if any(not found.isdisjoint((v, v.base)) for v in each.operands):
-                found.add(each.result)
-        return found
+    def _trained(self) -> set[Value]:
+        return descendants(self.states, self.step.operations)
 
     def depends(self, value: Value) -> bool:
         """Return whether a value is a parameter or depends on one."""
@@ -253,26 +255,18 @@ class _Graph:
         The first are of networks of their own: what earlier updates have changed may enter them.
         """
         (outputs, targets), updates = self.sides(self.error()), self.step.updates
-        reached = self._made_of({*outputs, *targets})
+        operations = [each for each in self.step.operations if each not in self.changed]
+        reached = descendants((*outputs, *targets), operations)
         taught = {u.parameter for u in updates if u.delta in reached or not outputs}
         left = [u for u in updates if u.parameter not in taught
                 and self.bits(u.delta) >> u.parameter & 1]  # fmt: skip
         new = {each.new for each in updates}
         theirs = ancestors((u.delta for u in left), stop=lambda value: value in new)
         own = ancestors(outputs) | new if left else new
-        both = self._made_of({o.result for o in self.step.operations if self.bits(o.result)
-                              and o.result in theirs - own})  # fmt: skip
+        both = descendants((o.result for o in self.step.operations if self.bits(o.result)
+                            and o.result in theirs - own), operations)  # fmt: skip
         several = {u.parameter for u in updates if u.delta in both and u.parameter in taught}
         return frozenset(u.parameter for u in left), frozenset(several)
-
-    def _made_of(self, values: set[Value | None]) -> set[Value | None]:
-        """Return values and all that is made of them, but for updates."""
-        for each in self.step.operations if values else ():
-            if each not in self.changed and any(
-                v in values or v.base in values for v in each.operands
-            ):
-                values.add(each.result)
-        return values
 
     def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
         """Return whether outputs and targets have the names that the user gave, if any."""

@@ -131,12 +131,9 @@ class Variants:
     def _towards(self, gradient: Value) -> list[Operation]:
         """Return the operations that a gradient was made by, not by updates."""
         if gradient not in self.paths:
-            path = self.paths[gradient] = list[Operation]()
-            needed, updated = {gradient}, {u.new for u in self.roles.step.updates}
-            for each in reversed(self.backward):
-                if each.result in needed - updated:
-                    needed |= {*each.operands}
-                    path.insert(0, each)
+            updated = {u.new for u in self.roles.step.updates}
+            needed = ancestors([gradient], stop=lambda value: value in updated) - updated
+            self.paths[gradient] = [each for each in self.backward if each.result in needed]
         return self.paths[gradient]
 
     def again(self, gradient: Value, changes: Changes) -> Any:

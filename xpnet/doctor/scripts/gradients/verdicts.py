@@ -136,16 +136,15 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         gradients = {f"{n}, {WEIGHTED}": weights * each for n, each in gradients.items()}
     gradients |= _own_gradients(roles, p - t)
     judges = {
-        n: Judge(n, step, slopes, at[n])
+        n: Judge(n, step, slopes, gradients, np.shape(at[n]))
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
-    by_loss = {n: slopes.of_losses(n, gradients) for n in judges}
     best = -1.0, "", dict[int, Verdict](), [0.0, 0.0]
-    for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
-        found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
+    for loss in dict.fromkeys(name for each in judges.values() for name in each.slopes):
+        found = {n: each.verdict(loss) for n, each in judges.items() if loss in each.slopes}
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
-        found = {n: judges[n].of_number(v, by_loss[n][loss], usual) for n, v in found.items()}
+        found = {n: judges[n].of_number(each, loss, usual) for n, each in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
         compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
         weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
@@ -154,8 +153,7 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         if score > best[0] + 1e-9:
             best = score, loss, found, usual
     _, loss, found, usual = best
-    slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
-    return Measured(loss, found, _mistakes(roles, judges, found, slope, usual))
+    return Measured(loss, found, _mistakes(roles, judges, found, loss, usual))
 
 
 def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
@@ -208,7 +206,7 @@ def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str)
 
 
 def _mistakes(
-    roles: Roles, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values,
+    roles: Roles, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], loss: str,
     usual: Sequence[float],
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
@@ -224,14 +222,14 @@ def _mistakes(
     steps = {n: u.gradient if u.optimizer else u.delta for n, u in updates.items()}
     for one, other in permutations(suspect, 2):  # which may have each other's
         alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
-        if alike and judges[other].agrees(slope[other], usual[1], down, steps[one].data):
+        if alike and judges[other].agrees(loss, usual[1], down, steps[one].data):
             names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
             mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {}, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
             if n is None or n not in suspect or n in mistakes:
                 continue
-            agrees = partial(judges[n].agrees, slope[n], usual[1], down)
+            agrees = partial(judges[n].agrees, loss, usual[1], down)
             if changes and agrees(variants.again(steps[n], changes)):
                 mistakes[n] = None
                 continue
@@ -245,8 +243,11 @@ def _mistakes(
 class Judge:
     """Compares one parameter's update with slopes of a loss, along the directions measured."""
 
-    def __init__(self, n: int, step: Step, slopes: Slopes, at: Any) -> None:
-        self.ways, self.shape = np.stack(slopes.by_parameter[n].ways), np.shape(at)
+    def __init__(
+        self, n: int, step: Step, slopes: Slopes, gradients: Mapping[str, Any], shape: Any
+    ) -> None:
+        self.ways, self.shape = np.stack(slopes.by_parameter[n].ways), shape
+        self.slopes = slopes.of_losses(n, gradients)
         self.tolerance, change = slopes.tolerance, moved_by(step)[n]
         same = change is not None and np.shape(change) == self.shape
         self.change = self._along(change) if same else None
@@ -258,18 +259,18 @@ class Judge:
     def _along(self, array: Any) -> Any:
         return self.ways @ np.ravel(array)
 
-    def agrees(self, slope: Any, usual: float, down: bool, change: Any) -> bool:
+    def agrees(self, loss: str, usual: float, down: bool, change: Any) -> bool:
         """Return whether an update by this goes straight down the slope, or up."""
         if change is None or np.size(change) != int(np.prod(self.shape)):
             return False
-        found = self._fit(self._along(_laid_out(change, self.shape)), slope)
+        found = self._fit(self._along(_laid_out(change, self.shape)), self.slopes[loss][0])
         if found is None or (found * self.sign < 0.0) != down:
             return False
         return len(self.ways) > 1 or abs(abs(found) - usual) < EXACT * usual
 
-    def of_number(self, verdict: Verdict, measured: Any, usual: Sequence[float]) -> Verdict:
+    def of_number(self, verdict: Verdict, loss: str, usual: Sequence[float]) -> Verdict:
         """Judge one number, which is a multiple of any: by how many times the slope it is."""
-        slope, _, bent = measured
+        slope, _, bent = self.slopes[loss]
         if len(self.ways) > 1 or not verdict.factor or not all(usual):
             return verdict
         for each, sign in [*self.made_of, (self.change, 1)]:
@@ -281,14 +282,14 @@ class Judge:
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
         return replace(verdict, kind="wrong", cosine=0.0)
 
-    def verdict(self, slope: Any, rounding: float, bent: float) -> Verdict:
+    def verdict(self, loss: str) -> Verdict:
         """Judge by the slopes of one loss, which may be off by rounding and by bending."""
+        slope, rounding, bent = self.slopes[loss]
         change, size = self.change, float(np.linalg.norm(slope))
         if change is None or not np.all(np.isfinite([slope, change])):
             return Verdict("unknown")
-        if size * self.tolerance <= rounding or np.linalg.norm(change) < 1e-12 * size:
-            return Verdict("unknown")
-        if bent > max(DOUBTFUL, self.tolerance) * size:
+        doubtful = bent > max(DOUBTFUL, self.tolerance) * size or size * self.tolerance <= rounding
+        if doubtful or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
         found = list[tuple[bool, Verdict]]()  # with whether its sign is not known

@@ -305,6 +305,15 @@ def _additions(everything: list[Operation], times: int) -> Iterator[list[Operati
     return (each for each in places.values() if len(each) >= times)
 
 
+def descendants(values: Iterable[Value], operations: Iterable[Operation]) -> set[Value]:
+    """Return values and all that operations make of them, in their order."""
+    found = {*values}
+    for each in operations:
+        if any(not found.isdisjoint((value, value.base)) for value in each.operands):
+            found.add(each.result)
+    return found
+
+
 def ancestors(
     values: Iterable[Value], stop: Callable[[Value], bool] = lambda value: False
 ) -> set[Value]:

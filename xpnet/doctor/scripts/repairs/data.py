@@ -53,11 +53,12 @@ def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
     return None
 
 
-def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") -> Edit:
-    """Add statements just ahead of the training: what else is made of the data stays as it is.
+def _before_training(form: str, data: str, made: ast.stmt, roles: Mapping, note: str = "") -> Edit:
+    """Change data, and those beside, just ahead of the training: what else is made of them stays.
 
     What users must mind then is a comment, where the statement has a line of its own.
     """
+    new = [form.format(name) for name in [*_beside(data, made, roles), data]]
     start = _training(made, roles)
     added = ahead(roles.file, start, *new) if start else after(roles.file, made, *new)
     own_line = note and "\n" in added["text"]
@@ -110,10 +111,9 @@ def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     x, _, made = found
     columns = len(layer.inputs.shape) == 2 and roles.outputs[0].shape[:1] != layer.inputs.shape[:1]
     keep = f"axis={int(columns)}, keepdims=True"
-    form = f"({{}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
-    new = [f"{name} = {form.format(name)}" for name in [*_beside(x, made, roles), x]]
+    form = f"{{0}} = ({{0}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
     note = "scale new inputs alike, by the mean and std of these"
-    return [_before_training(made, roles, *new, note=note)]
+    return [_before_training(form, x, made, roles, note)]
 
 
 def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -185,15 +185,14 @@ def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
         return []
     t, _, made = found
     low, high = (finding.repair or {}).get("target_range", (-np.inf, np.inf))
-    form = f"({{}} - np.min({t})) / (np.max({t}) - np.min({t}))"
+    form = f"({{0}} - np.mean({t})) / np.std({t})"
     if np.isfinite(low) and np.isfinite(high):
-        form = f"{form} * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else form
+        form = f"({{0}} - np.min({t})) / (np.max({t}) - np.min({t}))"
+        form += f" * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else ""
     elif np.isfinite(low):
-        form = f"{{}} - np.min({t})" + (f" + {low:g}" if low else "")
-    else:
-        form = f"({{}} - np.mean({t})) / np.std({t})"
-    new = [f"{name} = {form.format(name)}" for name in [*_beside(t, made, roles), t]]
-    return [_before_training(made, roles, *new, note="outputs are then on this scale, too")]
+        form = f"{{0}} - np.min({t})" + (f" + {low:g}" if low else "")
+    note = "outputs are then on this scale, too"
+    return [_before_training(f"{{0}} = {form}", t, made, roles, note)]
 
 
 def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -208,7 +207,7 @@ def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
     more = "{0} = np.hstack([{0}, np.ones((len({0}), 1))])"
     if columns:
         more = "{0} = np.vstack([{0}, np.ones((1, np.shape({0})[1]))])"
-    ones = _before_training(made, roles, *map(more.format, [*_beside(x, made, roles), x]))
+    ones = _before_training(more, x, made, roles)
     known = drawn["line"] > ones["line"] and "shape" in drawn["text"]  # it is drawn behind
     return [ones] + [{**drawn, "text": f"{drawn['text']} + 1"}] * (not known)
 
