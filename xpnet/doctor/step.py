@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from xpnet.backend.device import CPU, is_foreign, to_host
 from xpnet.errors import InputError, InputTypeError
 from xpnet.nn.arrays import class_numbers, put_numbers
 
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 ROW_NAMES = ("inputs", "targets", "predictions")
 MAX_ROWS = 400  # kept of anything; enough for every rule's limit
 BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
@@ -85,6 +87,14 @@ def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
 def shape_of(array: Any) -> tuple[int, ...]:
     """Return the shape of an array of any library, (1,) for a single number, () for None."""
     return () if array is None else tuple(array.shape) or (1,)
+
+
+def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
+    """Return the items of each key, in their order."""
+    found = dict[Key, list[Item]]()
+    for key, each in pairs:
+        found.setdefault(key, []).append(each)
+    return found
 
 
 def columns(array: Any) -> Any:

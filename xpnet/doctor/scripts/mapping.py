@@ -25,6 +25,7 @@ from xpnet.doctor.scripts.recording.updates import (
     maker,
     origin,
 )
+from xpnet.doctor.step import grouped
 
 PRODUCTS = MIXING | {"multiply"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
@@ -82,11 +83,8 @@ class Mapping:
         return set() if self.error is None else {self.error.result}
 
     @cached_property
-    def _updates(self) -> dict[int | None, tuple[Update, ...]]:
-        found = dict[int | None, tuple[Update, ...]]()
-        for each in self.step.updates:
-            found[each.parameter] = (*found.get(each.parameter, ()), each)
-        return found
+    def _updates(self) -> dict[int, list[Update]]:
+        return grouped((each.parameter, each) for each in self.step.updates)
 
     @cached_property
     def _trained(self) -> set[Value]:
@@ -111,9 +109,9 @@ class Mapping:
         """The file that updates the parameters."""
         return self.step.updates[0].operation.site.file
 
-    def updates_of(self, parameter: int | None) -> tuple[Update, ...]:
+    def updates_of(self, parameter: int | None) -> list[Update]:
         """Return a parameter's updates in the step."""
-        return self._updates.get(parameter, ())
+        return [] if parameter is None else self._updates.get(parameter, [])
 
 
 def a_few(updates: Sequence[Update]) -> list[Update]:
@@ -381,10 +379,7 @@ class _Graph:
             places = [each for each in self.step.places[n] if each not in vague]
             texts[n] = places[0] if places and text in vague else text
         order = [n for each in layers for n in (each.weights, each.biases) if n in texts]
-        alike = dict[str, list[int]]()
-        for n in dict.fromkeys([*order, *texts]):
-            if n is not None:
-                alike.setdefault(texts[n], []).append(n)
+        alike = grouped((texts[n], n) for n in dict.fromkeys([*order, *texts]) if n is not None)
         for text, numbers in alike.items():
             for turn, n in enumerate(numbers if len(numbers) > 1 else (), start=1):
                 texts[n] = f"{text} #{turn}"

@@ -22,6 +22,7 @@ from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, is_whole, scalar_side
 from xpnet.doctor.scripts.repairs.edits import Edit, around, edit, operand_edit
+from xpnet.doctor.step import grouped
 from xpnet.nn.activations import ACTIVATIONS
 
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
@@ -94,20 +95,13 @@ class Variants:
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
                         return None
-                    changes = {**known, **self._everywhere(operation, slot, each)}
+                    changes = dict(known)
+                    for own in self.twins:  # in each sample
+                        array = own.get(each.of, each.of).data
+                        changes[own.get(operation, operation)] = slot, each.made(array)
                     if agrees(self.again(gradient, changes)):
                         return self._named(operation, slot, each, layer, changes)
         return None
-
-    def _everywhere(self, operation: Operation, slot: int, candidate: Candidate) -> Changes:
-        """Return the changes of an operation in all samples."""
-        return {
-            own.get(operation, operation): (
-                slot,
-                candidate.made(own.get(candidate.of, candidate.of).data),
-            )
-            for own in self.twins
-        }
 
     def _named(
         self, operation: Operation, slot: int, candidate: Candidate, layer: int, changes: Changes
@@ -289,9 +283,7 @@ def _twins(
 
     And of each operation that of the first sample.
     """
-    places = dict[int, list[Operation]]()
-    for each in operations:
-        places.setdefault(each.place, []).append(each)
+    places = grouped((each.place, each) for each in operations)
     found, first = [dict[Any, Any]() for _ in range(samples)], {o: o for o in operations}
     for some in places.values():
         share, rest = divmod(len(some), samples)

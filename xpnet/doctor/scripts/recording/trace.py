@@ -167,8 +167,7 @@ class Recorder:
         owner = getattr(function, "__self__", None)
         given = [owner] if isinstance(owner, np.ndarray) else []
         operands = [*given, *_flat(args), *_flat(tuple(options.values()))]
-        known = self._known.get(id(result))
-        if known is not None and known.object is result and result is not options.get("out"):
+        if self._latest(result) and result is not options.get("out"):
             return result
         name = str(getattr(function, "__name__", "call"))
         return self._recorded(place, SYNONYMS.get(name, name), tuple(operands), result)
@@ -220,8 +219,7 @@ class Recorder:
 
     def name(self, place: int, value: Any) -> Any:
         """``name = value``."""
-        known = self._known.get(id(value))
-        if known is not None and known.object is value:
+        if known := self._latest(value):
             known.names.append(self.sites[place].text)
         return value
 
@@ -240,10 +238,11 @@ class Recorder:
 
     def value(self, given: Any) -> Value:
         """Return the latest value of an object of the script."""
+        return self._latest(given) or self._new(given, None)
+
+    def _latest(self, given: Any) -> Value | None:
         known = self._known.get(id(given))
-        if known is not None and known.object is given:
-            return known
-        return self._new(given, None)
+        return known if known is not None and known.object is given else None
 
     def _new(self, given: Any, made_by: Operation | None) -> Value:
         data = given

@@ -14,6 +14,7 @@ from functools import reduce
 from operator import or_
 
 from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.step import grouped
 
 DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
@@ -298,10 +299,8 @@ def random_masks(operations: Iterable[Operation]) -> Iterator[tuple[Operation, i
 
 def _additions(everything: list[Operation], times: int) -> Iterator[list[Operation]]:
     """Yield the additions or subtractions of arrays at each place, if there are so many."""
-    places: dict[int, list[Operation]] = {}
-    for each in everything:
-        if each.name in ("add", "subtract") and each.result.shape and each.index is None:
-            places.setdefault(each.place, []).append(each)
+    places = grouped((each.place, each) for each in everything if each.result.shape
+                     and each.name in ("add", "subtract") and each.index is None)  # fmt: skip
     return (each for each in places.values() if len(each) >= times)
 
 
