@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from observed_scripts import report_of
 
-from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.instrument import instrument
 from xpnet.doctor.scripts.recording.trace import Recorder
 
@@ -112,8 +112,8 @@ ANEW = FLAT.replace("BEFORE", "pass").replace(
 )
 
 
-def mappings(script: str, **roles: list[str]) -> list[Mapping]:
-    recorder, found = Recorder(roles), list[Mapping]()
+def mappings(script: str, **roles: list[str]) -> list[Roles]:
+    recorder, found = Recorder(roles), list[Roles]()
     recorder.on_step.append(lambda step: found.append(map_step(step)))
     tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
     exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))

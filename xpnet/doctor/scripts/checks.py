@@ -17,7 +17,7 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Roles, a_few, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
@@ -41,13 +41,13 @@ Seen = Iterator[tuple[Any, ...]]
 
 def check(
     code: str, source: str, remedy: str = "", *, needs_network: bool = True
-) -> Callable[[Callable[[Observer, Mapping, Run], Seen]], Rule]:
+) -> Callable[[Callable[[Observer, Roles, Run], Seen]], Rule]:
     """Make a rule for all steps that were mapped, or for whatever was computed."""
     return rule(code, source=source, remedy=remedy, needs=("network",) * needs_network)
 
 
 @check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
-def crossed(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def crossed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
     for each in seen.recorder.used if seen.latest is None else ():
         for i in crossing(each) if each.name == "subtract" else ():
@@ -66,22 +66,22 @@ def crossing(operation: Operation) -> list[int]:
 
 @check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop",
        needs_network=False)  # fmt: skip
-def redrawn(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     """With the weights, all that was learnt is gone."""
     if again := seen.recorder.redrawn:
         yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for rows, source in _batches(mapping) if draws.again and not learnt(run) else ():
+    for rows, source in _batches(roles) if draws.again and not learnt(run) else ():
         if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
 
 @check("no-update", "Python FAQ, Why did changing list y also change list x?", needs_network=False)
-def lost_update(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = seen.recorder.pattern
-    others = [each for each in mapping.step.operations if each.place not in updates]
+    others = [each for each in roles.step.operations if each.place not in updates]
     first = seen.start.step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
@@ -94,7 +94,7 @@ def lost_update(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
        needs_network=False)  # fmt: skip
-def never_run(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     reached = () if seen.latest or seen.recorder.error else seen.recorder.reached
     sites = seen.recorder.sites if reached else []
@@ -110,11 +110,11 @@ def never_run(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("integer-parameters", "NumPy manual, Data types")
-def integers(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
-    whole = [each for each in mapping.step.updates
+    whole = [each for each in roles.step.updates
              if getattr(each.old.data, "dtype", np.dtype(float)).kind in "iu"]  # fmt: skip
-    names = [mapping.names[each.parameter] for each in whole]
+    names = [roles.names[each.parameter] for each in whole]
     if cut := seen.recorder.cut:
         owner, made = cut.site.operands[0], maker(cut.operands[0])
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
@@ -127,13 +127,13 @@ def integers(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("shared-parameters", "Python FAQ, How do I create a multidimensional list?")
-def shared(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one array cannot learn two things."""
-    arrays = {u.parameter: u for u in mapping.step.updates
+    arrays = {u.parameter: u for u in roles.step.updates
               if isinstance(u.new.object, np.ndarray) and u.operation.index is None}  # fmt: skip
     for n, m in ((n, m) for n in arrays for m in arrays if m < n):
         if arrays[m].new.object is arrays[n].new.object:
-            one, other = mapping.names[m], mapping.names[n]
+            one, other = roles.names[m], roles.names[n]
             yield (arrays[n].operation, f"{one} and {other}", "they are one array, so that each "
                    "step changes both",
                    f"{other} = {one}.copy()   # before training; [W] * 2 holds one array twice"
@@ -141,11 +141,11 @@ def shared(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("data-changed", "NumPy manual, Copies and views")
-def changed_data(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
-    inputs, targets = mapping.inputs, mapping.targets * bool(mapping.inputs)
+    inputs, targets = roles.inputs, roles.targets * bool(roles.inputs)
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
-    for each in mapping.step.operations if not learnt(run) else ():
+    for each in roles.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None
         if before is None or before.made_by is not None or before.object is not each.result.object:
             continue
@@ -153,36 +153,30 @@ def changed_data(seen: Observer, mapping: Mapping, run: Run) -> Seen:
         used &= id(before.object) not in seen.embedded
         new = each.name == "put" and before not in ancestors(each.operands[1:])
         new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
-        if used and not new and before not in mapping.states and before.size > 1:
+        if used and not new and before not in roles.states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
-                   "get", "work on a copy",
-                   at_sites([each.site], NOT_IN_PLACE))  # fmt: skip
+                   "get", "work on a copy", at_sites([each.site], NOT_IN_PLACE))  # fmt: skip
 
 
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
-def unused_gradient(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
-    operations = mapping.step.operations
-    inputs = {each.shape[::way] for each in mapping.inputs for way in (1, -1)}
+    operations = roles.step.operations
+    inputs = {each.shape[::way] for each in roles.inputs for way in (1, -1)}
     fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
-             if not mapping.depends(v)} - inputs  # fmt: skip
-    used = {v for each in operations for v in each.operands} | mapping.states
+             if not roles.depends(v)} - inputs  # fmt: skip
+    used = {v for each in operations for v in each.operands} | roles.states
     turns = {each.place for each in operations if each.result in used}  # of a loop
     for each in operations:
         unused = each.result.names and each.place not in turns and each.result.shape in fixed
         made = maker(each.result)
         product = made is not None and made.name in PRODUCTS
-        if (
-            unused
-            and product
-            and each.result.size > 1
-            and mapping.errors & ancestors([each.result])
-        ):
+        if unused and product and each.result.size > 1 and roles.errors & ancestors([each.result]):
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
 @check("normalised-per-row", RECIPE)
-def per_row(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def per_row(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
     way, found = -1 if run.columns else 1, list[Operation]()
     below = ancestors(seen.start.inputs)
@@ -226,7 +220,7 @@ def _relations(divided: Operation, run: Run) -> tuple[float, float]:
 
 
 @check("shuffled-targets", "NumPy manual, reshape")
-def reshaped(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes the numbers row by row: each new column holds pieces of several samples."""
     first, found, edits = seen.start, list[Operation](), list[Edit]()
     below = ancestors((*first.inputs, *first.targets))
@@ -248,7 +242,7 @@ def reshaped(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("constant-target", "NumPy manual, Indexing")
-def each_column(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A slice beside the class numbers means all rows: each gets the classes of all others."""
     below = ancestors(seen.start.targets)
     for each in seen.start.step.operations:
@@ -264,49 +258,49 @@ def each_column(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
        "before each step")  # fmt: skip
-def never_cleared(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
-    for update in mapping.step.updates if not learnt(run) else ():
+    for update in roles.step.updates if not learnt(run) else ():
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
             value = made.operands[0]
-        if last is None or value.made_by is not None or value in mapping.states:
+        if last is None or value.made_by is not None or value in roles.states:
             continue
         added = maker(last.operands[-1])
-        sag = added and added.name == "subtract" and mapping.errors & ancestors(added.operands[:1])
+        sag = added and added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
-            yield last, mapping.names[update.parameter], "it is added to that of the step before"
+            yield last, roles.names[update.parameter], "it is added to that of the step before"
 
 
 @check("unshuffled-rows", RECIPE, "take the rows in an order drawn anew in each epoch")
-def unshuffled(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def unshuffled(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each class is unlearnt while the others are taught."""
     if seen.alike >= ROWS_ALIKE and seen.varied:
-        yield (mapping.error, "batches", f"{seen.alike} steps in a row have targets of one class "
+        yield (roles.error, "batches", f"{seen.alike} steps in a row have targets of one class "
                "only")  # fmt: skip
 
 
 @check("error-not-from-targets", NIELSEN, "take the target of the row that the step has")
-def same_target(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def same_target(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The same answer is taught for all rows."""
     if seen.alike >= ROWS_ALIKE and not seen.varied and not (seen.same_rows or seen.wrapped):
-        yield mapping.error, "targets", f"{seen.alike} steps in a row have the same target"
+        yield roles.error, "targets", f"{seen.alike} steps in a row have the same target"
 
 
 @check("error-not-from-targets", NIELSEN, "take the error from the targets")
-def taught_inputs(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def taught_inputs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network is taught a part of what it is given, and the true targets have no say."""
-    for target in mapping.targets:
+    for target in roles.targets:
         above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
-        if any(each in above and target.size < each.size for each in mapping.inputs):
-            yield mapping.error, "the error", "it is taken from a part of the inputs"
+        if any(each in above and target.size < each.size for each in roles.inputs):
+            yield roles.error, "the error", "it is taken from a part of the inputs"
 
 
 @check("gradient-activation-derivative", SEEN, "1 / (1 + np.exp(-z))")
-def falling_sigmoid(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The derivative a * (1 - a) is that of the sigmoid that rises."""
-    for layer in mapping.layers:
+    for layer in roles.layers:
         made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
         falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
         several = layer.activations.size > 1  # one number may be a sigmoid by chance
@@ -316,36 +310,36 @@ def falling_sigmoid(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("update-order", BACKPROPAGATION)
-def update_order(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def update_order(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The error must go back through the weights that made it; these are those of the next step."""
-    new = {u.new: u for u in mapping.step.updates}
-    for update in a_few(mapping.step.updates):
+    new = {u.new: u for u in roles.step.updates}
+    for update in a_few(roles.step.updates):
         through = ancestors([update.delta], stop=lambda v: v in new)
         early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
                  and u.old in through and origin(update.delta)[0] is not u.new
-                 and _is_read(u, mapping, through)]  # fmt: skip
+                 and _is_read(u, roles, through)]  # fmt: skip
         for first in early:
-            name, other = mapping.names[first.parameter], mapping.names[update.parameter]
+            name, other = roles.names[first.parameter], roles.names[update.parameter]
             sites = first.operation.site, update.operation.site
             yield (first.operation, name, f"{name} is changed here, and then used for the gradient "
                    f"of {other}", f"take the gradient of {other} before {name} is changed",
                    moved(*sites))  # fmt: skip
 
 
-def _is_read(update: Update, mapping: Mapping, among: set[Value]) -> bool:
+def _is_read(update: Update, roles: Roles, among: set[Value]) -> bool:
     """Return whether what an update changed is read again: of an array's elements, the same."""
     index = update.operation.index
-    readers = [each for each in mapping.step.operations
+    readers = [each for each in roles.step.operations
                if each.result in among and update.new in each.operands]  # fmt: skip
     whole = index is None or update.delta.size == update.new.size
     return whole or any(repr(each.index) in ("None", repr(index)) for each in readers)
 
 
 @check("gradient-sign", SEEN)
-def turned_error(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def turned_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Gradient descent subtracts the gradient of the loss, which has outputs minus targets."""
-    one, error = one_error(run), mapping.error  # one sum, for which slopes say nothing
-    if one is None or error is None or error.operands[0] is not mapping.targets[0] or not run.whole:
+    one, error = one_error(run), roles.error  # one sum, for which slopes say nothing
+    if one is None or error is None or error.operands[0] is not roles.targets[0] or not run.whole:
         return
     if one * (np.mean(run.whole[0].predictions) - np.mean(run.whole[0].targets)) < 0.0:
         new = swapped(error.site)
@@ -354,9 +348,9 @@ def turned_error(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("bias-after-activation", NIELSEN)
-def late_bias(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def late_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Added there, it cannot move the point where this layer's units switch."""
-    for each in mapping.late_biases:
+    for each in roles.late_biases:
         yield (each, "biases", "the bias is added after the activation",
                "add it to the product of inputs and weights, inside the activation",
                at_sites([each.site], [("_f(_x) + _b", "_f(_x + _b)")]))  # fmt: skip
@@ -364,26 +358,26 @@ def late_bias(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 @check("softmax-hidden", f"{GOODFELLOW}, 6.2.2.3",
        "use tanh or ReLU in hidden layers, softmax only for the outputs")  # fmt: skip
-def softmax_hidden(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def softmax_hidden(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Softmax lets only one unit speak at a time, and squeezes all values to about 1 / units."""
     for i, a in enumerate(run.first.activations):
         if a is not None and a.shape[1] > 2 and np.all(a >= 0) and np.allclose(a.sum(axis=1), 1):
-            yield (mapping.layers[i].activations.made_by, f"hidden layer {i + 1}",
+            yield (roles.layers[i].activations.made_by, f"hidden layer {i + 1}",
                    "its activations add up to 1 in each sample")  # fmt: skip
 
 
 @check("gradient-activation-derivative", f"{GOODFELLOW}, 6.2.2.3", "outputs minus targets")
-def softmax_derivative(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output of a softmax depends on all sums. With cross-entropy the factor cancels."""
-    p = np.asarray(mapping.outputs[0].data if len(mapping.outputs) == 1 else 0.0)
+    p = np.asarray(roles.outputs[0].data if len(roles.outputs) == 1 else 0.0)
     axis = int(not run.columns)
     if p.ndim != 2 or p.shape[axis] < 3 or not np.allclose(p.sum(axis=axis), 1.0):
         return
-    products = [each for each in mapping.step.operations if each.name == "multiply"]
+    products = [each for each in roles.step.operations if each.name == "multiply"]
     for each, i in ((each, i) for each in products for i in (0, 1)):
         one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
         factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and other.made_by and mapping.errors & ancestors([other]):
+        if factor and other.made_by and roles.errors & ancestors([other]):
             sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
             if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
                 words = in_source(other.made_by, 1 - sides.index(True))
@@ -396,24 +390,24 @@ def softmax_derivative(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     RECIPE,
     "choose other rows in each step, and seed the random numbers once, before the loop",
 )
-def same_batch(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for rows, source in _batches(mapping) if seen.same_rows and run.steps >= 20 else ():
+    for rows, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
         if rows.made_by is not None and rows.size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
 
 
-def _batches(mapping: Mapping) -> Iterator[tuple[Value, Value]]:
+def _batches(roles: Roles) -> Iterator[tuple[Value, Value]]:
     """Yield the inputs of a step, and those that they were taken from, if any."""
-    for rows in mapping.inputs:
+    for rows in roles.inputs:
         made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
         yield from [(rows, source)] if source is not None else ()
 
 
 @check("rows-left-out", RECIPE, "let the batches go through all rows")
-def left_out(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
     for made, last, rows in [seen.wrapped] if seen.wrapped else ():
         if last * 2 <= rows and not seen.same_rows:
@@ -421,7 +415,7 @@ def left_out(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("targets-shifted", "NumPy manual, Indexing")
-def shifted_labels(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Classes are counted from 0. One off, class 0 is taught as the last one."""
     columns = dict[int, set[int]]()
     for each in seen.start.step.operations:
@@ -436,9 +430,9 @@ def shifted_labels(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("gradient-scale", BACKPROPAGATION)
-def divided_twice(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def divided_twice(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The steps are shorter than the learning rate says, by the number of rows."""
-    factor, rows, update = _scale(mapping, run)
+    factor, rows, update = _scale(roles, run)
     if update is None or rows < 8 or learnt(run):
         return
     if update.optimizer and abs(update.factor) != run.learning_rate:
@@ -447,23 +441,23 @@ def divided_twice(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
-        edits = undivided(rows, mapping)
+        edits = undivided(rows, roles)
         yield (update.gradient.made_by or update.operation, "every gradient", "it is divided by "
                f"the {rows} rows twice", "divide by the number of rows once",
                edits if edits else {"learning_rate_factor": float(rows)})  # fmt: skip
 
 
 @check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows")
-def summed(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def summed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps of such a length jump over the valley."""
-    factor, rows, update = _scale(mapping, run)
+    factor, rows, update = _scale(roles, run)
     rate, curve = run.learning_rate or 0.0, seen.curve()
     if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
         return  # where no step is better
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
         return
-    cone = [each for each in mapping.step.operations if each.result in mapping.cone]
-    behind = descendants(mapping.errors, cone) - mapping.errors
+    cone = [each for each in roles.step.operations if each.result in roles.cone]
+    behind = descendants(roles.errors, cone) - roles.errors
     if any(each.result in behind and _divides(each, rows) for each in cone):
         return
     times = factor * rows * rate
@@ -471,9 +465,9 @@ def summed(seen: Observer, mapping: Mapping, run: Run) -> Seen:
            f"over the {rows} rows: {rate:g} times it is {times:g} times that")  # fmt: skip
 
 
-def _scale(mapping: Mapping, run: Run) -> tuple[float, int, Any]:
+def _scale(roles: Roles, run: Run) -> tuple[float, int, Any]:
     """Return the factor of the last gradient, the rows of a step, and the last weights' update."""
-    updates = mapping.updates_of(mapping.layers[-1].weights) if mapping.layers else ()
+    updates = roles.updates_of(roles.layers[-1].weights) if roles.layers else ()
     factor = abs(next(iter(run.replay.deltas.values()), 0.0))
     return factor, len([*run.whole, run.first][0]), next(iter(updates), None)
 
@@ -489,11 +483,11 @@ def _divides(operation: Operation, rows: int) -> bool:
 
 
 @check("error-not-from-targets", BACKPROPAGATION)
-def scaled_error(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def scaled_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where the number is below 0, every step climbs."""
-    text = mapping.error.site.text if mapping.error is not None else ""
-    errors = {e.result for e in mapping.step.operations if e.site.text == text}
-    for each in mapping.step.operations if text and run.failing else ():
+    text = roles.error.site.text if roles.error is not None else ""
+    errors = {e.result for e in roles.step.operations if e.site.text == text}
+    for each in roles.step.operations if text and run.failing else ():
         mine = [value in errors for value in each.operands]
         if each.name == "multiply" and mine.count(True) == 1:
             other = each.operands[mine.index(False)]
@@ -503,10 +497,10 @@ def scaled_error(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("no-bias", NIELSEN)
-def no_bias(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def no_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Without biases, each unit switches at the origin, wherever the data lie."""
-    x, biases = run.data.inputs, [layer.biases for layer in mapping.layers]
-    if not biases or any(each is not None for each in biases) or mapping.late_biases:
+    x, biases = run.data.inputs, [layer.biases for layer in roles.layers]
+    if not biases or any(each is not None for each in biases) or roles.late_biases:
         return
     if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_embeddings():
         return
@@ -514,7 +508,7 @@ def no_bias(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if not (zero or any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)):
-        product = mapping.layers[0].product  # and no column of ones
+        product = roles.layers[0].product  # and no column of ones
         yield (product, "the network", "no layer has a bias", f"add one to each product: "
                f"{product.site.text} + b, with b = np.zeros(units), and update it by the sum of "
                "the deltas")  # fmt: skip

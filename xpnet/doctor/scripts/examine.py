@@ -15,8 +15,7 @@ from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.conclusions import conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
-from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.mapping import in_words
+from xpnet.doctor.scripts.mapping import Roles, in_words
 from xpnet.doctor.scripts.observe import NOTHING, Observer
 from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
@@ -93,7 +92,7 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
             return findings
         return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
 
-    tell = partial(told, run=run, mapping=first, measured=bool(measured or facts.get("gradients")))
+    tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
     found, facts = _found(seen, run, facts)
     findings, uneven = tell(mend(found)), facts["taught_otherwise"]
     if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
@@ -144,11 +143,11 @@ def causes(seen: Observer, run: Run) -> Iterator[Finding]:
             break
 
 
-def _at_end(mapping: Roles, observer: Observer) -> Roles:
+def _at_end(roles: Roles, observer: Observer) -> Roles:
     """Return the first step's roles, with what only the whole run shows."""
     latest = observer.latest.step.operations if observer.latest else ()
     pairs = (pair for each in observer.recorder.modules for pair in each.items())
     return replace(
-        mapping, repeated=frozenset(each.place for each in latest), served=observer.served(),
+        roles, repeated=frozenset(each.place for each in latest), served=observer.served(),
         places={id(array): name for name, array in pairs if isinstance(array, np.ndarray)},
     )  # fmt: skip

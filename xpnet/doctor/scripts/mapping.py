@@ -7,8 +7,7 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
-from collections.abc import Mapping as Names
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -51,7 +50,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Mapping:
+class Roles:
     """The roles in one step; what was not found is None or empty."""
 
     step: Step
@@ -70,7 +69,7 @@ class Mapping:
     others: frozenset[int] = frozenset()  # parameters of another network: of a GAN, of a critic
     several: frozenset[int] = frozenset()  # parameters that both networks' errors teach
     served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
-    places: Names[int, str] = field(default_factory=dict)  # by an array's id: what modules call it
+    places: Mapping[int, str] = field(default_factory=dict)  # by id: what modules call an array
 
     @cached_property
     def states(self) -> set[Value]:
@@ -124,7 +123,7 @@ def a_few(updates: Sequence[Update]) -> list[Update]:
     return [each for each in updates if each.parameter in chosen]
 
 
-def map_step(step: Step) -> Mapping:
+def map_step(step: Step) -> Roles:
     """Find the roles of a step's values."""
     found = _Graph(step)
     names, (others, several) = found.names, found.of_others()
@@ -135,7 +134,7 @@ def map_step(step: Step) -> Mapping:
     error = found.error()
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
-    return Mapping(
+    return Roles(
         step, names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
         frozenset(found.cone), others=others, several=several,
@@ -415,18 +414,18 @@ def _has_root(value: Value) -> bool:
     return made is not None and made.name in ("sqrt", "power", "maximum")  # the last: AdaMax
 
 
-def in_words(mapping: Mapping) -> list[str]:
+def in_words(roles: Roles) -> list[str]:
     """Say what was found, in lines of text."""
     alike = dict[int, list[int]]()  # numbers that one place of the source updates
-    for n in sorted({*range(len(mapping.names))} - mapping.others):
-        update = next((each for each in mapping.updates_of(n) if not each.old.shape), None)
+    for n in sorted({*range(len(roles.names))} - roles.others):
+        update = next((each for each in roles.updates_of(n) if not each.old.shape), None)
         alike.setdefault(-1 - n if update is None else update.operation.place, []).append(n)
-    lines = [_update_in_words(mapping, each) for each in alike.values()]
-    if (error := mapping.error) is not None:
-        outputs, targets = (called(each[0], error) for each in (mapping.outputs, mapping.targets))
+    lines = [_update_in_words(roles, each) for each in alike.values()]
+    if (error := roles.error) is not None:
+        outputs, targets = (called(each[0], error) for each in (roles.outputs, roles.targets))
         lines.append(f"outputs {outputs}, targets {targets}: {error.site}")
-    lines += [f"inputs {called(e.inputs, e.product)}" for e in mapping.layers[:1]]
-    return lines + ([] if mapping.loss is None else [f"loss {called(mapping.loss)}"])
+    lines += [f"inputs {called(e.inputs, e.product)}" for e in roles.layers[:1]]
+    return lines + ([] if roles.loss is None else [f"loss {called(roles.loss)}"])
 
 
 def listed(names: Sequence[str]) -> str:
@@ -436,19 +435,19 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:3])} and {len(names) - 3} others"
 
 
-def _update_in_words(mapping: Mapping, numbers: Sequence[int]) -> str:
+def _update_in_words(roles: Roles, numbers: Sequence[int]) -> str:
     number = numbers[0]
-    updates = mapping.updates_of(number)
+    updates = roles.updates_of(number)
     if not updates:
-        return f"{mapping.names[number]}: no update in this step"
+        return f"{roles.names[number]}: no update in this step"
     update, made = updates[0], updates[0].gradient.made_by
-    kind = "biases" if any(number == layer.biases for layer in mapping.layers) else "weights"
+    kind = "biases" if any(number == layer.biases for layer in roles.layers) else "weights"
     name = update.gradient.names[-1] if update.gradient.names else "the gradient"
     line = f", {made.site.place}" if made is not None else ""
     way = {"momentum": "with momentum, ", "adaptive": "scaled adaptively, "}
     how = f"{way.get(update.optimizer, '')}{abs(update.factor):g} times {name}"
     verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
-    names = mapping.names[number] + (f" to {mapping.names[numbers[-1]]}" if numbers[1:] else "")
+    names = roles.names[number] + (f" to {roles.names[numbers[-1]]}" if numbers[1:] else "")
     shape, site = update.old.shape or "(a number)", update.operation.site
     shape = f"({len(numbers)} numbers)" if numbers[1:] else shape
     return f"{kind} {names} {shape}, {site.place}: the update {verb} {how}{line}"

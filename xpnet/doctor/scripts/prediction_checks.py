@@ -9,7 +9,7 @@ import numpy as np
 from xpnet.doctor.rules.rule import RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
@@ -26,9 +26,9 @@ def _sums(operations: Iterable[Operation]) -> set[Value]:
 
 
 @check("prediction-wrong", "NumPy manual, Broadcasting")
-def all_pairs(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def all_pairs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; each answer meets the targets of all rows."""
-    used, step = seen.recorder.used, mapping.step.operations
+    used, step = seen.recorder.used, roles.step.operations
     made = _sums((*used, *step))
     for each in (*used, *(each for each in step if each.name == "equal")):
         for i in crossing(each) if each.name in ("equal", "not_equal", "subtract") else ():
@@ -40,11 +40,11 @@ def all_pairs(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("prediction-wrong", "NumPy manual, argmax")
-def wrong_axis(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def wrong_axis(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; what is made of its outputs is not."""
     way = -1 if run.columns else 1
-    shapes = {each.shape[::way] for each in mapping.outputs if len(each.shape) == 2}
-    for each in (*seen.recorder.used, *mapping.step.operations):
+    shapes = {each.shape[::way] for each in roles.outputs if len(each.shape) == 2}
+    for each in (*seen.recorder.used, *roles.step.operations):
         shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
         alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
         if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
@@ -55,9 +55,9 @@ def wrong_axis(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("prediction-wrong", "NumPy manual, argmax and Indexing")
-def misjudged(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; the answers that are taken from its outputs are not."""
-    everything = (*seen.recorder.used, *mapping.step.operations)
+    everything = (*seen.recorder.used, *roles.step.operations)
     made = _sums(everything)
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
         for i, one in enumerate(each.operands):
@@ -101,9 +101,9 @@ def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
 
 
 @check("rows-left-out", RECIPE, "shuffle the rows before they are split")
-def unknown_class(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def unknown_class(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
-    way, taught = int(run.columns), mapping.targets[:1] if seen.same_rows else ()
+    way, taught = int(run.columns), roles.targets[:1] if seen.same_rows else ()
     goals = next((value.data for value in taught if len(value.shape) == 2), np.empty((0, 0)))
     known = np.flatnonzero(np.ptp(goals, axis=way)) if np.size(goals) else np.empty(0)
     for each in (e for e in seen.recorder.used if e.name == "equal" and len(known) > 1):
@@ -115,7 +115,7 @@ def unknown_class(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
-def other_units(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def other_units(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Outputs are on the scale of the targets that were trained on."""
     products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
     made = _sums(products)
@@ -133,10 +133,10 @@ def other_units(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 @check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
        "keep running averages of means and variances in training, and use them")  # fmt: skip
-def own_statistics(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def own_statistics(seen: Observer, roles: Roles, run: Run) -> Seen:
     """One sample is its own mean: normalised by it, all samples are alike."""
-    below, way = ancestors(mapping.outputs), -1 if run.columns else 1
-    rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
+    below, way = ancestors(roles.outputs), -1 if run.columns else 1
+    rows = {each.place: each.operands[0].shape[::way] for each in roles.step.operations
             if each.name in ("mean", "var", "std") and each.result in below
             and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
     further = {value for each in seen.recorder.used for value in each.operands}
@@ -149,7 +149,7 @@ def own_statistics(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 @check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
        "leave the mask out where the network is only used")  # fmt: skip
-def dropout_kept(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def dropout_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Dropout belongs to training. At prediction all units count."""
     if seen.served_mask is not None:
         yield seen.served_mask, "predictions", "units are dropped at random in predictions, too"

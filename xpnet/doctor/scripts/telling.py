@@ -10,7 +10,7 @@ from xpnet.doctor.findings import SEVERITIES, Finding
 from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.gradients.conclusions import MEASURED
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.mapping import Roles
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.repairs.edits import Edit, mended_lines
 from xpnet.doctor.scripts.repairs.fix import site_of
@@ -64,7 +64,7 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
 
 
 def told(
-    findings: Iterable[Finding], run: Run, mapping: Mapping | None, *, measured: bool
+    findings: Iterable[Finding], run: Run, roles: Roles | None, *, measured: bool
 ) -> tuple[Finding, ...]:
     """Return what is to be told of the findings, in order; `measured`: gradients were."""
     findings = [*findings]
@@ -72,12 +72,12 @@ def told(
     kept = [each for each in findings if _counts(each, run, measured=measured)]
     codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
-    kept = [each for each in kept if not _refuted(each, codes, spoilt, mapping)]
+    kept = [each for each in kept if not _refuted(each, codes, spoilt, roles)]
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     errors = {each.code for each in causes if each.severity == "error"}
     weaker = LENGTH if causes and not errors else {"no-bias"} if errors & STARTS else set[str]()
     kept = [replace(e, severity="warning") if e.code in weaker else e for e in kept]
-    kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
+    kept = sorted((_in_lines(each, roles) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, set[str]())):
         cause = [each for each in kept if each.code not in symptoms | {"non-finite"}]
@@ -95,15 +95,15 @@ def told(
     return tuple(_one_upon_another(found))
 
 
-def _refuted(finding: Finding, codes: set[str], spoilt: set[str], mapping: Mapping | None) -> bool:
+def _refuted(finding: Finding, codes: set[str], spoilt: set[str], roles: Roles | None) -> bool:
     """Return whether a finding follows from others, by their codes, or cannot be known for them."""
     code, measured = finding.code, finding.reference == MEASURED
     if code == "regularisation-dominates":
-        return mapping is not None and not any(penalties(mapping))
+        return roles is not None and not any(penalties(roles))
     if code == "wrong-init-scale":  # small weights do not bring rises about
         return bool(RISING & codes) and "too small" in finding.evidence
     if code == "shuffled-targets":  # what predicts targets was not seen
-        return "normalised-per-row" in codes or (mapping is not None and mapping.partial)
+        return "normalised-per-row" in codes or (roles is not None and roles.partial)
     if code == "gradient-wrong" and measured and (codes & NO_SLOPE or finding.where in spoilt):
         return True
     # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
@@ -156,12 +156,12 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
     return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
-def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
+def _in_lines(finding: Finding, roles: Roles | None) -> Finding:
     """Give the remedy as lines of the script where edits are known, or else name a line."""
     edits = (finding.repair or {}).get("edits", ())
     lines = mended_lines(edits)[:MOST_LINES]
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
-    site = None if mapping is None else site_of(finding, mapping)
+    site = None if roles is None else site_of(finding, roles)
     if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
         site, remedy = None, PAIRS
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
@@ -171,8 +171,8 @@ def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
 
 def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
     """Yield what is left to say of a network that learns too little, if no cause was found."""
-    mapping, skill, curve = seen.latest, run.last.skill, seen.curve()
-    if mapping is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
+    roles, skill, curve = seen.latest, run.last.skill, seen.curve()
+    if roles is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
     said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
@@ -189,7 +189,7 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
             "So short steps need far more of them.", "multiply the learning rate by 10", RECIPE,
             run.rate_times(10.0),
         )  # fmt: skip
-    elif mapping.layers and len(mapping.layers) == 1 and skill < BAD:
+    elif roles.layers and len(roles.layers) == 1 and skill < BAD:
         yield Finding(
             "too-small", "error", "the network", f"{said}, and there is no hidden layer",
             "Without one, outputs change along one straight line only.",

@@ -9,7 +9,7 @@ from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
-from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
+from xpnet.doctor.scripts.mapping import Roles, a_few, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
@@ -24,23 +24,23 @@ LITTLE = 0.01  # of a gradient, that cutting it leaves
 
 
 @check("rows-left-out", NIELSEN)
-def last_alone(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def last_alone(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each error is sent back, and the next one takes its place before any update."""
-    error, operations, cone = mapping.error, mapping.step.operations, mapping.cone
+    error, operations, cone = roles.error, roles.step.operations, roles.cone
     if error is None or learnt(run):
         return
     back = {e.place for e in operations if e.result in cone and error.result in e.operands}
     sent = {value for each in operations if each.place in back for value in each.operands}
     made = [e for e in operations if e.place == error.place and e.result in sent]
     if len(made) >= ROWS_ALIKE // 2 and [e for e in made if e.result in cone] == made[-1:]:
-        edits = into_loop([each.operation.site for each in mapping.step.updates])
+        edits = into_loop([each.operation.site for each in roles.step.updates])
         yield (error, "batches", f"of the {len(made)} errors of each step only the last one "
                "changes the weights", "update after each, or add the gradients up",
                edits)  # fmt: skip
 
 
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
-def no_square(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
     first, found, below = seen.start, dict[Operation, str](), False
     for root in first.step.operations:
@@ -60,7 +60,7 @@ def no_square(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
-def by_size(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Divided by the root of their own mean squares, gradients give a first step of one length."""
     first = seen.start
     adaptive = [u for u in a_few(first.step.updates) if u.optimizer == "adaptive"]
@@ -83,12 +83,12 @@ def by_size(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
-def vanishing_divisor(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
     """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
     first, latest = (
         {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
          if divide.name == "divide") if each and each.name == "power"}
-        for some in (seen.start, mapping)
+        for some in (seen.start, roles)
     )  # fmt: skip
     powers = {site: site.operands for site, each in first.items() if each.result.size == 1
               and site in latest and each.operands[0].made_by
@@ -101,7 +101,7 @@ def vanishing_divisor(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
-def kept_correction(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""
     found = dict[Operation, float]()
     for each in seen.start.step.operations:
@@ -118,12 +118,12 @@ def kept_correction(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("update-wrong", GOODFELLOW)
-def growing(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def growing(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
-    grown = [each for each, side in penalties(mapping) for update in mapping.step.updates
+    grown = [each for each, side in penalties(roles) for update in roles.step.updates
              if np.all(each.operands[side].data > 0.0) and update.old in each.operands
-             and (each.result, 1) in made_of(update.parameter, mapping.step)]  # fmt: skip
-    sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
+             and (each.result, 1) in made_of(update.parameter, roles.step)]  # fmt: skip
+    sums = [each.site for each in roles.step.operations if each.name in ("add", "subtract")
             and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
     for each in grown:
         yield (each, "weights", "this penalty makes them larger", "the other sign",
@@ -131,7 +131,7 @@ def growing(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("exp-overflow", f"{GOODFELLOW}, 4.1")
-def overflow(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
     """From 710 on, exp is infinite, and infinite by infinite is nan, in all that follows."""
     made = [each.made_by for each in seen.start.outputs if not np.all(np.isfinite(each.data))]
     found = [each for each in seen.start.step.operations if each.name == "exp"
@@ -148,7 +148,7 @@ def overflow(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
-def vanishing_rate(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
     if last >= 1e-2 * first or learnt(run):
@@ -158,19 +158,19 @@ def vanishing_rate(seen: Observer, mapping: Mapping, run: Run) -> Seen:
     still_fell = 10 * seen.steps[short] < run.steps and before > 1.1 * after
     gone = sum(rate > NOTHING * first for rate in seen.rates)
     if still_fell or 2 * [*seen.steps, run.steps][gone] < run.steps:
-        yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
+        yield (roles.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
 
 @check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013")
-def clipped(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A limit is for the few gradients that are far too large; here it makes every step short."""
     shares = list[float]()
     cuts = dict[int, tuple[Operation, int]]()  # by place: and the operand that is cut
-    for each in mapping.step.operations if run.travelled() < FAR else ():
+    for each in roles.step.operations if run.travelled() < FAR else ():
         side = scalar_side(each) if each.name in ("multiply", "divide") else None
-        by_itself = side is not None and mapping.errors & ancestors([each.operands[side]])
-        if each.result in mapping.cone and (each.name == "clip" or by_itself):
+        by_itself = side is not None and roles.errors & ancestors([each.operands[side]])
+        if each.result in roles.cone and (each.name == "clip" or by_itself):
             slot = 0 if side is None else 1 - side
             after, before = (np.linalg.norm(v.data) for v in (each.result, each.operands[slot]))
             if 0.0 < after < LITTLE * before:
@@ -183,20 +183,20 @@ def clipped(seen: Observer, mapping: Mapping, run: Run) -> Seen:
 
 
 @check("gradient-scale", BACKPROPAGATION)
-def rate_again(seen: Observer, mapping: Mapping, run: Run) -> Seen:
+def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    new = {u.new for u in mapping.step.updates}
-    for update in a_few(mapping.step.updates) if not learnt(run) else ():
+    new = {u.new for u in roles.step.updates}
+    for update in a_few(roles.step.updates) if not learnt(run) else ():
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
         below = ancestors([update.gradient], stop=lambda v: v in new)
-        for each in mapping.step.operations:
+        for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)
             rest = [other for value, other in pairs if value.size > 1
                     or rates.get(other) != value.data]  # fmt: skip
             if before and each.result in below and len(rest) == 1:
-                yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
+                yield (each, roles.names[update.parameter], "the learning rate is multiplied in "
                        "here, and once more in the update", "multiply by it once, in the update",
                        [edit(each.site, rest[0])])  # fmt: skip

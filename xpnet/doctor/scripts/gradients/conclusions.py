@@ -9,8 +9,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
 from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
-from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.mapping import listed
+from xpnet.doctor.scripts.mapping import Roles, listed
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Update
 from xpnet.doctor.scripts.repairs.edits import edit

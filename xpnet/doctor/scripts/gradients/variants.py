@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.doctor.replay import slope_of
-from xpnet.doctor.scripts.mapping import Layer, in_source
-from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.mapping import Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
-from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.mapping import map_step
+from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.recording.source import modules, tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import maker
@@ -27,7 +27,7 @@ SCALES = {"divide", "subtract", "multiply"}
 OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
 
 
-def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
+def _data(value: Value, user: Operation, roles: Roles) -> tuple[str, Value, ast.stmt] | None:
     """Return the name of the script's data that a step's value is of, and where that is made."""
     line = roles.step.updates[0].operation.site
     for each, names in kept(value, roles, in_source(user, value)):
@@ -39,7 +39,7 @@ def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, as
     return None
 
 
-def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
+def _training(made: ast.stmt, roles: Roles) -> ast.stmt | None:
     """Return the statement that trains, among those after the one that makes data."""
     file = roles.file
     lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
@@ -53,7 +53,7 @@ def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
     return None
 
 
-def _before_training(form: str, data: str, made: ast.stmt, roles: Mapping, note: str = "") -> Edit:
+def _before_training(form: str, data: str, made: ast.stmt, roles: Roles, note: str = "") -> Edit:
     """Change data, and those beside, just ahead of the training: what else is made of them stays.
 
     What users must mind then is a comment, where the statement has a line of its own.
@@ -66,7 +66,7 @@ def _before_training(form: str, data: str, made: ast.stmt, roles: Mapping, note:
     return {**added, "text": text}
 
 
-def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
+def _beside(data: str, made: ast.stmt, roles: Roles) -> list[str]:
     """Return the names of data of the same kind, made before the training beside those."""
     last, among = (_training(made, roles) or made).lineno, block(roles.file, made)
     layer = roles.layers[0]
@@ -94,7 +94,7 @@ def _part(node: ast.expr, samples: int) -> tuple[str, ...]:
     return () if one else (ast.unparse(node.value), *rest)
 
 
-def _served(roles: Mapping) -> set[str]:
+def _served(roles: Roles) -> set[str]:
     """Return what the script's own data are called that the network is given at the end."""
     return {words for _, words in roles.served} | {
         roles.places.get(id(each.object), "")
@@ -102,7 +102,7 @@ def _served(roles: Mapping) -> set[str]:
     }  # fmt: skip
 
 
-def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
+def scaled(finding: Finding, roles: Roles) -> list[Edit]:
     """Standardise the inputs just ahead of the training, and alike what is kept for tests."""
     layer = roles.layers[0]
     found = _data(layer.inputs, layer.product, roles)
@@ -116,7 +116,7 @@ def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     return [_before_training(form, x, made, roles, note)]
 
 
-def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
+def scaled_alike(finding: Finding, roles: Roles) -> list[Edit]:
     """Scale what is predicted as the training scales its inputs, by the same numbers."""
     file, edits, scaling = roles.file, list[Edit](), None
     for value, _ in kept(roles.layers[0].inputs, roles):
@@ -177,7 +177,7 @@ def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
     return new
 
 
-def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
+def reachable(finding: Finding, roles: Roles) -> list[Edit]:
     """Bring the targets to where the outputs can be, after the statement that makes them."""
     error = roles.error
     found = _data(roles.targets[0], error, roles) if error and error.index is None else None
@@ -195,7 +195,7 @@ def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
     return [_before_training(f"{{0}} = {form}", t, made, roles, note)]
 
 
-def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
+def column_of_ones(finding: Finding, roles: Roles) -> list[Edit]:
     """Give the inputs a column of ones, whose weights are biases."""
     layer = roles.layers[0]
     columns = layer.product.operands[1] is layer.inputs

@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.mapping import Roles
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import modules, whole
 from xpnet.doctor.scripts.repairs import data, menders, patterns, sizes
 from xpnet.doctor.scripts.repairs.edits import Edit
 
-Mender = Callable[[Finding, Mapping], list[Edit]]
+Mender = Callable[[Finding, Roles], list[Edit]]
 # By a finding's code, or by a change that it asks for.
 MENDERS: dict[str, Mender] = {
     "integer-parameters": menders.floats,
@@ -60,7 +60,7 @@ TRIED: dict[str, Mender] = {
 }
 
 
-def with_edits(findings: Iterable[Finding], roles: Mapping) -> Iterator[Finding]:
+def with_edits(findings: Iterable[Finding], roles: Roles) -> Iterator[Finding]:
     """Yield the findings, with edits of the source in `repair` wherever these are known."""
     for each in findings:
         known = each.repair or {}
@@ -71,14 +71,14 @@ def with_edits(findings: Iterable[Finding], roles: Mapping) -> Iterator[Finding]
         yield replace(each, repair={**known, "edits": edits}) if edits else each
 
 
-def tries(roles: Mapping) -> list[dict[str, Any]]:
+def tries(roles: Roles) -> list[dict[str, Any]]:
     """Return changes that may let any network learn more, each with what it does."""
     none = Finding("", "", "", "", "", "", "")
     made = {what: made_by(mend, none, roles) for what, mend in TRIED.items()}
     return [{"what": what, "edits": edits} for what, edits in made.items() if edits]
 
 
-def made_by(mend: Mender, finding: Finding, roles: Mapping) -> list[Edit]:
+def made_by(mend: Mender, finding: Finding, roles: Roles) -> list[Edit]:
     """Return a mender's edits; none if it cannot do it."""
     try:
         return _for_its_file(mend(finding, roles))
@@ -99,7 +99,7 @@ def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
     return found
 
 
-def site_of(finding: Finding, roles: Mapping) -> Site | None:
+def site_of(finding: Finding, roles: Roles) -> Site | None:
     """Return where the script makes what a finding is about."""
     where, layers = finding.where.split(", "), roles.layers
     made = roles.step.updates[0].operation

@@ -17,7 +17,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_made_by, names_at
-from xpnet.doctor.scripts.mapping import VIEWS, Layer, Mapping, in_source
+from xpnet.doctor.scripts.mapping import VIEWS, Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
@@ -50,7 +50,7 @@ SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 # Which rows a step gets.
 
 
-def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
+def other_rows(finding: Finding, roles: Roles) -> list[Edit]:
     """Choose the rows of a batch at random."""
     file, made = roles.file, roles.layers[0].inputs.made_by
     if made is None or made.name != "item":
@@ -73,17 +73,17 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
     return [ahead(file, first, drawn), *(changed(file, n.slice, rows) for n in same)]
 
 
-def paired(finding: Finding, roles: Mapping) -> list[Edit]:
+def paired(finding: Finding, roles: Roles) -> list[Edit]:
     """Give each row its own target: one order for both, the batch's targets, the same set's."""
     return _one_order(roles) or _stale(roles) or _same_set(roles)
 
 
-def _names(value: Value, roles: Mapping) -> list[str]:
+def _names(value: Value, roles: Roles) -> list[str]:
     """Return what the script calls a step's value, and the data that it is of."""
     return [name for _, names in kept(value, roles) for name in names]
 
 
-def _one_order(roles: Mapping) -> list[Edit]:
+def _one_order(roles: Roles) -> list[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
     x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
@@ -107,7 +107,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
     return []
 
 
-def _stale(roles: Mapping) -> list[Edit]:
+def _stale(roles: Roles) -> list[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
     file, error = roles.file, roles.error
     using = statement_of(error.site) if error else None
@@ -121,7 +121,7 @@ def _stale(roles: Mapping) -> list[Edit]:
     return [changed(file, late[0], "pass"), ahead(file, using, ast.unparse(late[0]))]
 
 
-def _same_set(roles: Mapping) -> list[Edit]:
+def _same_set(roles: Roles) -> list[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by
     old = made.site.operands[0] if made and made.site.operands else ""
@@ -137,7 +137,7 @@ def _same_set(roles: Mapping) -> list[Edit]:
 # What a step does.
 
 
-def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
+def drawn_once(finding: Finding, roles: Roles) -> list[Edit]:
     """Draw the initial weights ahead of the outermost loop that trains."""
     file, loop = roles.file, loops(roles)[0]
     made = [maker(each.old) for each in roles.step.updates]
@@ -151,7 +151,7 @@ def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
     return [changed(file, each, "pass") for each in drawn] + [ahead(file, loop, *new)] * bool(new)
 
 
-def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
+def only_in_training(finding: Finding, roles: Roles) -> list[Edit]:
     """Let masks drop units in the training's own forward pass, and be their mean in others."""
     file, body = roles.file, tree(roles.file).body
     edits, forward, called = list[Edit](), ancestors(roles.outputs[:1]), ""
@@ -192,7 +192,7 @@ def _share(mask: Value) -> str:
     return ""
 
 
-def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
+def by_sample(finding: Finding, roles: Roles) -> list[Edit]:
     """Let a softmax divide by the sum over the outputs of each sample."""
     made, layer = roles.outputs[0].made_by, roles.layers[-1]
     divisor = made.operands[-1].made_by if made and made.name == "divide" else None
@@ -209,7 +209,7 @@ def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
               for each in largest)]  # fmt: skip
 
 
-def once(finding: Finding, roles: Mapping) -> list[Edit]:
+def once(finding: Finding, roles: Roles) -> list[Edit]:
     """Leave out one of two activations of the outputs: the inner one, or the outer of two alike."""
     outer, inner = re.findall(r"(\w+)\(", finding.evidence)[:2]
     file, last, made = roles.file, roles.layers[-1], roles.outputs[0].made_by
@@ -249,7 +249,7 @@ def _defines(file: str, called: str, site: Site) -> bool:
     return False
 
 
-def activated(finding: Finding, roles: Mapping) -> list[Edit]:
+def activated(finding: Finding, roles: Roles) -> list[Edit]:
     """Give the next layer what was activated and left unused, in place of the sums; or a tanh."""
     edits, forward = list[Edit](), ancestors(roles.outputs)
     places = Counter(each.place for each in roles.step.operations)
@@ -271,7 +271,7 @@ def activated(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def _assignments(roles: Mapping) -> list[ast.Assign]:
+def _assignments(roles: Roles) -> list[ast.Assign]:
     return [each for each in statements(tree(roles.file)) if isinstance(each, ast.Assign)]
 
 
@@ -281,7 +281,7 @@ def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
     return made and is_made_by(kind, replace(layer, activations=operation.result))
 
 
-def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
+def cleared(finding: Finding, roles: Roles) -> list[Edit]:
     """Set gradients that a step adds up back to 0 after their update."""
     edits = []
     for update in roles.step.updates:
@@ -297,7 +297,7 @@ def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
+def also_updated(finding: Finding, roles: Roles) -> list[Edit]:
     """Update what has a gradient and no update as the script does with another: W1 as W2."""
     operations, updates = roles.step.operations, roles.step.updates
     used = {value for each in operations for value in each.operands}
@@ -314,7 +314,7 @@ def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
     return [after(roles.file, end, *new.values())] if end and new else []
 
 
-def sum_biases(finding: Finding, roles: Mapping) -> list[Edit]:
+def sum_biases(finding: Finding, roles: Roles) -> list[Edit]:
     """Sum gradients of biases over the batch, where they are applied, as those of weights are."""
     edits = []
     for name in (finding.repair or {}).get("sum_over_batch", ()):
@@ -335,7 +335,7 @@ def axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
             return
 
 
-def _averaged(roles: Mapping, biases: int, axis: int) -> bool:
+def _averaged(roles: Roles, biases: int, axis: int) -> bool:
     """Return whether a layer's weights are updated by a mean over the rows, and not by a sum."""
     layer = next(each for each in roles.layers if each.biases == biases)
     errors = roles.updates_of(biases)[0].delta.data
@@ -345,7 +345,7 @@ def _averaged(roles: Mapping, biases: int, axis: int) -> bool:
                for a in (change, np.transpose(change)))  # fmt: skip
 
 
-def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
+def sum_by_unit(finding: Finding, roles: Roles) -> list[Edit]:
     """Sum gradients of biases over the batch only, not over the units."""
     edits = []
     for update in roles.step.updates:
@@ -358,7 +358,7 @@ def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def reshape_targets(finding: Finding, roles: Mapping) -> list[Edit]:
+def reshape_targets(finding: Finding, roles: Roles) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
     error = roles.error
     if error is None or error.index is not None:
@@ -367,7 +367,7 @@ def reshape_targets(finding: Finding, roles: Mapping) -> list[Edit]:
     return [operand_edit(error, slot, f"np.reshape({{}}, np.shape({outputs}))")]
 
 
-def each_error(finding: Finding, roles: Mapping) -> list[Edit]:
+def each_error(finding: Finding, roles: Roles) -> list[Edit]:
     """Leave out a sum over all errors before the backward pass."""
     return [
         edit(each.site, f"({in_source(each, 0)})")
@@ -377,14 +377,14 @@ def each_error(finding: Finding, roles: Mapping) -> list[Edit]:
     ]  # fmt: skip
 
 
-def floats(finding: Finding, roles: Mapping) -> list[Edit]:
+def floats(finding: Finding, roles: Roles) -> list[Edit]:
     """Make floats of parameters where they are made."""
     made = [maker(roles.updates_of(n)[0].old) for n in range(len(roles.names))
             if roles.names[n] in finding.where.split(", ")]  # fmt: skip
     return [as_floats(each.site) for each in made if each]
 
 
-def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
+def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
     """Multiply a penalty by the rate, or else divide its factor by 100, where its number stands."""
     rates = {text for update in roles.step.updates for text, _ in update.scalars}
     forms = [(old.format(rate, g), f"_x -= {rate} * ({g} + _l * _x)")
@@ -398,7 +398,7 @@ def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
     return []
 
 
-def first_layer_first(finding: Finding, roles: Mapping) -> list[Edit]:
+def first_layer_first(finding: Finding, roles: Roles) -> list[Edit]:
     """Collect the gradients in the layers' order, where a list gets the last layer's first."""
     edits = list[Edit]()
     sites = [u.gradient.made_by.site for u in roles.step.updates if u.gradient.made_by]
