@@ -165,11 +165,6 @@ class Layout:
             )
         return host
 
-    def row_count(self, batch: Mapping[str, Any]) -> int:
-        """Return the number of samples in a step's arrays; 0 if there are none."""
-        shapes = [shape_of(each) for each in batch.values()]
-        return min((shape[-1 if self.columns else 0] for shape in shapes), default=0)
-
 
 @dataclass(frozen=True)
 class Step:

@@ -176,11 +176,16 @@ def block(file: str, statement: ast.stmt) -> list[ast.stmt]:
     return []
 
 
+def assignments(file: str) -> list[ast.Assign]:
+    """Return the statements of a file that give something a name."""
+    return [each for each in statements(tree(file)) if isinstance(each, ast.Assign)]
+
+
 def assigned(file: str, name: str) -> list[ast.Assign]:
     """Return the statements that give a name its value, outside loops; the script's own first."""
-    found = [n for n in statements(tree(file)) if isinstance(n, ast.Assign)
+    found = [n for n in assignments(file) if not around(file, n.lineno, LOOPS)
              and name in {ast.unparse(each) for target in n.targets for each in ast.walk(target)}
-             and not around(file, n.lineno, LOOPS)]  # fmt: skip
+             ]  # fmt: skip
     top = [n for n in found if n in tree(file).body]
     return top or found
 

@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     around,
     as_floats,
     assigned,
+    assignments,
     at,
     block,
     changed,
@@ -216,7 +217,7 @@ def once(finding: Finding, roles: Roles) -> list[Edit]:
     calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call) and len(n.args) == 1]
     if inner in (outer, "softmax"):
         words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
-        given = [s.value for s in _assignments(roles) if ast.unparse(s.targets[0]) == words]
+        given = [s.value for s in assignments(roles.file) if ast.unparse(s.targets[0]) == words]
         calls = [n for n in calls if n in given or ast.unparse(n) == words]
     else:
         z = last.pre_activations
@@ -259,8 +260,8 @@ def activated(finding: Finding, roles: Roles) -> list[Edit]:
                   for name in each.result.names[:1]
                   if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
         for name in unused[:1] if following.inputs is z else ():
-            named = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
-            passed = [s for s in _assignments(roles) if s in block(roles.file, named)
+            named = next(s for s in assignments(roles.file) if ast.unparse(s.targets[0]) == name)
+            passed = [s for s in assignments(roles.file) if s in block(roles.file, named)
                       and s.lineno > named.lineno
                       and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
             name = written(roles.file, named.targets[0])
@@ -269,10 +270,6 @@ def activated(finding: Finding, roles: Roles) -> list[Edit]:
         if following.inputs is z and not unused and made and places[made.place] == 1:
             edits.append(edit(made.site, f"np.tanh({made.site.text})"))
     return edits
-
-
-def _assignments(roles: Roles) -> list[ast.Assign]:
-    return [each for each in statements(tree(roles.file)) if isinstance(each, ast.Assign)]
 
 
 def _gives(kind: str, layer: Layer, operation: Operation) -> bool:

@@ -17,6 +17,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
     Edit,
     around,
+    assignments,
     changed,
     statement_of,
     statements,
@@ -70,11 +71,10 @@ def _rate(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
 
 
 def _alias(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
-    for each in statements(tree(roles.file)):
-        if isinstance(each, ast.Assign):
-            both = {ast.unparse(each.targets[0]), ast.unparse(each.value)}
-            if both == {*finding.where.split(" and ")}:
-                yield each
+    for each in assignments(roles.file):
+        both = {ast.unparse(each.targets[0]), ast.unparse(each.value)}
+        if both == {*finding.where.split(" and ")}:
+            yield each
 
 
 def _lists(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
