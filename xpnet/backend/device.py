@@ -56,16 +56,41 @@ class _NumPy:
     @staticmethod
     def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
              initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
+        usual = initial is _NONE_GIVEN and where is True
+        if axis == -1 and usual and dtype is out is None and _is_narrow(a):
+            return _by_columns(np.add, a, keepdims)
         return _add_up(a, axis, dtype, out, keepdims, initial, where)
 
     @staticmethod
     def _max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False,
              initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
+        usual = initial is _NONE_GIVEN and where is True
+        if axis == -1 and usual and out is None and _is_narrow(a):
+            return _by_columns(np.maximum, a, keepdims)
         return _largest(a, axis, None, out, keepdims, initial, where)
 
     @staticmethod
     def _astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
         return x.astype(dtype, copy=copy)
+
+
+def _is_narrow(a: Any) -> bool:
+    """Return whether this has so many short rows that it is faster to go by columns.
+
+    NumPy reduces row by row, which costs 20 to 50 ns for each. Recorded arrays are of another type.
+    """
+    if type(a) is not np.ndarray or a.size < 256:
+        return False
+    width = a.shape[-1]
+    return 1 < width < 8 and a.size >= 64 * width * width and a.dtype.char in "fd"
+
+
+def _by_columns(pairwise: Function, a: Array, keepdims: bool) -> Array:
+    """Reduce the last axis, of less than 8 numbers, with the bits of NumPy's own reduction."""
+    total = a[..., 0].copy()
+    for column in range(1, a.shape[-1]):
+        pairwise(total, a[..., column], out=total)
+    return total[..., None] if keepdims else total
 
 
 def _product(a: Array, b: Array) -> Array:

@@ -26,8 +26,15 @@ from xpnet.backend.threads import free_memory, processors, threads_of_each
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, with_effects, with_target
-from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_network, read_task
-from xpnet.cli.train import judge
+from xpnet.cli.task import (
+    MAX_NETS,
+    Task,
+    fit_options,
+    judge,
+    limit_threads,
+    make_network,
+    read_task,
+)
 from xpnet.errors import DivergenceError, FileError, InputError
 from xpnet.tables.messages import counted
 from xpnet.tables.npy import unpacked
@@ -170,7 +177,7 @@ def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
     with device.active:
         rows = [replace(each, x=device.put(each.x, task.options.dtype)) for each in rows]
     for options in left:
-        own = with_target(replace(task, options=replace(task.options, **_given(options))))
+        own = with_target(_with(task, options))
         runs = list[Training]()
         for number, one in enumerate(rows):
             each = replace(one, options=replace(own.options, seed=one.options.seed))
@@ -196,10 +203,13 @@ def _by_processes(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[st
     shapes = dict[Any, list[TrainOptions]]()
     for each in left:
         shapes.setdefault((each.hidden, each.activation), []).append(each)
+    # The largest first, lest all wait for it at the end.
+    sizes = {each: make_network(_with(task, some[0])).flat.size for each, some in shapes.items()}
+    ordered = sorted(shapes, key=lambda each: -sizes[each])
     copies = 2 * task.nets * task.x.nbytes  # that each may make of its rows
     count = min(processors(), len(shapes), free_memory() // copies)
     if count > 1 and sys.platform == "linux" and task.options.device == "cpu":
-        several = in_processes(lambda each: [*_trained(task, shapes[each])], [*shapes], count)
+        several = in_processes(lambda each: [*_trained(task, shapes[each])], ordered, count)
         with threads_of_each(count), closing(several):
             for shape, found in several:
                 if found is None:  # what went wrong is told below
@@ -233,6 +243,10 @@ def _by_workers(
         except (dask.KilledWorker, dask.CancelledError, TimeoutError) as error:
             what = "no worker is left that has this xpnet; start some, and give the command again"
             raise InputError(f"{asked}: {what}: it goes on") from error
+
+
+def _with(task: Task, options: TrainOptions) -> Task:
+    return replace(task, options=replace(task.options, **_given(options)))
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+
 from xpnet.backend.threads import blas_threads, free_memory, threads_for
 from xpnet.cli.options import LBFGS, TrainOptions, flag
 from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
+from xpnet.saving.model import Judged, mean_outputs
 from xpnet.tables.messages import Decision, one_line, up_to_ten
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
@@ -301,3 +304,23 @@ def _optimizer(options: TrainOptions) -> Any:
             f"--optimizer {name!r} is not known here; use {known}, or, to train, lbfgs"
         )
     return OPTIMIZERS[name](rate)
+
+
+def judge(task: Task, nets: list[MLP]) -> Judged:
+    """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
+    x, y = task.judged
+    if not task.folds:
+        return Judged(x, mean_outputs(nets, x), y, lambda x, rows: mean_outputs(nets, x))
+    kept = np.zeros((len(y), len(nets)), dtype=bool)  # whether a row was kept from a network
+    for number, (_, held) in enumerate(task.folds):
+        kept[held, number] = True
+    rows = np.flatnonzero(kept.any(axis=1))
+    x, y, kept = x[rows], y[rows], kept[rows]
+
+    def predict(x: Any, rows: Any) -> Any:
+        total = np.zeros((len(x), task.plan.outputs))
+        for net, held in zip(nets, kept[rows].T, strict=True):
+            total[held] += net.predict(x[held])
+        return total / kept[rows].sum(axis=1, keepdims=True)
+
+    return Judged(x, predict(x, slice(None)), y, predict)

@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xpnet import __version__
 from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.backend.threads import blas
@@ -20,13 +18,13 @@ from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import describe_training, described_task
-from xpnet.cli.task import Task, fit_options, limit_threads, make_network
+from xpnet.cli.task import Task, fit_options, judge, limit_threads, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
-from xpnet.saving.model import Judged, Model, mean_outputs, save_model
+from xpnet.saving.model import Judged, Model, save_model
 from xpnet.tables.messages import counted
 from xpnet.tables.npy import unpacked
 from xpnet.tables.scores import score
@@ -186,26 +184,6 @@ def _say_errors(errors: list[Finding]) -> None:
         more = f" (and {others} more: xpnet doctor)" if others else ""
         say(f"doctor: {worst.code} in {worst.where}: {worst.evidence}{more}")
         say(f"remedy: {worst.remedy.splitlines()[0]}")
-
-
-def judge(task: Task, nets: list[MLP]) -> Judged:
-    """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
-    x, y = task.judged
-    if not task.folds:
-        return Judged(x, mean_outputs(nets, x), y, lambda x, rows: mean_outputs(nets, x))
-    kept = np.zeros((len(y), len(nets)), dtype=bool)  # whether a row was kept from a network
-    for number, (_, held) in enumerate(task.folds):
-        kept[held, number] = True
-    rows = np.flatnonzero(kept.any(axis=1))
-    x, y, kept = x[rows], y[rows], kept[rows]
-
-    def predict(x: Any, rows: Any) -> Any:
-        total = np.zeros((len(x), task.plan.outputs))
-        for net, held in zip(nets, kept[rows].T, strict=True):
-            total[held] += net.predict(x[held])
-        return total / kept[rows].sum(axis=1, keepdims=True)
-
-    return Judged(x, predict(x, slice(None)), y, predict)
 
 
 def _linear_scores(task: Task) -> dict[str, Any]:

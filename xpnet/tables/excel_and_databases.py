@@ -1,13 +1,12 @@
 """Excel files and databases, but for SQLite each by an extra; read with Polars."""
 
 import re
-import sqlite3
 import urllib.parse
 import zipfile
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.csv import Csv, open_csv
@@ -15,6 +14,9 @@ from xpnet.tables.messages import up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
 from xpnet.tables.sniff import has_half
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
@@ -116,6 +118,8 @@ def open_database(
 def _of_sqlite(
     path: str, query: str | None, texts: Collection[str], columns: Collection[str]
 ) -> Frame:
+    import sqlite3
+
     import polars
 
     with open_binary(path) as file:  # or SQLite would make a file that is not there
@@ -131,7 +135,7 @@ def _of_sqlite(
     return replace(open_frame(path, rows.lazy(), texts), guesses=told)
 
 
-def _table_with(connection: sqlite3.Connection, path: str, columns: Collection[str]) -> str:
+def _table_with(connection: "Connection", path: str, columns: Collection[str]) -> str:
     tables = dict[str, set[str]]()
     for table, column in connection.execute(
         "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
