@@ -50,8 +50,8 @@ MISTAKES = (
     Mistake(
         "a step that reads its loss back",
         "training/loop",
-        "state.epoch_loss + self.loss * batch",
-        "state.epoch_loss + float(self.loss) * batch",
+        "state.epoch_loss + self.loss * rows",
+        "state.epoch_loss + float(self.loss) * rows",
         f"{WAITS}test_a_step_never_waits_and_an_epoch_reads_back_once[eager]",
     ),
     Mistake(

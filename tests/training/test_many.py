@@ -1,15 +1,18 @@
 """Many networks trained at once end as each does alone."""
 
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xpnet
+import xpnet.nn.losses
 from xpnet.errors import InputError
 from xpnet.training import compiled
 from xpnet.training.fit import prepare_training
-from xpnet.training.many import train_together
+from xpnet.training.many import train_all, train_together
 
 SIZES = (3, 5, 2)
 
@@ -150,3 +153,35 @@ def test_a_callback_that_raises_ends_all_and_they_keep_what_was_learnt():
     assert [each.ended for each in told] == [True, True]
     for net, untrained in zip(nets, networks(2), strict=True):
         assert not np.array_equal(net.flat, untrained.flat)
+
+
+def test_an_interruption_ends_all_within_the_epoch_and_they_are_those_of_the_one_before():
+    calls, known = [], xpnet.nn.losses.LOSSES["squared_error"]
+
+    def value(xp, a, y):
+        calls.append(len(y))
+        if len(calls) == 200:  # in the second epoch of 150 steps
+            signal.raise_signal(signal.SIGINT)
+        return known.value(xp, a, y)
+
+    loss = xpnet.Loss("mine", value, known.derivative)
+    options = {"batch_size": 2, "compile": "off"}
+    once, together, (x, y) = networks(2), networks(2), rows(300)
+    xpnet.fit_many(once, x, y, epochs=1, loss="squared_error", **options)
+    with pytest.raises(KeyboardInterrupt):
+        xpnet.fit_many(together, x, y, epochs=9, loss=loss, **options)
+    assert len(calls) < 300
+    for net, twin in zip(together, once, strict=True):
+        np.testing.assert_allclose(net.flat, twin.flat, rtol=0, atol=1e-12)
+
+
+def test_those_with_another_loss_are_trained_apart():
+    nets, twins = networks(2), networks(2)
+    options = [{"loss": "auto"}, {"loss": "squared_error", "clip_norm": 0.01}]
+    given = {"epochs": 3, "progress": False, "compile": "off"}
+    train_all(
+        [prepare_training(n, *rows(), **own, **given) for n, own in zip(nets, options, strict=True)]
+    )
+    for net, twin, own in zip(nets, twins, options, strict=True):
+        xpnet.fit(twin, *rows(), **own, **given)
+        np.testing.assert_array_equal(net.flat, twin.flat)

@@ -41,8 +41,9 @@ from xpnet.tables.npy import unpacked
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.scores import score
 from xpnet.training.batches import Data, digest
+from xpnet.training.divergence import DIVERGED
 from xpnet.training.fit import prepare_training
-from xpnet.training.loop import DIVERGED, Training
+from xpnet.training.loop import Training
 from xpnet.training.many import kind, train_together
 
 SHOWN = 10  # candidates, the best first; --json has them all

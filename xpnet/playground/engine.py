@@ -44,7 +44,8 @@ from xpnet.playground.mistakes import MISTAKES, BiasPerRow, mistaken, positive
 from xpnet.playground.settings import ACTIVATIONS, PRESETS, Settings, form
 from xpnet.training.batches import Data, batches, epoch_order, split
 from xpnet.training.dropout import Dropout
-from xpnet.training.loop import TrainingOptions, make_step
+from xpnet.training.loop import TrainingOptions
+from xpnet.training.step import make_step
 
 SIDE = 40  # points of the maps, each way
 MARGIN = 0.08  # of the plane, around the points

@@ -63,7 +63,7 @@ def compiled_steps(run: "Training", networks: int = 1) -> "CompiledSteps | None"
 def seconds_saved(run: "Training", networks: int = 1) -> float:
     """Estimate the seconds that compiled steps save in all epochs, but for the compiling."""
     of_step = SAVED_PER_STEP + SAVED_PER_PRODUCT * products(run.net, run.batch_size)
-    steps: int = networks * run.options.epochs * run.whole
+    steps: int = networks * run.options.epochs * run.full_batches
     return steps * of_step
 
 
@@ -83,8 +83,8 @@ class CompiledSteps:
     def __init__(self, run: "Training") -> None:
         self._run, net, rows = run, run.net, run.batch_size
         calls = max(1, int(PRODUCTS_PER_CALL // products(net, rows)))
-        self.count = min(run.whole, calls)
-        self.epochs = max(1, min(calls // run.whole, ROWS_PER_CALL // run.epoch_rows))
+        self.count = min(run.full_batches, calls)
+        self.epochs = max(1, min(calls // run.full_batches, ROWS_PER_CALL // run.epoch_rows))
         product = product_of(net.dtype)
         tape = Tape()
         own = [tape.record(each.copy()) for each in self._kept]
@@ -118,7 +118,7 @@ class CompiledSteps:
             "begin, count"
         )
         last = [f"losses[s] = {source.entry(loss)}",
-                f"totals[s // {run.whole}] += losses[s] * {rows}",
+                f"totals[s // {run.full_batches}] += losses[s] * {rows}",
                 *_penalty_lines(run)]  # fmt: skip
         self._steps = load(source.text(parameters, lines, last))
 
@@ -132,7 +132,7 @@ class CompiledSteps:
         """Set what differs between the steps of some epochs; see `Launches.begin`."""
         steps, dtype, (x, y, weights) = len(coefficients), self._run.net.dtype, self._run.data
         self._losses = np.zeros(steps, dtype)
-        self.totals = np.zeros(max(1, steps // self._run.whole), dtype)
+        self.totals = np.zeros(max(1, steps // self._run.full_batches), dtype)
         self.totals[0], self.penalties = total, np.zeros(len(self.totals))
         factors = np.asarray([self._run.options.l1, self._run.options.l2])
         kept = factors, order, np.asarray(coefficients, dtype), keys
@@ -141,7 +141,7 @@ class CompiledSteps:
 
     def steps_from(self, batch: int) -> int:
         """Return how many steps a call takes from this batch of the epoch on, at most."""
-        return int(min(self.count, self._run.whole - batch))
+        return int(min(self.count, self._run.full_batches - batch))
 
     def __call__(self, batch: int, count: int) -> tuple[Any, Any, None, None]:
         """Take so many steps; return the losses of the first and the last one."""
@@ -196,9 +196,9 @@ def _penalty_lines(run: "Training") -> list[str]:
     if not (run.options.l1 or run.options.l2):
         return []
     return [
-        f"if (s + 1) % {run.whole} == 0:",
+        f"if (s + 1) % {run.full_batches} == 0:",
         f"    for i in range({run.net.flat_weights.shape[0]}):",
-        f"        penalties[s // {run.whole}] += factors[0] * abs(p0[i]) + "
+        f"        penalties[s // {run.full_batches}] += factors[0] * abs(p0[i]) + "
         "factors[1] / 2 * p0[i] * p0[i]",
     ]
 

@@ -39,7 +39,7 @@ class Launches:
     """Takes the whole batches of an epoch, `count` of them in one launch, or one.
 
     The run's data are in the device's memory; a device that does not record computes each launch.
-    `step` is as in `xpnet.training.loop.Step`. Launches add to `total`, the sum of loss times rows
+    `step` is as in `xpnet.training.step.Step`. Launches add to `total`, the sum of loss times rows
     over the epoch so far.
     """
 
@@ -48,11 +48,11 @@ class Launches:
     def __init__(self, run: "Training | Any", step: Any) -> None:
         # Not the run itself: a cycle would keep a GPU's memory until the collector comes by.
         self._net, self._data, self._dropout, self._step = run.net, run.data, run.dropout, step
-        self.rows, self.whole = run.batch_size, run.whole
+        self.rows, self.full_batches = run.batch_size, run.full_batches
         networks = run.net.flat.shape[0] if run.net.flat.ndim == 2 else 1
         batch_bytes = 8 * networks * self.rows * (run.data.x.shape[1] + run.data.y.shape[1])
         most = BLOCK_BYTES if run.net.device.record is None else MAX_BYTES
-        self.count = steps_per_launch(self.whole, batch_bytes, most)
+        self.count = steps_per_launch(self.full_batches, batch_bytes, most)
         self.total: Array = None
         self._tables: _Tables
         self._replays: dict[int, Step] = {}
@@ -63,8 +63,8 @@ class Launches:
         All but the total are on the host. The order, (rows,) or (networks, rows), may go on with
         the rows of a short last batch.
         """
-        net, whole, lead = self._net, self.whole, order.shape[:-1]
-        cut = np.reshape(order[..., : whole * self.rows], (*lead, whole, self.rows))
+        net, full, lead = self._net, self.full_batches, order.shape[:-1]
+        cut = np.reshape(order[..., : full * self.rows], (*lead, full, self.rows))
         given = _Tables(
             net.device.put(np.ascontiguousarray(np.moveaxis(cut, -2, 0)), "int64"),
             net.device.put(coefficients, net.dtype),
@@ -80,7 +80,8 @@ class Launches:
 
     def steps_from(self, batch: int) -> int:
         """Return how many steps a launch takes from this batch of the epoch on; 0 at its end."""
-        return self.count if batch + self.count <= self.whole else int(batch < self.whole)
+        left = self.full_batches - batch
+        return self.count if self.count <= left else min(left, 1)
 
     def __call__(self, batch: int, count: int) -> Any:
         """Take `count` steps, beginning with this batch of the epoch.

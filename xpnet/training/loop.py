@@ -10,21 +10,21 @@ compiled code (`xpnet.training.compiled`).
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Array, Scalar
+from xpnet.backend.device import Array
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch
-from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
-from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
-from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
+from xpnet.nn.losses import Head, Loss, penalty, resolve_head
+from xpnet.nn.network import MLP
+from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import (
     Constant,
     Progress,
@@ -36,20 +36,21 @@ from xpnet.nn.schedules import (
 from xpnet.training.batches import Data, batches, epoch_order
 from xpnet.training.callbacks import hooks, wants_any, wants_each_epoch
 from xpnet.training.compiled import CompiledSteps, compiled_steps
+from xpnet.training.divergence import (
+    DIVERGED,
+    check_divergence,
+    is_far_above_start,
+    mean_loss_at_zero,
+)
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches
 from xpnet.training.metrics import resolve_metrics
-
-Step: TypeAlias = Callable[..., tuple[Array, Gradients, Trace]]
-"""``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place."""
+from xpnet.training.step import Step, make_step, step_coefficients
 
 LOG = logging.getLogger("xpnet")
 LOG.addHandler(logging.NullHandler())
 INTERRUPTED = "interrupted"
-DIVERGED = "diverged"
-RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
-RUNAWAY_EPOCHS = 3  # ... for this many epochs, or at the last one, has run away
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,7 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows: int = data.y.shape[0]
         self.callbacks = list(callbacks)
-        self.batch_size = min(options.batch_size, self.rows)
-        self.epoch_rows = self.batch_size * (options.steps_per_epoch or 0) or self.rows
-        self.whole = self.epoch_rows // self.batch_size  # batches of an epoch
+        self.batch_size: int = min(options.batch_size, self.rows)
         self.dropout = Dropout(net, self.seed)
         self.launches: Launches | CompiledSteps | None = None
         self.state = state or TrainingState()
@@ -207,6 +206,22 @@ class Training:
         """End the run after the current step or epoch."""
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason or "stopped without a reason"
+
+    @property
+    def epoch_rows(self) -> int:
+        """Rows of an epoch."""
+        steps = self.options.steps_per_epoch
+        return self.rows if steps is None else steps * self.batch_size
+
+    @property
+    def full_batches(self) -> int:
+        """Steps of an epoch on batches of the full size."""
+        return self.epoch_rows // self.batch_size
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of an epoch; the last batch may be smaller than the others."""
+        return -(-self.epoch_rows // self.batch_size)
 
     @property
     def has_ended(self) -> bool:
@@ -262,28 +277,28 @@ class Training:
         begin = state.step - state.batch
         coefficients = step_coefficients(self.options.optimizer, rates, begin)
         if self.launches is not None and self._unseen(self.launches):
-            keys = self.dropout.keys(begin, self.whole)
-            self.launches.begin(order, coefficients[: self.whole], keys, state.epoch_loss)
+            keys = self.dropout.keys(begin, self.full_batches)
+            self.launches.begin(order, coefficients[: self.full_batches], keys, state.epoch_loss)
             self._launch_steps(self.launches, rates)
         self._take_steps(take_step, order, rates, coefficients)
         if not self.stop_reason:
             losses = state.epoch_loss, state.epoch_first_loss
             penalties = self.options.l1 or None, self.options.l2 or None
-            numbers = epoch_numbers(self.net, self.head, losses, penalties, self.validation)
-            self.end_epoch(*map(float, numbers), seconds=time.perf_counter() - started)
+            numbers = measure_epoch(self.net, self.head, losses, penalties, self.validation)
+            self.end_epoch(EpochNumbers(*map(float, numbers)), time.perf_counter() - started)
 
     def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
         """Take the epoch's remaining steps, one by one."""
         state, on_batch_end = self.state, hooks(self.callbacks, "on_batch_end")
         keys = self._mask_keys(state.step - state.batch, len(rates))
-        rates, numbers = rates.tolist(), coefficients.tolist()
+        rates, numbers, epoch_rows = rates.tolist(), coefficients.tolist(), self.epoch_rows
         for batch in self._batches(order):
             if self.stop_reason:
                 return
             self.between_steps, self.learning_rate = False, rates[state.batch]
             masks = self.dropout.masks(batch.x.shape[-2], keys[state.batch])
             self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
-            rows = min(self.batch_size, self.epoch_rows - self.batch_size * state.batch)
+            rows = min(self.batch_size, epoch_rows - self.batch_size * state.batch)
             self._after_steps(1, self.loss, state.epoch_loss + self.loss * rows)
             for hook in on_batch_end:
                 hook(self)
@@ -345,7 +360,7 @@ class Training:
         losses = launches.totals / self.epoch_rows + launches.penalties
         if math.isnan(state.first_loss):
             state.first_loss = float(first_loss)
-        if not np.isfinite(self.net.flat).all() or self._is_far_above_start(np.max(losses)):
+        if not np.isfinite(self.net.flat).all() or is_far_above_start(self, np.max(losses)):
             for own, values in zip((self.net.flat, *state.optimizer), before, strict=True):
                 own[...] = values
             self._one_by_one = epochs.stop
@@ -353,10 +368,10 @@ class Training:
         state.epoch, state.step, state.last_good = epochs.stop, state.step + len(rates), before[0]
         self.learning_rate = float(rates[-1])
         seconds = (time.perf_counter() - started) / count
+        last_rates = rates.reshape(count, -1)[:, -1]
         state.history.append(
-            {}, loss=losses.tolist(), learning_rate=rates[self.whole - 1 :: self.whole].tolist(),
-            seconds=[seconds] * count,
-        )  # fmt: skip
+            {}, loss=losses.tolist(), learning_rate=last_rates.tolist(), seconds=[seconds] * count
+        )
         self._notify("on_batch_end")
         self._notify("on_epoch_end")
         return True
@@ -373,7 +388,7 @@ class Training:
             return 0
         count: int = min(options.epochs - state.epoch, launches.epochs)
         while count > 1:
-            end = state.step + 1 + count * self.whole
+            end = state.step + 1 + count * self.full_batches
             if not wants_any(self.callbacks, range(state.step + 1, end)):
                 break
             count //= 2
@@ -393,7 +408,7 @@ class Training:
 
     def factors(self, epoch: int, epochs: int) -> Any:
         """Return the schedule's factor of each step of some epochs, float64."""
-        count, losses = -(-self.epoch_rows // self.batch_size), self.state.history.monitored
+        count, losses = self.epoch_steps, self.state.history.monitored
         if isinstance(self.schedule, Constant):
             return np.ones(count * epochs)
         total, found = count * self.options.epochs, list[float]()
@@ -405,25 +420,22 @@ class Training:
             found.append(factor)
         return np.repeat(found, same)
 
-    def end_epoch(
-        self, loss: float, first_loss: float, finite: float, extra: float, *held_out: float,
-        seconds: float,
-    ) -> None:  # fmt: skip
-        """Record an epoch from its `epoch_numbers`; check, keep the best, tell the callbacks."""
+    def end_epoch(self, numbers: "EpochNumbers", seconds: float) -> None:
+        """Record an epoch; check it, keep the best, tell the callbacks."""
         state, options = self.state, self.options
         if math.isnan(state.first_loss):
-            state.first_loss = first_loss
-        if not self._is_far_above_start(first_loss):
+            state.first_loss = numbers.first_loss
+        if not is_far_above_start(self, numbers.first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
-        loss = loss / self.epoch_rows + extra
-        metrics = self._measured()
+        loss = numbers.loss_sum / self.epoch_rows + numbers.penalty
+        metrics, held_out = self._measured(), numbers.validation_loss
         self.between_steps = False
         state.history.append(
-            metrics, loss=[loss], validation_loss=held_out,
+            metrics, loss=[loss], validation_loss=[] if held_out is None else [held_out],
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
-        self._check_divergence(bool(finite) and math.isfinite(loss))
+        check_divergence(self, finite=bool(numbers.finite) and math.isfinite(loss))
         monitored = state.history.monitored[-1]
         if options.keep_best and monitored < state.best_loss:
             state.best_loss, state.best = monitored, self._copy_parameters()
@@ -440,55 +452,10 @@ class Training:
         outputs, targets = get(self.net.outputs(x)), get(y)
         return {name: metric(outputs, targets) for name, metric in self.metrics.items()}
 
-    def _is_far_above_start(self, loss: float) -> bool:
-        """Return whether a loss shows that training has diverged or soon will."""
-        if self.stream:
-            return not math.isfinite(loss)
-        if loss <= RUNAWAY_FACTOR * max(self.state.first_loss, 1e-30):
-            return False  # and what takes time is not needed
-        net, options = self.net, self.options
-        weights = net.without_biases(self.state.last_good)
-        extra = float(penalty(net.device.xp, weights, options.l1, options.l2))  # as in the history
-        start = max(self.state.first_loss, self.loss_at_zero, 1e-30)
-        return not loss <= RUNAWAY_FACTOR * (extra + start)
-
-    def _check_divergence(self, finite: bool) -> None:
-        """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
-        state, net = self.state, self.net
-        count = 1 if state.epoch == self.options.epochs else RUNAWAY_EPOCHS
-        recent = state.history.loss[-count:]
-        ran_away = len(recent) == count and self._is_far_above_start(min(recent))
-        if finite and not ran_away:
-            return
-        net.flat[...] = state.last_good
-        self.stop(DIVERGED)
-        rate, adam = self.learning_rate / 10, isinstance(self.options.optimizer, Adam)
-        repair: dict[str, Any] = {"learning_rate": float(f"{rate:.2g}"), "standardize": True}
-        repair |= {"clip_norm": 1.0} if adam else {"clip_norm": 1.0, "optimizer": "adam"}
-        measured = (
-            f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
-            f"{state.first_loss:.4g} at the start, learning rate {self.learning_rate:g}"
-        )
-        self.diverged = DivergenceError(
-            f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
-            f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
-            "and standard deviation 1, or set clip_norm=1",
-            measured,
-            repair,
-        )
-        raise self.diverged
-
     @cached_property
     def loss_at_zero(self) -> float:
-        """Mean loss of predicting from pre-activations of 0, from which any run could start.
-
-        The very first batch alone may be small and fitted by chance, or by an earlier run.
-        """
-        xp, total = self.net.device.xp, 0.0
-        for start in range(0, self.rows, PREDICT_ROWS):
-            y = self.data.y[start : min(start + PREDICT_ROWS, self.rows), :]
-            total += float(xp.sum(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
-        return total / self.rows
+        """Mean loss of predicting from pre-activations of 0."""
+        return mean_loss_at_zero(self.net, self.head, self.data.y)
 
     def _copy_parameters(self) -> Array:
         return self.net.device.xp.asarray(self.net.flat, copy=True)
@@ -498,22 +465,22 @@ class Training:
             hook(self)
 
 
-def step_coefficients(optimizer: Optimizer, rates: Any, begin: int) -> Any:
-    """Return the optimiser's coefficients of each step after `begin` others, float64.
+class EpochNumbers(NamedTuple):
+    """What an epoch is recorded and checked by."""
 
-    Of the rates, (steps,) or (steps, networks, 1), they make (steps, coefficients, ...).
-    """
-    steps = np.arange(begin + 1, begin + 1 + len(rates)).reshape(-1, *[1] * (rates.ndim - 1))
-    return np.stack(np.broadcast_arrays(*optimizer.coefficients(rates, steps)), axis=1)
+    loss_sum: float  # of loss times rows
+    first_loss: float  # of its first batch
+    finite: float  # 1 if all parameters are, else 0
+    penalty: float
+    validation_loss: float | None = None
 
 
-def epoch_numbers(
+def measure_epoch(
     net: MLP, head: Head, losses: Sequence[Array], penalties: Any, held_out: Data | None
 ) -> Any:
-    """Return what `Training.end_epoch` takes, on the host, all in one transfer.
+    """Return an epoch's `EpochNumbers` on the host, all in one transfer; the losses are given.
 
-    The losses given; whether the parameters are finite; the penalty; the validation loss. Each a
-    number, or (networks,).
+    (numbers,), or (numbers, networks) for a stack of networks.
     """
     xp, dtype = net.device.xp, net.dtype
     finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
@@ -526,48 +493,3 @@ def epoch_numbers(
     if held_out is not None:
         numbers.append(net.mean_loss(head, *held_out))
     return net.device.get(xp.stack([net.device.put(each, dtype) for each in numbers]))
-
-
-def make_step(
-    net: MLP,
-    gradients: Array,
-    state: Sequence[Array],
-    head: Head,
-    options: TrainingOptions,
-    penalties: tuple[Scalar | None, Scalar | None] | None = None,
-    loss_and_gradients: Callable[..., Any] | None = None,
-) -> Step:
-    """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
-
-    Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2,
-    by default those of the options.
-    """
-    penalties = penalties or (options.l1 or None, options.l2 or None)
-    xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
-    compute = loss_and_gradients or partial(net.loss_and_gradients, head=head, into=into)
-    networks = net.flat.shape[0] if net.flat.ndim == 2 else 1
-    block = max(1, net.device.block // networks)
-    parameters, flat_gradients, weights, weight_gradients = (
-        _blocks(each, block)
-        for each in (net.flat, gradients, net.flat_weights, net.without_biases(gradients))
-    )
-    moments = [part for each in state for part in _blocks(each, block)]
-    arrays = StepArrays(parameters, flat_gradients, moments, weights)
-
-    def step(
-        batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
-    ) -> tuple[Array, Gradients, Trace]:
-        loss, grads, trace = compute(batch, masks=masks)
-        add_penalty_gradients(xp, weights, weight_gradients, *penalties)
-        if options.clip_norm is not None:
-            clip_by_norm(xp, [gradients], options.clip_norm)
-        optimizer.step(xp, arrays, coefficients)
-        return loss, grads, trace
-
-    return step
-
-
-def _blocks(flat: Array, block: int) -> list[Array]:
-    """Cut all parameters into views that are updated one by one."""
-    size = flat.shape[-1]
-    return [flat[..., i : min(i + block, size)] for i in range(0, size, block)]

@@ -28,7 +28,8 @@ from xpnet.training.dropout import Dropout
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.launches import Launches, gathered
-from xpnet.training.loop import INTERRUPTED, Training, epoch_numbers, make_step, step_coefficients
+from xpnet.training.loop import INTERRUPTED, EpochNumbers, Training, measure_epoch
+from xpnet.training.step import make_step, step_coefficients
 
 BYTES_PER_STACK = 800_000  # of parameters and activations; larger stacks were slower by up to half
 
@@ -123,9 +124,11 @@ def kind(run: Training) -> tuple[Any, ...]:
     net, optimizer = run.net, run.options.optimizer
     if is_dataclass(optimizer):
         optimizer = replace(optimizer, learning_rate=1.0)
-    steps = run.rows, run.batch_size, run.state.epoch, run.options.epochs, run.validation is None
-    layers = net.sizes, net.hidden, net.output, net.dropout
-    return *layers, net.dtype, net.device.name, optimizer, run.options.schedule, *steps
+    # Penalties, row orders, metrics and the best epoch are each network's own.
+    own: Any = {"l1": 0.0, "l2": 0.0, "seed": None, "metrics": (), "keep_best": False}
+    options = replace(run.options, optimizer=optimizer, **own)
+    layers = net.sizes, net.hidden, net.output, net.dropout, net.dtype, net.device.name
+    return *layers, options, run.rows, run.batch_size, run.state.epoch, run.validation is None
 
 
 def _of_each(given: Any, count: int) -> list[Any]:
@@ -215,7 +218,7 @@ class Stack:
             run.net = run.net.with_parameters(flat[number, :])
             run.state.optimizer = [each[number, :] for each in state]
         self.net = first.net.with_parameters(flat, device)
-        self.batch_size, self.whole = first.batch_size, first.whole
+        self.batch_size, self.full_batches = first.batch_size, first.full_batches
         self.dropout = Dropout(self.net, first.seed)
         apart = {id(run.data.x): run.data for run in runs}
         self.data = first.data if len(apart) == 1 else _together(xp.concat, list(apart.values()))
@@ -237,16 +240,26 @@ class Stack:
         values = [[getattr(run.options, name)] for run in self.runs]
         return self.net.device.put(np.asarray(values), self.net.dtype) if np.any(values) else None
 
+    @property
+    def _was_stopped(self) -> bool:
+        return all(run.stop_reason for run in self.runs)
+
     def run_epoch(self, epoch: int) -> None:
-        """Take the steps of an epoch, and end it for each network that goes on."""
+        """Take the steps of an epoch, and end it for each network that goes on.
+
+        One that is interrupted is taken back: the networks are those of the epoch before.
+        """
         started, runs, net = time.perf_counter(), self.runs, self.net
         before = net.device.xp.asarray(net.flat, copy=True)
         apart = looks_at_losses(runs[0].schedule)
         factors = None if apart else runs[0].factors(epoch, 1)
         rates = np.stack([run.rates(epoch, 1, factors) for run in runs], axis=1)[..., None]
         losses = self._take_steps(epoch, rates)
+        if self._was_stopped:
+            net.flat[...] = before
+            return
         penalties = [None if each is None else each[:, 0] for each in self._penalties]
-        numbers = epoch_numbers(net, runs[0].head, losses, penalties, self._validation)
+        numbers = measure_epoch(net, runs[0].head, losses, penalties, self._validation)
         seconds = (time.perf_counter() - started) / len(runs)
         for number, run in enumerate(runs):
             if run.has_ended:
@@ -255,7 +268,7 @@ class Stack:
             run.state.epoch_start = before[number, :]
             run.learning_rate = float(rates[-1, number, 0])
             with suppress(DivergenceError):  # the run has stopped then
-                run.end_epoch(*map(float, numbers[:, number]), seconds=seconds)
+                run.end_epoch(EpochNumbers(*map(float, numbers[:, number])), seconds)
 
     def _take_steps(self, epoch: int, rates: Any) -> tuple[Array, Array]:
         """Take the steps; return the sums of loss times rows, and the first losses, (networks,)."""
@@ -269,14 +282,14 @@ class Stack:
         keys = keys[..., None, None]  # (steps, layers, networks, 1, 1)
         coefficients = step_coefficients(runs[0].options.optimizer, rates, begin)
         zeros = np.zeros(len(runs))
-        launches.begin(order, coefficients[: self.whole], keys[: self.whole], zeros)
+        launches.begin(order, coefficients[: self.full_batches], keys[: self.full_batches], zeros)
         batch, first_loss = 0, None
-        while count := launches.steps_from(batch):
+        while (count := launches.steps_from(batch)) and not self._was_stopped:
             loss, *_ = launches(batch, count)
             first_loss = xp.asarray(loss, copy=True) if first_loss is None else first_loss
             batch += count
         total = launches.total
-        for step in range(batch, len(rates)):  # of a short batch
+        for step in range(batch, 0 if self._was_stopped else len(rates)):  # of a short batch
             numbers = put(order[:, step * size : (step + 1) * size], "int64")
             masks = self.dropout.masks(numbers.shape[1], [put(key, "int64") for key in keys[step]])
             own = [put(each, dtype) for each in coefficients[step]]

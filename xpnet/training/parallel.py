@@ -21,7 +21,8 @@ from xpnet.nn.arrays import Batch
 from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, rows_of, take_rows
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
-from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
+from xpnet.training.loop import INTERRUPTED, Training
+from xpnet.training.step import Step, make_step
 
 CHUNKS = 4
 MAX_SECONDS = 15.0  # that a process waits for the others at one step
@@ -48,7 +49,6 @@ class ParallelTraining(Training):
             raise InputError(f"{told}: give every process a chunk, and every chunk a row")
         self._chunk_rows = -(-self.batch_size // self.chunks)
         self.batch_size = self._chunk_rows * self.chunks
-        self.epoch_rows = self.batch_size * (self.options.steps_per_epoch or 0) or self.rows
         edges = [self.rows * chunk // self.chunks for chunk in range(self.chunks + 1)]
         every = chunks_of_each(range(self.chunks), comm.size)
         own = every[comm.rank]
@@ -91,7 +91,7 @@ class ParallelTraining(Training):
 
         -1 where a batch has no row: the last one may be short.
         """
-        steps = -(-self.epoch_rows // self.batch_size)
+        steps = self.epoch_steps
         orders = np.full((len(self._seeds), steps * self._chunk_rows), -1)
         chunks = zip(orders, self._starts, self._counts, self._seeds, strict=True)
         epoch_rows = orders.shape[1] if self.options.steps_per_epoch else None

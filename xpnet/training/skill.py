@@ -16,7 +16,8 @@ from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Adam
 from xpnet.training.batches import Data, take_rows
-from xpnet.training.loop import RUNAWAY_FACTOR, Training
+from xpnet.training.divergence import RUNAWAY_FACTOR
+from xpnet.training.loop import Training
 
 MIN_ROWS = 20  # below, nothing is said
 MAX_ROWS = 10_000  # to judge by: what is faint on 1,000 is sure on these
