@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from xpnet.cli.main import COMMANDS, main
 from xpnet.errors import XpnetError
-from xpnet.saving.container import digest, read_container
+from xpnet.saving.container import checksum, read_container
 from xpnet.saving.model import load_model
 from xpnet.tables.prepare import prepare
 from xpnet.tables.table import read_table
@@ -96,7 +96,7 @@ def model_file(data, folder):
         content = replaced(data, content)
         if isinstance(content, dict):
             with contextlib.suppress(ValueError):  # NaN has no checksum
-                content["sha256"] = digest(content, read_container(KEPT, "model", 1)[1])
+                content["sha256"] = checksum(content, read_container(KEPT, "model", 1)[1])
         header["__metadata__"]["xpnet"] = json.dumps(content)
         text = json.dumps(header).encode()
         path.write_bytes(len(text).to_bytes(8, "little") + text + body)

@@ -54,7 +54,6 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.saving.model import load as load
     from xpnet.saving.model import load_model as load_model
     from xpnet.tables.npy import RowFile as RowFile
-    from xpnet.training import callbacks as callbacks
     from xpnet.training.callbacks import EarlyStopping as EarlyStopping
     from xpnet.training.fit import fit as fit
     from xpnet.training.history import History as History
@@ -100,8 +99,6 @@ def __getattr__(name: str) -> "Any":
         value = getattr(import_module(f"xpnet.{_MODULE_OF[name]}"), name)
         globals()[name] = value  # found at once the next time
         return value
-    if name == "callbacks":
-        return import_module("xpnet.training.callbacks")
     if name in _ROOMS:
         return import_module(f"xpnet.{name}")
     raise AttributeError(f"module 'xpnet' has no attribute {name!r}")

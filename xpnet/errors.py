@@ -15,12 +15,13 @@ _RULES: dict[str, Callable[[float], bool]] = {
 
 
 class XpnetError(Exception):
-    """Base of every error that the caller can fix; one message, no traceback needed.
+    """Base of every error that the caller can fix; the message says all, without a traceback.
 
     Attributes
     ----------
     argument : str
-        The argument at fault, if the message begins with its name: a command calls it otherwise.
+        The argument at fault, if the message begins with its name, which the command line has to
+        replace by its option.
     repair : mapping
         Settings that may help, such as ``{"learning_rate": 0.01}``; as in a `Finding`.
     """
@@ -38,7 +39,7 @@ class InputTypeError(XpnetError, TypeError):
 
 
 class DeviceError(XpnetError, RuntimeError):
-    """The device asked for cannot be used; says why and what to install."""
+    """A device cannot be used; the message says why, and what to install."""
 
 
 class FileError(XpnetError, ValueError):
@@ -66,21 +67,21 @@ class DivergenceError(XpnetError, ArithmeticError):
 
 
 def bad_argument(name: str, value: object, remedy: str) -> InputError:
-    """Return the error for an argument that cannot be used: its name, the value, the remedy."""
+    """Return the error for an argument: its name, its value, and the remedy."""
     error = InputError(f"{name} {value!r} {remedy}")
     error.argument = name
     return error
 
 
 def check_numbers(rule: str, **arguments: Any) -> None:
-    """Refuse arguments that are not numbers, or break a rule, which is also the remedy."""
+    """Refuse arguments that are not numbers or break the rule; its text is the remedy."""
     for name, value in arguments.items():
         if not isinstance(value, Real) or not _RULES[rule](float(value)):
             raise bad_argument(name, value, rule)
 
 
 def check_integers(least: int, **arguments: Any) -> None:
-    """Refuse arguments that are not integers from `least` on."""
+    """Refuse arguments that are not integers >= `least`."""
     for name, value in arguments.items():
         if not isinstance(value, Integral) or value < least:
             raise bad_argument(name, value, f"must be an integer >= {least}")

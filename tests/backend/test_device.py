@@ -86,6 +86,12 @@ def test_a_gpu_that_cannot_be_used_says_why_and_is_never_replaced_by_the_cpu(mon
             use()
 
 
+def test_the_first_gpu_has_one_name(monkeypatch):
+    monkeypatch.setattr("xpnet.backend.cuda.open_gpu", lambda name, index, **_: (name, index))
+    assert open_device("gpu") == open_device("gpu:0") == ("gpu", 0)
+    assert open_device("gpu:1") == ("gpu:1", 1)
+
+
 def test_without_cupy_the_two_ways_to_install_it_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     message = (

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import threadpoolctl
@@ -10,9 +11,25 @@ from xpnet.backend.threads import (
     THREAD_VARIABLES,
     WORTH_SHARING,
     blas,
+    free_memory,
     system_report,
     threads_for,
 )
+
+
+def test_free_memory_is_what_the_others_in_a_container_have_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet.backend.threads.CGROUP", str(tmp_path))
+    for name, text in (
+        ("memory.max", "1000000\n"),
+        ("memory.current", "700000\n"),
+        ("memory.stat", "anon 1\ninactive_file 200000\nactive_file 3\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert free_memory() == 500_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory() > 1_000_000
 
 
 @pytest.fixture

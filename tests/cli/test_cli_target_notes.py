@@ -53,7 +53,7 @@ def test_the_sign_of_a_target_is_told_without_an_offer_to_drop_it(run: Run) -> N
     assert run("train", "t.csv", "--target", "y", "--strict", *QUICK).status == 0
     text = "a b,y\n" + "".join(f"${i}.5,${i}.25\n" for i in range(60))
     out = run("train", table("t.csv", text), "--target", "y", *QUICK).out
-    assert "a b, y (currency signs) [--drop]\n" in out
+    assert "a b, y (currency signs) [--drop COLUMN]\n" in out
 
 
 def test_words_tell_which_rows_several_networks_are_judged_on(run: Run) -> None:

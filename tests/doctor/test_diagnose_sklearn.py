@@ -31,6 +31,19 @@ def test_the_repair_is_a_parameter_of_scikit_learns():
     assert "learning_rate_init" in changes
 
 
+def test_arguments_are_heeded_before_the_settings_of_the_estimator():
+    net, (x, y) = networks.MLPClassifier((4,), max_iter=5), data()
+    epochs = []
+    xpnet.diagnose(
+        net, x, y, epochs=7, batch_size=100, sample_weight=np.ones(200), callbacks=[epochs.append]
+    )
+    assert [run.state.step for run in epochs[-1:]] == [14]
+    for wrong in ({"loss": "nonsense"}, {"sample_weight": np.ones(7)}, {"l1": -1.0}):
+        with pytest.raises(xpnet.InputError, match=r"nonsense|7|l1 -1\.0"):
+            xpnet.diagnose(net, x, y, **wrong)
+    xpnet.diagnose(net, x, y, epochs=1, callbacks=None)
+
+
 def test_what_is_no_network_is_refused():
     with pytest.raises(xpnet.XpnetError, match=r"object is neither an xpnet.MLP nor an MLP"):
         xpnet.diagnose(object(), *data())

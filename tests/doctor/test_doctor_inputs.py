@@ -93,11 +93,18 @@ def test_watched_lists_frames_and_other_arrays(form):
         ({"parameters": [X]}, "parameters is list; pass a dict of names and arrays"),
         ({"parameters": X}, "parameters is ndarray; pass a dict of names and arrays"),
         ({"gradients": {"W": None}}, r"gradients\['W'\] is None; pass numbers"),
+        ({"activations": {"a1": X}}, "activations is a dict; pass a list, one for each hidden"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_refused_by_name(change, says):
     with pytest.raises(xpnet.XpnetError, match=says):
         Doctor().watch(**step(**change))
+
+
+def test_names_that_no_rule_knows_are_refused_with_those_known():
+    for wrong in ({"output": "sigmoidd"}, {"hidden": ["relu", "sigmoidd"]}):
+        with pytest.raises(xpnet.InputError, match=r"'sigmoidd' is not known here; use one of .*,"):
+            Doctor(**wrong)
 
 
 def test_one_name_for_the_hidden_layers_is_refused():

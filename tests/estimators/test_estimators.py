@@ -20,6 +20,7 @@ from sklearn.multioutput import MultiOutputClassifier
 import xpnet
 from xpnet.errors import InputError, XpnetError
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+from xpnet.training.lbfgs import LBFGS
 
 X_SUGAR, Y_SUGAR = load_diabetes(return_X_y=True)
 MODEL = MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0, standardize=True)
@@ -131,9 +132,9 @@ def test_lbfgs_is_right_for_several_outputs():
     model = MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=3, **QUICK).fit(X_SUGAR, targets)
     start = np.concatenate([np.ravel(each) for each in parameters(model)])
 
-    def loss(vector):
-        return model._loss_grad_lbfgs(vector, X_SUGAR, targets, None)
-
+    net = model.network_
+    data = model._data(net.device.put(X_SUGAR, net.dtype), targets, None)
+    loss = LBFGS(net, data, loss="auto", l2=0.1 / len(targets)).loss_and_gradient
     _, gradient = loss(start)
     for index in range(0, len(start), 5):
         step = 1e-5 * (np.arange(len(start)) == index)

@@ -1,10 +1,12 @@
 import copy
 import pickle
+import pickletools
 
 import numpy as np
 import pytest
 
 import xpnet
+from xpnet.nn import activations
 from xpnet.nn.network import PREDICT_ROWS
 
 RNG = np.random.default_rng(0)
@@ -82,6 +84,21 @@ def test_copies_and_pickles_compute_alike_and_can_be_trained(clone):
     assert np.all(other.predict(X) != before)
 
 
+def test_a_pickle_refers_to_no_function_of_the_package_but_public_ones():
+    found = pickletools.genops(pickle.dumps(small(hidden="tanh")))
+    names = [each for _, each, _ in found if isinstance(each, str)]
+    assert not [each for each in names if each[:1] == "_" and hasattr(activations, each)]
+
+
+def test_a_copy_in_another_dtype_or_on_another_device_is_checked_like_a_new_network():
+    net = small(dtype="float64")
+    np.testing.assert_array_equal(net.to("cpu", "float32").weights[0], net.weights[0].astype("f4"))
+    with pytest.raises(xpnet.InputError, match="dtype 'int64' is not known; use 'float32' or"):
+        net.to(net.device, "int64")
+    with pytest.raises(xpnet.InputError, match="device 'tpu' is not known"):
+        net.to("tpu")
+
+
 def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
     net, other = small(seed=1), small(seed=2)
     before = net.predict(X)
@@ -129,6 +146,12 @@ def test_options_that_cannot_be_are_refused_with_the_value_found(arguments, opti
 def test_sample_weights_that_cannot_be_are_refused(weights, message):
     with pytest.raises(xpnet.InputError, match=message):
         small().gradients(X, np.zeros((7, 2)), sample_weight=weights)
+
+
+@pytest.mark.parametrize("penalty", [{"l1": -1.0}, {"l2": "a"}])
+def test_penalties_of_gradients_are_checked_like_those_of_fit(penalty):
+    with pytest.raises(xpnet.InputError, match=r"^l[12] .* must be finite and >= 0"):
+        small().gradients(X, np.zeros((7, 2)), **penalty)
 
 
 def test_arrays_are_written_in_place_and_never_swapped_for_others():

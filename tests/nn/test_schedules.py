@@ -33,11 +33,18 @@ def at(step, *, epoch=0, total=100, losses=()):
         (Warmup(10), 0, 0.1),
         (Warmup(10), 9, 1.0),
         (Warmup(10, then=Linear()), 50, 0.5),
+        (Warmup(10, "linear"), 50, 0.5),
     ],
     ids=str,
 )
 def test_factor_at_a_step(schedule, step, factor):
     assert schedule(at(step)) == pytest.approx(factor, abs=1e-15)
+
+
+def test_plateau_is_the_same_at_any_scale_of_the_loss():
+    losses = 0.9 ** np.arange(50)  # which falls all the time
+    assert {ReduceOnPlateau()(at(0, losses=scale * losses)) for scale in (1e-9, 1.0, 1e6)} == {1.0}
+    assert ReduceOnPlateau(patience=2)(at(0, losses=[-1.0, -2.0, -1.9999, -2.0001])) == 0.5
 
 
 def test_plateau_reduces_after_each_patience_without_improvement():
@@ -69,7 +76,7 @@ def test_these_schedules_change_from_step_to_step(schedule):
     ("schedule", "expected"),
     [
         (StepDecay(2, 0.5), [0.4, 0.4, 0.2, 0.2, 0.1]),
-        (ReduceOnPlateau(0.5, 1, 10.0), [0.4, 0.4, 0.2, 0.1, 0.05]),
+        (ReduceOnPlateau(0.5, 1), [0.4, 0.4, 0.2, 0.1, 0.05]),
         ("linear", [0.4 * (15 - last) / 15 for last in (2, 5, 8, 11, 14)]),  # steps
     ],
     ids=["step decay", "plateau", "by name"],
@@ -99,6 +106,8 @@ def test_options_out_of_range_are_refused(make):
 def test_a_class_and_what_gives_no_number_are_refused():
     with pytest.raises(xpnet.InputError, match=r"schedule Cosine is a class; pass Cosine\(\)"):
         resolve_schedule(Cosine)
+    with pytest.raises(xpnet.InputError, match="schedule 'cosin' is not known; use one of"):
+        Warmup(3, "cosin")
     net = xpnet.MLP([2, 1])
     with pytest.raises(xpnet.InputError, match="gave None, not a factor >= 0"):
         xpnet.fit(net, np.ones((4, 2)), np.ones(4), schedule=lambda progress: None)

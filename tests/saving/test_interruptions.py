@@ -1,5 +1,6 @@
 """What becomes of a training that is killed, or told to stop by Ctrl-C, SIGTERM or SIGHUP."""
 
+import pickle
 import signal
 
 import pytest
@@ -57,6 +58,8 @@ def test_a_command_saves_the_very_step_and_gives_the_shells_exit_code(
         train(stopped, [Press(number=number), Checkpoint(tmp_path)])
     assert caught.value.exit_code == EXIT_CODES[number]
     assert str(caught.value) == f"stopped by {number.name}"
+    elsewhere = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # as a worker returns it
+    assert (str(elsewhere), elsewhere.exit_code) == (str(caught.value), EXIT_CODES[number])
     assert signal.getsignal(number) is handler
     assert checkpoints(tmp_path)[-1].name == "checkpoint-0000000007.safetensors"
     _, tensors = read_container(checkpoints(tmp_path)[-1], "checkpoint", 1)

@@ -145,5 +145,7 @@ def test_a_model_of_the_command_predicts_raw_tables_and_its_network_alone_warns(
     with pytest.warns(UserWarning, match="takes inputs as `xpnet train` prepared them"):
         xpnet.load(path)
     net.save(path)
-    with pytest.raises(InputError, match="holds only a network"):
-        load_model(path).predict(table)
+    bare = load_model(path)
+    for use in (bare.predict, bare.judge, bare.columns, bare.importance, lambda _: bare.reading):
+        with pytest.raises(InputError, match=r"holds only a network; use model.net.predict\(x\)"):
+            use(table)

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import struct
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars
 import pytest
 
 import xpnet
+from xpnet.cli.output import silenced
 from xpnet.errors import FileError, InputError
 from xpnet.tables.parquet import _polars_reading as reading
 from xpnet.tables.prepare import prepare
@@ -90,16 +92,20 @@ def test_standard_input_without_an_end_is_refused_when_it_fills_the_memory(monke
             read_table("-")
 
 
-def test_what_polars_prints_of_a_panic_is_not_shown_beside_the_error(capfd):
+def test_a_command_hides_what_polars_prints_of_a_panic_and_the_library_hides_nothing(
+    capfd, monkeypatch
+):
     @reading("t.parquet")
     def panic():
         os.write(2, b"thread panicked")
         raise polars.exceptions.PanicException("offset")
 
-    with pytest.raises(FileError, match=r"t.parquet: .*damaged \(offset\)"):
-        panic()
-    os.write(2, b"afterwards")
-    assert capfd.readouterr().err == "afterwards"
+    for around, shown in ((silenced, ""), (nullcontext, "thread panicked")):
+        monkeypatch.setattr("xpnet.backend.files.quietly", around)
+        with pytest.raises(FileError, match=r"t.parquet: .*damaged \(offset\)"):
+            panic()
+        os.write(2, b" afterwards")
+        assert capfd.readouterr().err == f"{shown} afterwards"
 
 
 def test_a_sparse_csv_is_refused_at_its_first_zeros(tmp_path):
@@ -118,7 +124,7 @@ def test_a_model_file_of_many_tensors_is_refused_before_they_are_hashed(tmp_path
     head = json.dumps({"__metadata__": {"xpnet": "{}"}, "more": empty["t0"], **empty}).encode()
     path = tmp_path / "m.safetensors"
     path.write_bytes(struct.pack("<Q", len(head)) + head)
-    monkeypatch.setattr("xpnet.saving.container.digest", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr("xpnet.saving.container.checksum", lambda *_: pytest.fail("hashed"))
     with pytest.raises(FileError, match=r"m.safetensors: the contents: are 10,001 tensors"):
         xpnet.load(path)
 

@@ -90,18 +90,3 @@ def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
         callbacks=[Calls(lambda training: training.state.step == 5 and training.stop("5 steps"))],
     )  # fmt: skip
     np.testing.assert_array_equal(parameters(net), parameters(steps))
-
-
-def test_a_trial_of_optuna_that_is_pruned_ends_the_training_at_once():
-    optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-    def objective(trial):
-        prune = xpnet.callbacks.OptunaPruning(trial)
-        history = xpnet.fit(regressor(), X, Y, epochs=5, callbacks=[prune], progress=False)
-        return history.loss[-1]
-
-    study = optuna.create_study(pruner=optuna.pruners.ThresholdPruner(upper=0.0, n_warmup_steps=2))
-    study.optimize(objective, n_trials=1)
-    assert study.trials[0].state == optuna.trial.TrialState.PRUNED
-    assert list(study.trials[0].intermediate_values) == [1, 2]

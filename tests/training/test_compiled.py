@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
+from xpnet.backend import compiled as compiled_backend
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.activations import HIDDEN
 from xpnet.training import compiled
@@ -203,6 +204,9 @@ def test_without_a_folder_to_write_to_a_temporary_one_is_used(tmp_path, monkeypa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
     assert_same({})
+    folder = compiled_backend._folder()
+    assert folder == compiled_backend._folder()
+    assert folder.is_dir()
 
 
 def test_without_numba_the_plain_step_is_taken(monkeypatch):

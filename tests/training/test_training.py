@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from training_examples import LABELS, Calls, X, Y, classifier, parameters, regressor
@@ -139,8 +141,17 @@ def test_early_stopping_without_validation_looks_at_the_training_loss():
     stopping = xpnet.EarlyStopping(patience=2, min_delta=1e9)
     history = xpnet.fit(regressor(), X, Y, epochs=50, early_stopping=stopping)
     assert history.epochs == 3
-    with pytest.raises(xpnet.InputError, match=r"patience=0.* needs patience >= 1 and min_delta"):
+    with pytest.raises(xpnet.InputError, match=r"patience 0 must be an integer >= 1"):
         xpnet.fit(regressor(), X, Y, early_stopping=0)
+    for wrong in ({"patience": 2.5}, {"patience": "5"}, {"min_delta": float("nan")}):
+        with pytest.raises(xpnet.InputError, match="must be"):
+            xpnet.EarlyStopping(**wrong)
+
+
+def test_early_stopping_waits_while_small_steps_add_up_to_min_delta():
+    stopping = xpnet.EarlyStopping(patience=3, min_delta=0.1)
+    history = xpnet.History(loss=np.linspace(1.0, 0.1, 11).tolist())
+    stopping.on_epoch_end(SimpleNamespace(state=SimpleNamespace(history=history), stop=pytest.fail))
 
 
 # Weights of samples and classes -------------------------------------------------------------------
@@ -174,7 +185,7 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
 def test_validation_rows_are_weighted_by_class_like_the_training_rows():
     labels = (np.arange(60) % 5 == 0).astype(int)
     net = classifier()
-    options = {"class_weight": {1: 4.0}, "epochs": 1}
+    options = {"class_weight": {1.0: 4.0}, "epochs": 1}  # labels may be float
     history = xpnet.fit(net, X, labels, validation=(X, labels), **options)
     expected = net.loss(X, labels, sample_weight=1.0 + 3.0 * labels)
     assert history.validation_loss[-1] == pytest.approx(expected, rel=1e-5)
@@ -202,7 +213,8 @@ def test_validation_rows_are_weighted_by_class_like_the_training_rows():
         (classifier, {"optimizer": "rms"}, "optimizer 'rms' is not known; pass 'sgd', 'adam',"),
         (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),
         (classifier, {"class_weight": {0: -1.0}}, r"class_weight\[0\] -1.0 must be finite"),
-        (classifier, {"seed": -1}, "seed -1 must be an integer >= 0"),
+        (classifier, {"seed": -1, "validation": 0.2}, "seed -1 must be an integer >= 0"),
+        (classifier, {"epoch": 3}, "epoch: not known; xpnet.fit has the options"),
         (
             classifier,
             {"metrics": [lambda a, y: 1.0, lambda a, y: 2.0]},
@@ -219,8 +231,9 @@ def test_validation_rows_are_weighted_by_class_like_the_training_rows():
 def test_options_that_cannot_be_are_refused_before_anything_is_trained(net, options, message):
     net = net()
     before = parameters(net)
-    with pytest.raises(xpnet.InputError, match=message):
-        xpnet.fit(net, X, np.ones((60, 2)) if net.sizes[-1] == 2 else LABELS, **options)
+    targets = np.ones((60, 2)) if net.sizes[-1] == 2 else LABELS
+    with pytest.raises(xpnet.XpnetError, match=message):
+        prepare_training(net, X, targets, **options).run()
     np.testing.assert_array_equal(parameters(net), before)
 
 

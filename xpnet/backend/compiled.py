@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
@@ -380,5 +381,11 @@ def _folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):  # there is no home
-        folder = Path(tempfile.mkdtemp(prefix="xpnet-"))  # nobody else can have put code there
+        folder = Path(_temporary().name)
     return folder
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder where nobody else can have put code; it is removed at exit."""
+    return tempfile.TemporaryDirectory(prefix="xpnet-")

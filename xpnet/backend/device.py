@@ -211,7 +211,8 @@ def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> 
     if kind == "gpu" and (number.isdecimal() or name == "gpu"):
         from xpnet.backend.cuda import open_gpu
 
-        return open_gpu(name, int(number or 0), fuse=fuse, graph=graph)
+        index = int(number or 0)  # "gpu" and "gpu:0" are one device, under one name
+        return open_gpu(f"gpu:{index}" if index else "gpu", index, fuse=fuse, graph=graph)
     raise bad_argument("device", name, "is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
 
 
@@ -230,7 +231,7 @@ def device_of(array: Array) -> Device:
         raise InputError(f"{type(array).__name__} is not an Array API array: {error}") from error
     place = compat.device(array)
     if compat.is_cupy_array(array):
-        return open_device(f"gpu:{place.id}" if place.id else "gpu")
+        return open_device(f"gpu:{place.id}")
 
     def put(values: Any, dtype: str) -> Array:
         if isinstance(values, (np.ndarray, np.generic)):

@@ -10,8 +10,8 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,9 @@ _REMEDIES = {
     errno.ENOENT: "create the directory first or correct the path",
     errno.ENOTDIR: "correct the path: one of its parts is a file",
 }
+
+quietly: Callable[[], AbstractContextManager[None]] = nullcontext
+"""Around other libraries' reading: a command hides what they print beside their errors."""
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def require_ordinary(path: str | os.PathLike[str]) -> None:
         raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
-def quoted(value: object) -> str:
+def quoted_value(value: object) -> str:
     """Show a value found in a file, in at most 80 printable ASCII characters."""
     text = ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -16,9 +16,12 @@ class Interrupted(KeyboardInterrupt):
     """A signal asked to stop. The network is consistent, checkpoints are saved."""
 
     def __init__(self, number: int) -> None:
+        super().__init__(number)  # of which a pickle makes it again
         self.signal = signal.Signals(number)
         self.exit_code = 128 + number  # the shell's convention: 130, 143 or 129
-        super().__init__(f"stopped by {self.signal.name}")
+
+    def __str__(self) -> str:
+        return f"stopped by {self.signal.name}"
 
 
 def interrupt_on_signals() -> None:

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from xpnet.errors import DeviceError
@@ -12,6 +13,7 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 # Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
 WORTH_SHARING = 1e8
+CGROUP = "/sys/fs/cgroup"  # of the container, if any, by cgroup v2
 
 
 def blas() -> dict[str, Any]:
@@ -63,8 +65,13 @@ def free_memory() -> int:
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             found += [int(line.split()[1]) * 1024 for line in file if "MemAvailable" in line]
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-            found += [int(word) for word in file.read().split() if word != "max"]
+        limit, used, stat = (
+            Path(CGROUP, name).read_text(encoding="ascii").split()
+            for name in ("memory.max", "memory.current", "memory.stat")
+        )
+        if limit != ["max"]:  # what is cached of files goes when memory is needed
+            cached = int(stat[stat.index("inactive_file") + 1])
+            found.append(max(0, int(limit[0]) - int(used[0]) + cached))
     except OSError:  # another system, or no limit of a container
         pass
     return min(found)
@@ -79,7 +86,8 @@ def system_report() -> dict[str, Any]:
     gpus, reason = list[str](), ""
     while not reason:
         try:
-            gpus.append(open_device(f"gpu:{len(gpus)}").name)
+            open_device(name := f"gpu:{len(gpus)}")
+            gpus.append(name)
         except DeviceError as error:
             reason = str(error)
     return {

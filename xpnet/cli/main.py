@@ -16,10 +16,11 @@ from typing import Any
 import click
 
 from xpnet import __version__
+from xpnet.backend import files
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.cli import options, ranks
 from xpnet.cli.options import OPTION_OF, flag, names_script, parser, repeated
-from xpnet.cli.output import discard, say
+from xpnet.cli.output import discard, say, silenced
 from xpnet.errors import DivergenceError, InputError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
@@ -62,6 +63,7 @@ class Program(click.Group):
 def _run(module: str, name: str, given: Any) -> int | None:
     if ranks.communicator() is not None and name != "train":
         raise InputError(f"mpiexec: it runs xpnet train, not xpnet {name}; leave mpiexec out")
+    files.quietly = silenced
     status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(given)
     return status
 

@@ -32,9 +32,9 @@ def predict(options: PredictOptions) -> None:
         check_outputs([options.out], [options.model, options.data])
     model, data = _read(options, features=options.features)
     columns, notes = model.columns(data, spread=options.spread)
-    for name, values in columns.items() if model.net.dtype == "float32" else ():
-        if values.dtype == "float64":  # digits that mean something
-            columns[name] = values.astype("float32")
+    if model.net.dtype == "float32":  # more digits would mean nothing
+        floats = {name: each for name, each in columns.items() if each.dtype == "float64"}
+        columns |= {name: each.astype("float32") for name, each in floats.items()}
     if options.out:
         write_table(options.out, columns)
     if options.json:

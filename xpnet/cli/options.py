@@ -26,8 +26,8 @@ def option(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
-def output(default: Any, help: str) -> Any:
-    """Return the field of an option that only `train` has, not `doctor` and `parity`."""
+def of_train(default: Any, help: str) -> Any:
+    """Return the field of an option that `train` has, but `doctor` and `parity` have not."""
     return field(default=default, metadata={"help": help, "only": "train"})
 
 
@@ -69,14 +69,14 @@ class TrainOptions:
 
     data: str = argument("DATA", DATA)
     target: str | None = option(None, "Column to predict, or several: a,b; of NPY, IDX the file.")
-    out: str | None = output(None, "Model file; by default DATA's name with .safetensors.")
+    out: str | None = of_train(None, "Model file; by default DATA's name with .safetensors.")
     task: str = option("auto", "auto, binary, multiclass or regression.")
     validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")
     validation_target: str | None = option(None, "File of targets for validation rows in NPY, IDX.")
     simple: bool = option(False, SIMPLE)
     hidden: str = option(None, "Units of each hidden layer, 128,128 by default; none: linear.")
     activation: str = option(None, "Of the hidden layers, silu by default: one for all, or each.")
-    nets: str = output(None, NETS)
+    nets: str = of_train(None, NETS)
     init: str = option("auto", "Rule for the initial weights.")
     optimizer: str = option(None, "adamw, adam, sgd, or lbfgs (all rows at once; needs SciPy).")
     lr: float | None = option(None, "Learning rate; 0.002 by default, 0.03 for sgd.")
@@ -106,22 +106,22 @@ class TrainOptions:
     delimiter: str | None = option(None, DELIMITER)
     decimal: str | None = option(None, f"{DECIMAL}.")
     no_header: bool = option(False, NO_HEADER)
-    stream: bool = output(False, "Read the rows from disk, CSV and Parquet by a temporary file.")
-    cache: str | None = output(None, "Directory for that file; DATA's by default.")
+    stream: bool = of_train(False, "Read the rows from disk, CSV and Parquet by a temporary file.")
+    cache: str | None = of_train(None, "Directory for that file; DATA's by default.")
     device: str = option("cpu", DEVICE)
     dtype: str = option("float32", DTYPE)
     seed: int = option(0, "Seed of every random draw.")
     deterministic: bool = option(False, ONE_THREAD)
     compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
-    chunks: int | None = output(None, CHUNKS)
-    plot: str | None = output(None, "Plot of the losses to write: .png, .svg or .pdf.")
-    report: str | None = output(None, "Report to write, one HTML file (needs the extra report).")
-    checkpoint: str | None = output(None, "Directory for checkpoints.")
-    checkpoint_every: str = output("1 epoch", "Or '30 seconds', '100 steps'.")
-    resume: bool = output(False, "Continue from the newest checkpoint.")
+    chunks: int | None = of_train(None, CHUNKS)
+    plot: str | None = of_train(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    report: str | None = of_train(None, "Report to write, one HTML file (needs the extra report).")
+    checkpoint: str | None = of_train(None, "Directory for checkpoints.")
+    checkpoint_every: str = of_train("1 epoch", "Or '30 seconds', '100 steps'.")
+    resume: bool = of_train(False, "Continue from the newest checkpoint.")
     json: bool = option(False, JSON)
     config: str | None = option(None, CONFIG)
-    save_config: str | None = output(None, "TOML file to write the given options to.")
+    save_config: str | None = of_train(None, "TOML file to write the given options to.")
 
     def with_recipe(self) -> "TrainOptions":
         """Fill in the options that are not given and that `--simple` or L-BFGS decide on."""

@@ -7,7 +7,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TextIO
 
 from xpnet.backend.files import atomic_write, probe_writable
@@ -30,6 +31,18 @@ def discard(descriptor: int) -> None:
     """Write nothing more to a stream: not even at exit, which would fail again."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Within the block, discard what libraries write to standard error."""
+    with ExitStack() as restored:
+        with suppress(OSError):  # or it is closed
+            kept = os.dup(2)
+            restored.callback(os.close, kept)
+            restored.callback(os.dup2, kept, 2)
+            discard(2)
+        yield
 
 
 def show(text: str) -> None:

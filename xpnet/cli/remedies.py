@@ -7,7 +7,7 @@ from typing import Any
 from xpnet.cli.options import OPTION_OF, flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
-from xpnet.tables.messages import option
+from xpnet.tables.messages import option_for
 
 LOWER_RATE = "a lower --lr"
 # By a finding's code: what to try where no option follows from its repair.
@@ -50,7 +50,7 @@ def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:
 
 def _in_words(name: str, value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(option(flag(name), each) for each in value)
+        return " ".join(option_for(flag(name), each) for each in value)
     if isinstance(value, bool):
         return flag(name) if value else f"without {flag(name)}"
     return f"{flag(name)} {value if isinstance(value, str) else f'{value:g}'}"

@@ -1,7 +1,7 @@
 """`xpnet sweep`: train all candidates on a table that is read once, and say which is best.
 
 A candidate is what `xpnet train` makes of the same options, with its seeds and held-out rows, so
-that the best one's command gives it again. Those of one shape are trained together.
+that the best one's command gives it again. Candidates of one architecture are trained together.
 """
 
 import itertools
@@ -36,6 +36,7 @@ from xpnet.cli.task import (
     read_task,
 )
 from xpnet.errors import DivergenceError, FileError, InputError
+from xpnet.nn.arrays import is_row_source
 from xpnet.tables.messages import counted
 from xpnet.tables.npy import unpacked
 from xpnet.tables.preprocessing import Preprocessing
@@ -150,7 +151,7 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 def _task(options: TrainOptions) -> Task:
     task = with_effects(read_task(options, to_train=True))
-    if hasattr(task.x, "read_rows"):
+    if is_row_source(task.x):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
     if not (task.folds or task.held_out):
         raise InputError("--validation 0: candidates are compared on rows held out; give a share")

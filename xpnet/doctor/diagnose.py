@@ -20,11 +20,12 @@ from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.rules.loss import target_shape
 from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.sklearn import as_network, in_sklearns_words
-from xpnet.doctor.step import Step, columns
+from xpnet.doctor.step import Step, as_columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
+from xpnet.training.callbacks import checked_callbacks
 from xpnet.training.fit import check_parameters, prepare_training
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def diagnose(
     *,
     loss: "str | Loss" = "auto",
     optimizer: "Optimizer | None" = None,
-    epochs: int = 20,
-    batch_size: int = 32,
+    epochs: int | None = None,
+    batch_size: int | None = None,
     validation: Any = None,
     l1: float = 0.0,
-    l2: float = 0.0,
+    l2: float | None = None,
     sample_weight: Any = None,
     x_new: Any = None,
     names: Sequence[str] = (),
@@ -66,7 +67,7 @@ def diagnose(
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
-        As for `fit`, except for progress; callbacks see the copy.
+        As for `fit`, except for progress; callbacks see the copy. By default an estimator's own.
 
     Returns
     -------
@@ -78,32 +79,33 @@ def diagnose(
     InputError, InputTypeError
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
+    chosen = {"optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "l2": l2}
+    chosen = {name: each for name, each in chosen.items() if each is not None}
+    options |= {"loss": loss, "l1": l1, "validation": validation, "sample_weight": sample_weight}
     if not isinstance(net, MLP):
         like, numbers, own = as_network(net, x, y)
-        more = {"validation": validation, "x_new": x_new, "names": names, "rows": rows}
-        return in_sklearns_words(diagnose(like, x, numbers, **(own | more | options)))
+        own |= options | chosen | {"x_new": x_new, "names": names, "rows": rows}
+        return in_sklearns_words(diagnose(like, x, numbers, **own))
     weigh = options.get("class_weight") is None  # which counts rows itself
     given = (rows, x, y, sample_weight, net.output.name)
     (x, y, sample_weight), counts = sample_arrays(*given, weigh=weigh)
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     resolve_head(net.output, loss)  # refuses other losses
-    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
+    doctor = Doctor(hidden=net.hidden, output=net.output, names=names)
     doctor.note(width=net.sizes[0], class_counts=counts)
     if x_new is not None:
         doctor.watch_prediction(x_new)
     refused = _refused(net, x, y, doctor, loss)
     if refused:
         return Report(refused)
-    settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
     twin = deepcopy(net)
     fresh = list(away_from_saturation(named_parameters(net)).values())
     twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
-    check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
+    check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2 or 0.0, samples=4)
     doctor.note(check.findings)
-    options |= {"optimizer": optimizer, "epochs": epochs, "validation": validation}
-    options |= {"sample_weight": sample_weight, **settings}
-    options["callbacks"] = [doctor, *options.get("callbacks", ())]
+    options |= {"sample_weight": sample_weight, **chosen}  # of the sample
+    options["callbacks"] = [doctor, *checked_callbacks(options.get("callbacks"))]
     try:
         prepare_training(deepcopy(net), x, y, progress=False, **options).run()
     except DivergenceError:
@@ -121,7 +123,7 @@ def _refused(net: MLP, x: Any, y: Any, doctor: Doctor, loss: "str | Loss") -> tu
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
         outputs, parameters = np.zeros((len(x), net.sizes[-1])), named_parameters(net)
-        shown = Step(x, columns(y), outputs, parameters=parameters)
+        shown = Step(x, as_columns(y), outputs, parameters=parameters)
         found = examine(replace(doctor.run, first=shown, data=shown))
         known = {"non-finite", "target-range", "class-numbers"}
         return tuple(each for each in found if each.code in known) or (

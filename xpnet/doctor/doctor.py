@@ -40,6 +40,7 @@ from xpnet.doctor.step import (
     shape_of,
 )
 from xpnet.errors import InputError
+from xpnet.nn.activations import ACTIVATIONS, Activation, resolve_activation
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import penalty, resolve_head
 from xpnet.training.batches import Data
@@ -61,20 +62,25 @@ class Doctor:
 
     Parameters
     ----------
-    hidden : sequence of str, optional
-        Names of the hidden activations of hand-written code; by default guessed from their values.
-    output : str, optional
-        Name of the output activation; guessed likewise.
+    hidden : sequence of str or Activation, optional
+        The hidden activations of hand-written code; by default guessed from their values.
+    output : str or Activation, optional
+        The output activation; guessed likewise.
     names : sequence of str, optional
         Of the inputs, for the findings; by default their numbers.
     """
 
     def __init__(
-        self, *, hidden: Sequence[str] = (), output: str = "", names: Sequence[str] = ()
+        self,
+        *,
+        hidden: Sequence[str | Activation] = (),
+        output: str | Activation = "",
+        names: Sequence[str] = (),
     ) -> None:
         if isinstance(hidden, str):
             raise InputError(f"hidden {hidden!r} is one name; pass a list, one for each layer")
-        self._run = Run(hidden=hidden, output=output, names=names)
+        layers = [_known_name(each) for each in hidden]
+        self._run = Run(hidden=layers, output=_known_name(output), names=names)
         self._checked: tuple[Finding, ...] = ()
         self._layout = Layout()
         self._latest: Shown | None = None
@@ -114,11 +120,10 @@ class Doctor:
         learning_rate : float
         """
         run = self._run
-        if len(shape := getattr(activations, "shape", (1, 1, 1))) < 3:
-            raise InputError(
-                f"activations is one array of shape {tuple(shape)}; pass a list, one for each "
-                "hidden layer"
-            )
+        shape = getattr(activations, "shape", None)
+        if isinstance(activations, Mapping) or (shape is not None and len(shape) < 3):
+            found = "a dict" if shape is None else f"one array of shape {tuple(shape)}"
+            raise InputError(f"activations is {found}; pass a list, one for each hidden layer")
         hidden = [each for each in activations if each is not predictions and each is not inputs]
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
@@ -322,3 +327,7 @@ def _targets_of(training: "Training") -> SeenTargets:
 def _is_sampled(step: int) -> bool:
     """Return whether to look at a step: 0, 1, 2, 4, 8, ...: rarely, but at every stage of a run."""
     return step & (step - 1) == 0
+
+
+def _known_name(activation: str | Activation) -> str:
+    return resolve_activation(activation, tuple(ACTIVATIONS)).name if activation else ""

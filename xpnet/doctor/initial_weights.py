@@ -144,9 +144,11 @@ def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
                 f"{layer.mean_slope:.1e}), so hardly any gradient passes; {scale}use smaller "
                 "weights"
             )
+    if len(hidden) < 2:
+        return
     signal = [each.activation_variance for each in hidden]
     gradient = [each.gradient_variance for each in hidden[::-1]]
-    for what, way in (("signal", signal), ("gradient", gradient)) if len(hidden) >= 2 else ():
+    for what, way in (("signal", signal), ("gradient", gradient)):
         first, last = way[0], way[-1]
         dies = last * ALIVE_RATIO < first
         if dies or first * ALIVE_RATIO < last or not isfinite(last):

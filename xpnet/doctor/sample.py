@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.device import CPU, Device, to_host
-from xpnet.doctor.step import as_array, as_host, columns, evenly_spaced
+from xpnet.doctor.step import as_array, as_columns, as_host, evenly_spaced
 from xpnet.errors import InputError
 from xpnet.training.batches import Data, take_rows
 
@@ -37,7 +37,7 @@ def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
 
 def _labels(y: Any, device: Device, output: str) -> Any:
     """Return the class of each row, host int32 (rows,); None where targets are not classes."""
-    xp, y = device.xp, columns(y)
+    xp, y = device.xp, as_columns(y)
     if output not in ("sigmoid", "softmax") or y.ndim > 2:
         return None
     found = xp.argmax(y, axis=1) if y.shape[1] > 1 else y[:, 0]
@@ -85,7 +85,7 @@ def sample_arrays(
                 "sample in each"
             )
     weights = arrays.get("sample_weight")
-    data = Data(arrays["x"], arrays["y"], None if weights is None else columns(weights))
+    data = Data(arrays["x"], arrays["y"], None if weights is None else as_columns(weights))
     found, counts = sample(data, CPU, "float64", output, int(limit), weigh=weigh)
     x, y = (as_host(each, name=name) for name, each in zip("xy", found[:2], strict=True))
     return [x, y, None if found[2] is None else as_host(found[2]).reshape(-1)], counts

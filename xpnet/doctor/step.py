@@ -97,7 +97,7 @@ def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
     return found
 
 
-def columns(array: Any) -> Any:
+def as_columns(array: Any) -> Any:
     """Return (rows,) as (rows, 1)."""
     return array.reshape(-1, 1) if array.ndim < 2 else array
 
@@ -156,7 +156,7 @@ class Layout:
     def host_rows(self, batch: Any, name: str, limit: int | None = None) -> Any:
         """Return a host copy of a batch, (rows, n), of at most `limit` rows."""
         sideways = self.columns and len(batch.shape) == 2
-        host = columns(as_host(batch.T if sideways else batch, limit, name))
+        host = as_columns(as_host(batch.T if sideways else batch, limit, name))
         if not (host.ndim == 2 or self.columns or name in ("targets", "predictions")):
             host = host.reshape(len(host), -1)  # images, which the network flattens itself
         if host.ndim != 2 or not len(host):
@@ -210,7 +210,7 @@ class Step:
             return None
         if len(self.targets) != len(self.predictions):
             return None
-        targets, outputs = columns(self.targets), self.predictions.shape[1]
+        targets, outputs = as_columns(self.targets), self.predictions.shape[1]
         if targets.shape[1] == 1 < outputs and np.all(np.isin(targets, np.arange(outputs))):
             return np.eye(outputs)[targets[:, 0].astype(int)]
         return targets if targets.shape == self.predictions.shape else None
@@ -221,7 +221,7 @@ class Step:
         goals = self.goals if self.goals is not None else self.targets
         if goals is None or not np.all((goals == 0) | (goals == 1)):
             return None
-        goals = columns(goals)
+        goals = as_columns(goals)
         if goals.shape[1] == 1:
             return goals[:, 0].astype(int)
         return goals.argmax(axis=1) if np.all(goals.sum(axis=1) == 1) else None
@@ -301,7 +301,8 @@ class Shown:
         """Return host copies: at most `limit` rows, and the parameters and gradients if asked."""
         shown = {name: layout.host_rows(each, name, limit) for name, each in self.rows.items()}
         named = {name: shown.pop(name, None) for name in ROW_NAMES}
-        for kind in ("parameters", "gradients") if parameters else ():
-            given = getattr(self, kind)
-            named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in given.items()}
+        if parameters:
+            for kind in ("parameters", "gradients"):
+                arrays = getattr(self, kind)
+                named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in arrays.items()}
         return Step(**named, activations=tuple(shown.values()))

@@ -11,7 +11,6 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from numbers import Integral, Real
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -391,8 +390,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         finally:
             for each, training in zip(every, trainings, strict=True):
                 each._keep(training)
-        for each in every if self.early_stopping else ():
-            each.network_.flat[...] = each._best
+        if self.early_stopping:
+            for each in every:
+                each.network_.flat[...] = each._best
         training = next((each for each in trainings if each.diverged), trainings[0])
         if training.diverged:
             if training.state.epoch == 1 and not np.isfinite(float(training.state.first_loss)):
@@ -500,10 +500,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             yield from no_skill(each, training, start)
 
     @property
-    def _optimizer(self) -> SimpleNamespace:
-        return SimpleNamespace(learning_rate=self._learning_rate)  # as scikit-learn's
-
-    @property
     def networks_(self) -> list[MLP]:
         """All networks, whose outputs are averaged; `network_` is the first."""
         return [self.network_, *(each.network_ for each in self._others)]
@@ -514,15 +510,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _flat_copy(self) -> Array:
         return self.network_.device.xp.asarray(self._flat, copy=True)
-
-    def _loss_grad_lbfgs(
-        self, vector: Any, X: Any, y: Any, sample_weight: Any, *unused: Any
-    ) -> tuple[float, Any]:
-        """Return loss and gradient for prepared data, like scikit-learn's method of this name."""
-        net = self.network_
-        data = self._data(net.device.put(X, net.dtype), y, sample_weight)
-        l2 = self.alpha / len(y)
-        return LBFGS(net, data, loss=self._core_loss(), l2=l2).loss_and_gradient(vector)
 
     # -- prediction
 

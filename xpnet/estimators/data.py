@@ -41,7 +41,7 @@ def scaler_of(columns: Any, weights: Any = None) -> StandardScaler:
 
 
 class SparseRows:
-    """A sparse matrix as a `xpnet.training.batches.RowSource`, made dense block by block."""
+    """A sparse matrix as a `xpnet.nn.arrays.RowSource`, made dense block by block."""
 
     def __init__(self, matrix: Any, scaler: StandardScaler | None) -> None:
         self._matrix, self.shape, self._scaler = matrix.tocsr(), matrix.shape, scaler

@@ -9,9 +9,9 @@ from xpnet.backend.device import Array, to_host
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.sklearn import PARAMETERS
 from xpnet.estimators.parameters import optimizer_of
-from xpnet.training import skill
 from xpnet.training.lbfgs import LBFGS
 from xpnet.training.loop import Training
+from xpnet.training.skill import NoSkillWarning as BaseNoSkillWarning
 from xpnet.training.skill import find_no_skill, unscaled
 
 SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
@@ -22,7 +22,7 @@ class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
     """Training ran away; the estimator keeps its last good weights."""
 
 
-class NoSkillWarning(skill.NoSkillWarning, ConvergenceWarning):  # type: ignore[misc]
+class NoSkillWarning(BaseNoSkillWarning, ConvergenceWarning):  # type: ignore[misc]
     """The same of an estimator, and one of the warnings that scikit-learn's users know."""
 
 
@@ -34,10 +34,10 @@ def no_skill(
     `start` are its parameters, (parameters,), before the run.
     """
     seed = estimator._seed  # chooses the rows to judge by
-    found = find_no_skill(training.net, training.options.loss, training.data, seed)
-    if found is None:
+    unskilled = find_no_skill(training.net, training.options.loss, training.data, seed)
+    if unskilled is None:
         return
-    shortcoming, judged = found
+    skill, judged = unskilled
     causes = []
     if scales := unscaled(to_host(judged.x)):
         remedy = "Pass standardize=True, or use a Pipeline with StandardScaler."
@@ -47,7 +47,7 @@ def no_skill(
             remedy = _remedy(each, estimator.get_params(deep=False))
             causes.append(f"{each.code} in {each.where}: {each.evidence}. {remedy}")
     causes.append(_next_attempt(estimator))
-    message = f"{type(estimator).__name__}: {shortcoming}. Likely cause: {' '.join(causes)}"
+    message = f"{type(estimator).__name__}: {skill}. Likely cause: {' '.join(causes)}"
     yield message, NoSkillWarning
 
 

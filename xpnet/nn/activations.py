@@ -20,7 +20,7 @@ EXP_LIMIT = 88.0  # exp(88) is finite in float32; sigmoid(-88) is 6e-39
 
 @dataclass(frozen=True)
 class Activation:
-    """A function and its derivative; make your own and pass it in place of a name.
+    """A function and its derivative; one of your own can stand in place of a name.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Activation:
 
     @property
     def known_by(self) -> "str | Activation":
-        """The name of one of xpnet's own; otherwise the activation itself."""
+        """The name, if it is one of xpnet's own; otherwise the activation itself."""
         return self.name if ACTIVATIONS.get(self.name) is self else self
 
 
@@ -76,7 +76,7 @@ def _silu(xp: Namespace, z: Array) -> tuple[Array, Array]:
 
 
 def _transposed(xp: Namespace, a: Array) -> Array:
-    """Return aᵀ as a new array, contiguous by rows, and not as a view."""
+    """Return a contiguous copy of aᵀ."""
     return xp.reshape(xp.reshape(a.mT, (-1,)), a.mT.shape)
 
 
@@ -141,7 +141,7 @@ OUTPUTS = ("identity", "sigmoid", "softmax", "tanh", "exp", "softplus")
 
 
 def resolve_activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
-    """Return an activation by one of the names allowed, or as given."""
+    """Return an activation by one of the allowed names, or the one given."""
     if isinstance(given, Activation):
         return given
     if given not in allowed:

@@ -1,12 +1,11 @@
-"""The one door through which inputs, targets and row weights come to a network.
+"""Inputs, targets and row weights: checked, and put on the device, here and nowhere else.
 
-Targets are brought to shape (n, outputs) here and nowhere else. One whose shape could broadcast
-against the network's output is refused: (n,) against (n, 1) gives (n, n) terms, and training that
-runs but learns nothing.
+Targets get the shape (n, outputs). A shape that would broadcast against the network's output is
+refused: (n,) against (n, 1) gives (n, n) terms, and training that runs but learns nothing.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from xpnet.backend.device import CPU, Array, Namespace, device_of, is_foreign, real_numbers
 from xpnet.errors import InputError, InputTypeError
@@ -14,19 +13,32 @@ from xpnet.errors import InputError, InputTypeError
 CHECKED = 1 << 18  # numbers checked at a time, so that what a check writes stays in the cache
 
 
+RowSource: TypeAlias = Any
+"""Rows in a file: ``shape`` and ``read_rows(numbers)``. `fit` and `predict`, which go through all
+rows in order, also call ``blocks()``."""
+
+
+def is_row_source(x: Any) -> bool:
+    """Return whether x is a `RowSource`, and not an array."""
+    return hasattr(x, "read_rows")
+
+
 class Batch(NamedTuple):
-    """The rows of one step."""
+    """The rows of one step.
+
+    For a stack of networks that each have their own rows, x, y and shares begin with an axis
+    (networks,).
+    """
 
     x: Array  # (batch, inputs)
     y: Array  # (batch, outputs)
-    shares: Array  # (batch,), each row's share in the mean; of networks with own rows, all
-    # three begin with an axis (networks,)
+    shares: Array  # (batch,), each row's share in the mean loss
 
 
 def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
     """Return each row's share in the mean over a batch, (batch,); they sum to 1, or are all 0.
 
-    From y, (batch, outputs), and row weights, (batch, 1), or None for equal ones.
+    y is (batch, outputs); the row weights are (batch, 1), or None for equal weights.
     """
     if row_weights is None:
         return xp.full_like(y[..., 0], 1.0 / y.shape[-2])
@@ -36,7 +48,7 @@ def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
 
 
 def check_finite(xp: Namespace, array: Array, name: str) -> None:
-    """Refuse NaN and infinity, naming the first bad place."""
+    """Refuse NaN and infinity, and name the first place."""
     rows = array.shape[0]
     step = max(1, CHECKED // max(1, math.prod(array.shape[1:])))
     tiles = (array[i : min(i + step, rows), ...] for i in range(0, rows, step))
@@ -59,7 +71,8 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
     """Return x on the device as (n, inputs).
 
-    Raises `InputError` or `InputTypeError` for another shape, no rows, and what is not finite.
+    Raises `InputError` or `InputTypeError` for another shape, no rows, or values that are not
+    finite real numbers.
     """
     x = put_numbers(array, device, dtype, "x")
     if len(x.shape) != 2 or x.shape[1] != inputs:
@@ -74,8 +87,8 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
 
 
 def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
-    """Put real numbers on the device; refuse complex, dates, text, masked, objects, naming them."""
-    if hasattr(array, "read_rows"):
+    """Put an array on the device; refuse one that does not hold real numbers, by its name."""
+    if is_row_source(array):
         raise InputTypeError(
             f"{name} is {array}; a file of rows can only be the x of fit or predict. Pass an array"
         )
@@ -96,11 +109,11 @@ def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
 
 
 def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:
-    """Return the targets on the device as (rows, outputs), where `rows` are those of x.
+    """Return the targets on the device as (rows, outputs), where `rows` is the number of rows of x.
 
-    Accepts (rows, outputs); (rows,) for one output; and, if the output activation is called
-    softmax, (rows,) class numbers 0 to outputs - 1, which become one-hot rows. Raises `InputError`
-    for any other shape, naming both, and for values that the loss cannot take.
+    Accepts (rows, outputs); (rows,) for one output; and for a softmax output class numbers,
+    (rows,), from 0 to outputs - 1, which become one-hot rows. Raises `InputError` for any other
+    shape, and for values outside the range of the output activation.
     """
     xp = device.xp
     targets = put_numbers(y, device, dtype, "y")
@@ -123,7 +136,7 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
 
 
 def one_hot(xp: Namespace, labels: Array, classes: int) -> Array:
-    """Return (n, classes) of 0 and 1 from class numbers (n,) in a real dtype, by comparison."""
+    """Return (n, classes) of 0 and 1 from class numbers, (n,), in their own dtype."""
     low, high = float(xp.min(labels)), float(xp.max(labels))
     if low < 0 or high > classes - 1 or not bool(xp.all(labels == xp.round(labels))):
         raise InputError(
@@ -160,7 +173,7 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
 def as_row_weights(
     given: Any, device: Any, dtype: str, rows: int, name: str = "sample_weight"
 ) -> Array:
-    """Return weights of rows on the device as (rows, 1); refuse negative ones and all zero."""
+    """Return row weights on the device as (rows, 1); refuse negative weights, and all zero."""
     xp, weights = device.xp, put_numbers(given, device, dtype, name)
     if tuple(weights.shape) != (rows,):
         raise InputError(f"{name} has shape {tuple(weights.shape)}; pass ({rows},)")

@@ -43,7 +43,7 @@ def _uniform(std: Callable[[int, int], float]) -> Rule:
 
 
 def _normal(std: Callable[[int, int], float]) -> Rule:
-    """As `_uniform`, normally distributed."""
+    """Like `_uniform`, but normally distributed."""
     return lambda generator, fan_in, fan_out: (
         std(fan_in, fan_out) * generator.standard_normal((fan_in, fan_out))
     )
@@ -52,15 +52,14 @@ def _normal(std: Callable[[int, int], float]) -> Rule:
 def orthogonal(generator: Any, fan_in: int, fan_out: int) -> Any:
     """Orthonormal rows or columns. Saxe, McClelland and Ganguli, arXiv 1312.6120.
 
-    Modified Gram-Schmidt, twice for accuracy, on a Gaussian draw: uniform over such matrices.
+    QR of a Gaussian draw, where R's diagonal is positive: uniform over such matrices. Mezzadri,
+    arXiv math-ph/0609050.
     """
-    rows = min(fan_in, fan_out)
-    basis = generator.standard_normal((rows, max(fan_in, fan_out)))
-    for row in range(rows):
-        for _ in range(2):
-            basis[row] -= (basis[:row] @ basis[row]) @ basis[:row]
-        basis[row] /= sqrt(float(basis[row] @ basis[row]))
-    return basis if fan_in <= fan_out else basis.T.copy()
+    drawn = generator.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
+    xp = drawn.__array_namespace__()
+    basis, triangle = xp.linalg.qr(drawn)
+    basis *= xp.sign(xp.linalg.diagonal(triangle))
+    return basis if fan_in >= fan_out else basis.T.copy()
 
 
 def _glorot(fan_in: int, fan_out: int) -> float:
@@ -104,7 +103,7 @@ AUTO_DEFAULT = ("glorot_uniform", "keeps outputs of moderate size at the start")
 def rule_for(
     init: str | Rule, activation: str, *, output: bool, fed_by: str | None = None
 ) -> tuple[str, Rule, str]:
-    """Return name, rule and reason of the weights from a layer `fed_by` into this activation."""
+    """Return name, rule and reason for the weights into this activation, from those `fed_by`."""
     if callable(init):
         return getattr(init, "__name__", "callable"), init, "given by the caller"
     if init == "auto":
@@ -138,9 +137,9 @@ def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, 
 def draw(
     init: str | Rule, sizes: Sequence[int], activations: Sequence[str], seed: int
 ) -> list[Any]:
-    """Draw first all weights, then all biases, as host float64: the same for every device.
+    """Return all weights, then all biases, as host float64: the same for every device.
 
-    `activations` names one for each layer behind the inputs.
+    `activations` has a name for each layer, the output included.
     """
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -157,5 +156,5 @@ def draw(
             )
         weights.append(drawn)
         sums, centred = drawn.sum(axis=0), init == "auto" and fed_by == "sigmoid"
-        biases.append(-0.5 * sums if centred else 0.0 * abs(sums))
+        biases.append(-0.5 * sums if centred else abs(0.0 * sums))  # zeros, without a minus
     return [*weights, *biases]

@@ -22,7 +22,7 @@ _SMALLEST = 1e-37  # keeps log() finite in float32 without touching any usual pr
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss and its derivative; make your own and pass it in place of a name.
+    """A loss and its derivative; one of your own can stand in place of a name.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Loss:
     derivative : callable
         ``derivative(xp, a, y)`` gives dL/da of each row's own loss, (batch, outputs).
     outputs : tuple of str or None
-        The output activations whose range the loss is defined on; None for any.
+        The output activations that the loss is defined for; None for all.
     """
 
     name: str
@@ -162,9 +162,9 @@ CANONICAL = {
 }
 
 
-def _check_shape(loss: Loss, name: str, found: Array, wanted: tuple[int, ...]) -> None:
-    """Refuse what would broadcast, or fail far away."""
-    shape = tuple(getattr(found, "shape", ()))
+def _check_shape(loss: Loss, name: str, result: Array, wanted: tuple[int, ...]) -> None:
+    """Refuse the result of a user's function if it has another shape: it might broadcast."""
+    shape = tuple(getattr(result, "shape", ()))
     if shape != tuple(wanted):
         raise InputError(
             f"loss {loss.name!r}: its {name} has shape {shape} where the batch needs "
@@ -179,39 +179,39 @@ def _resolve_loss(output: Activation, loss: str | Loss) -> Loss:
         if callable(name):
             remedy += ", or give its derivative too, as xpnet.Loss('mine', value, derivative)"
         raise bad_argument("loss", name, remedy)
-    found = name if isinstance(name, Loss) else LOSSES[name]
-    if found.outputs is not None and output.name not in found.outputs:
-        allowed = " or ".join(repr(each) for each in found.outputs)
+    resolved = name if isinstance(name, Loss) else LOSSES[name]
+    if resolved.outputs is not None and output.name not in resolved.outputs:
+        allowed = " or ".join(map(repr, resolved.outputs))
         raise InputError(
-            f"loss {found.name!r} needs output={allowed}, but this network's output is "
+            f"loss {resolved.name!r} needs output={allowed}, but this network's output is "
             f"{output.name!r}; change the output or use loss='squared_error'"
         )
-    return found
+    return resolved
 
 
 def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
-    """Combine an output activation and a loss, by default the usual one for it.
+    """Combine an output activation with a loss, by default the usual one for it.
 
-    `InputError` for an unknown name, or a loss that is not defined on the range of this output.
+    Raises `InputError` for an unknown name, or a loss that is not defined for this output.
     """
-    found = _resolve_loss(output, loss)
-    known_loss, pair = LOSSES.get(found.name) == found, (output.name, found.name)
-    if known_loss and ACTIVATIONS.get(output.name) is output and pair in CANONICAL:
-        return Head(found, CANONICAL[pair])
+    resolved = _resolve_loss(output, loss)
+    own_loss, pair = LOSSES.get(resolved.name) == resolved, (output.name, resolved.name)
+    if own_loss and ACTIVATIONS.get(output.name) is output and pair in CANONICAL:
+        return Head(resolved, CANONICAL[pair])
 
     def by_chain_rule(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
         a = output.forward(xp, z)
-        value, d_a = found.value(xp, a, y), found.derivative(xp, a, y)
-        if not known_loss:
-            _check_shape(found, "value", value, a.shape[:-1])
-            _check_shape(found, "derivative", d_a, a.shape)
+        value, d_a = resolved.value(xp, a, y), resolved.derivative(xp, a, y)
+        if not own_loss:
+            _check_shape(resolved, "value", value, a.shape[:-1])
+            _check_shape(resolved, "derivative", d_a, a.shape)
         return value, output.backward(xp, d_a, z, a)
 
-    return Head(found, by_chain_rule)
+    return Head(resolved, by_chain_rule)
 
 
 def penalty(xp: Namespace, weights: Array, l1: Scalar, l2: Scalar) -> Array:
-    """l1 sum(|w|) + l2/2 sum(w²), over all weights in one vector, without the biases."""
+    """Return l1 sum(|w|) + l2/2 sum(w²) for all weights, without biases, in one vector."""
     return l1 * xp.sum(xp.abs(weights), axis=-1) + 0.5 * l2 * xp.sum(weights * weights, axis=-1)
 
 
@@ -224,12 +224,12 @@ def add_penalty_gradients(
 ) -> None:
     """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`.
 
-    l1 and l2 are numbers, (networks, 1), or None, which adds nothing.
+    l1 and l2 are numbers, or arrays (networks, 1); None adds nothing.
     """
     if l1 is None and l2 is None:
         return
-    for each, gradient in zip(weights, gradients, strict=True):
+    for w, gradient in zip(weights, gradients, strict=True):
         if l2 is not None:
-            gradient += l2 * each
+            gradient += l2 * w
         if l1 is not None:
-            gradient += l1 * (xp.astype(each > 0.0, each.dtype) - xp.astype(each < 0.0, each.dtype))
+            gradient += l1 * (xp.astype(w > 0.0, w.dtype) - xp.astype(w < 0.0, w.dtype))

@@ -10,8 +10,8 @@ and from delta[L] = dLoss/dz[L], which the head gives,
     dLoss/dW[l] = a[l-1]ᵀ delta[l]         dLoss/db[l] = sum of delta[l] over the batch
     delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
 
-Many networks of one shape go through the same code: units are the last axis, the batch the one
-before it, and networks, if any, the first one.
+Many networks of one architecture go through the same code, in arrays with one more axis, the first:
+(networks, batch, units).
 """
 
 import math
@@ -29,14 +29,16 @@ from xpnet.nn.arrays import (
     as_inputs,
     as_row_weights,
     as_targets,
+    is_row_source,
     put_numbers,
     row_shares,
 )
 from xpnet.nn.initializers import Rule, draw
 from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 
-# Rows per forward pass in prediction: fixed, so that results do not depend on how the caller cuts
-# the data into calls of whole tiles. Larger arrays go back to the system, to be fetched anew.
+# Rows per forward pass in prediction. Fixed, so that results do not depend on how the caller splits
+# the rows into calls. Larger blocks are slower: the allocator returns their memory to the system
+# after each use.
 PREDICT_ROWS = 512
 
 
@@ -115,11 +117,9 @@ class MLP:
         for rate in per_layer(dropout, layers):
             check_numbers("must be >= 0 and below 1", dropout=rate)
         self.dropout = tuple(float(rate) for rate in per_layer(dropout, layers))
-        if dtype not in DTYPES:
-            raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
         check_integers(0, seed=seed)
-        self.dtype, self.seed, self.init = dtype, int(seed), init
-        self.device = device if isinstance(device, Device) else open_device(device)
+        self.dtype, self.seed, self.init = checked_dtype(dtype), int(seed), init
+        self.device = opened(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
         with self.device.active:
             drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
@@ -127,21 +127,21 @@ class MLP:
             self._derive()
 
     def forward(self, x: Array, masks: list[Array] | None = None, *, slopes: bool = False) -> Trace:
-        """Compute up to the last pre-activations; the head applies the output activation.
+        """Compute all but the output activation, which is the head's.
 
         Parameters
         ----------
         x : device array, (batch, inputs)
         masks : list of array, (batch, units), optional
-            Dropout's factors, one for each hidden layer.
+            Dropout's factors, one array for each hidden layer.
         slopes : bool
-            Whether a backward pass follows.
+            Also compute f'(z) where that is cheap, for a backward pass.
         """
         xp, matmul, biases = self.device.xp, self.device.matmul, self._bias_rows
         inputs: list[Array] = []
         pre_activations: list[Array] = []
         activations: list[Array] = []
-        found: list[Array | None] = []
+        derivatives: list[Array | None] = []
         for layer, weights in enumerate(self._views.weights):
             inputs.append(x)
             z = matmul(x, weights)
@@ -151,12 +151,12 @@ class MLP:
                 both = self._both[layer] if slopes else None
                 a, slope = both(xp, z) if both else (self._forward[layer](xp, z), None)
                 activations.append(a)
-                found.append(slope)
+                derivatives.append(slope)
                 x = a if masks is None else a * masks[layer]
-        return Trace(inputs, pre_activations, activations, masks, found)
+        return Trace(inputs, pre_activations, activations, masks, derivatives)
 
     def backward(self, trace: Trace, delta: Array, into: Gradients | None = None) -> Gradients:
-        """Carry delta = dLoss/dz of the last layer down to every parameter.
+        """Return the gradients of all parameters from delta = dLoss/dz of the last layer.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class MLP:
             From the forward pass with the same parameters.
         delta : device array, (batch, outputs)
         into : Gradients, optional
-            Where to write, and what is returned then; new arrays by default.
+            Arrays to write to and to return; new ones by default.
         """
         device, xp = self.device, self.device.xp
         matmul, matmul_into, weights = device.matmul, device.matmul_into, self._views.weights
@@ -192,11 +192,10 @@ class MLP:
         masks: list[Array] | None = None,
         into: Gradients | None = None,
     ) -> tuple[Array, Gradients, Trace]:
-        """Forward, loss, backward for one batch; nothing is read back from the device.
+        """Return the loss, its gradients and the trace of one batch, all on the device.
 
-        The head is that of `xpnet.nn.losses.resolve_head`, for the network's output activation;
-        masks and into are those of `forward` and `backward`. The loss is the mean over the batch,
-        0-d, without penalties.
+        The head comes from `xpnet.nn.losses.resolve_head`; `masks` and `into` are as in `forward`
+        and `backward`. The loss is the mean over the batch, 0-d, without penalties.
         """
         trace = self.forward(batch.x, masks, slopes=True)
         losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
@@ -213,11 +212,26 @@ class MLP:
         l2: float = 0.0,
         sample_weight: Any = None,
     ) -> tuple[float, Gradients]:
-        """Return the loss of a batch, penalties included, and its gradients (device arrays).
+        """Return the loss of a batch, with penalties, and its gradients.
 
-        The parameters are those of `xpnet.fit`.
+        Parameters
+        ----------
+        x, y, loss, l1, l2, sample_weight
+            As in `xpnet.fit`.
+
+        Returns
+        -------
+        loss : float
+        gradients : Gradients
+            Device arrays, in the shapes of `weights` and `biases`.
+
+        Raises
+        ------
+        InputError
+            For shapes, values and options that cannot be used.
         """
         xp, head = self.device.xp, resolve_head(self.output, loss)
+        check_numbers("must be finite and >= 0", l1=l1, l2=l2)
         with self.device.active:
             x, y, row_weights = self.prepare(x, y, sample_weight)
             batch = Batch(x, y, row_shares(xp, y, row_weights))
@@ -228,13 +242,24 @@ class MLP:
     def loss(
         self, x: Any, y: Any, *, loss: str | Loss = "auto", sample_weight: Any = None
     ) -> float:
-        """Return the mean loss over the rows, without penalties and without dropout."""
+        """Return the mean loss over the rows, without penalties and without dropout.
+
+        Parameters
+        ----------
+        x, y, loss, sample_weight
+            As in `xpnet.fit`.
+
+        Raises
+        ------
+        InputError
+            For shapes, values and options that cannot be used.
+        """
         head = resolve_head(self.output, loss)
         with self.device.active:
             return float(self.mean_loss(head, *self.prepare(x, y, sample_weight)))
 
     def mean_loss(self, head: Head, x: Array, y: Array, row_weights: Array | None) -> Array:
-        """Return the (weighted) mean loss of prepared rows, tile by tile, as a 0-d array."""
+        """Return the (weighted) mean loss of prepared rows as a 0-d array."""
         xp = self.device.xp
         total = weight = 0.0
         for z, rows in self.tiles(x):
@@ -253,24 +278,24 @@ class MLP:
         Parameters
         ----------
         x : array_like, (n, inputs), or `xpnet.RowFile`
-            If it is of the library that the network computes in, so are the outputs; otherwise
-            they are a NumPy array. A file is read block by block.
+            For an array of the library that the network computes in, the outputs are one, too;
+            otherwise they are a NumPy array. A file is read block by block.
         """
         device, foreign = self.device, is_foreign(x) and device_of(x).xp is self.device.xp
-        blocks = x.blocks() if hasattr(x, "read_rows") else [x]
+        blocks = x.blocks() if is_row_source(x) else [x]
         ready = (as_inputs(each, device, self.dtype, self.sizes[0]) for each in blocks)
         with device.active:
             outputs = device.xp.concat([self.outputs(each) for each in ready], axis=0)
             return outputs if foreign else device.get(outputs)
 
     def outputs(self, x: Array) -> Array:
-        """Return the outputs for prepared inputs, both on the device: `predict` without checks."""
+        """Return the outputs for inputs on the device; `predict` without its checks."""
         xp = self.device.xp
         tiles = [self.output.forward(xp, z) for z, _ in self.tiles(x)]
         return tiles[0] if len(tiles) == 1 else xp.concat(tiles, axis=0)
 
     def tiles(self, x: Array) -> Iterator[tuple[Array, slice]]:
-        """Yield the last pre-activations and their rows, at most PREDICT_ROWS at a time."""
+        """Yield the last pre-activations of up to `PREDICT_ROWS` rows at a time, and which rows."""
         for start in range(0, x.shape[-2], PREDICT_ROWS):
             rows = slice(start, min(start + PREDICT_ROWS, x.shape[-2]))
             yield self.forward(x[..., rows, :]).pre_activations[-1], rows
@@ -287,9 +312,9 @@ class MLP:
         return x, y, as_row_weights(sample_weight, device, dtype, x.shape[0])
 
     def _derive(self) -> None:
-        """Make what copies and pickles leave out: views, and activations fused for the device."""
+        """Set what copies and pickles leave out: views, and activations fused for the device."""
         self._views = self.views(self.flat)
-        many = self.flat.ndim == 2  # of one network they broadcast as they are, which is faster
+        many = self.flat.ndim == 2  # one network's biases broadcast as they are, which is faster
         self._bias_rows = [each[:, None, :] if many else each for each in self._views.biases]
         self._forward = [self.device.fuse(each.forward) for each in self.hidden]
         self._backward = [self.device.fuse(each.backward) for each in self.hidden]
@@ -316,11 +341,11 @@ class MLP:
         return self.without_biases(self.flat)
 
     def without_biases(self, flat: Array) -> Array:
-        """Return the first part, (..., weights), of a vector as long as all parameters."""
+        """Return the weights' part, (..., weights), of a vector like `flat`."""
         return flat[..., : flat.shape[-1] - sum(self.sizes[1:])]
 
     def views(self, flat: Array) -> Gradients:
-        """Cut a vector as long as all parameters into pieces, in their order and shapes."""
+        """Return views of a vector like `flat`, in the shapes of the weights and biases."""
         xp, layers, pieces, start = self.device.xp, len(self.sizes) - 1, list[Array](), 0
         for shape in [*pairwise(self.sizes), *((fan_out,) for fan_out in self.sizes[1:])]:
             end = start + math.prod(shape)
@@ -329,9 +354,21 @@ class MLP:
         return Gradients(tuple(pieces[:layers]), tuple(pieces[layers:]))
 
     def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
-        """Write given weights and biases into the network's own arrays.
+        """Copy weights and biases into the network's own arrays.
 
-        Those given may be the network's own too, in another order.
+        Parameters
+        ----------
+        weights : sequence of array, (fan_in, fan_out)
+            One for each layer; they may be the network's own, in another order.
+        biases : sequence of array, (fan_out,)
+            One for each layer.
+
+        Raises
+        ------
+        InputError
+            For another number of arrays, or another shape.
+        InputTypeError
+            For what is not an array of real numbers.
         """
         given, layers = [*weights, *biases], len(self.weights)
         if len(given) != 2 * layers:
@@ -347,17 +384,21 @@ class MLP:
             self.flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
 
     def with_parameters(self, flat: Array, device: Device | None = None) -> "MLP":
-        """Return the same network with another vector, or (networks, parameters), in its place."""
+        """Return a network of the same architecture whose parameters are views of `flat`.
+
+        That is (parameters,); or, for a stack of networks, (networks, parameters).
+        """
         twin = object.__new__(MLP)
         twin.__dict__.update(self.__dict__, flat=flat, device=device or self.device)
         twin._derive()
         return twin
 
-    def to(self, device: Device, dtype: str | None = None) -> "MLP":
+    def to(self, device: str | Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
+        device, dtype = opened(device), checked_dtype(dtype or self.dtype)
         own = self.device.get(self.flat).copy()
-        twin = self.with_parameters(device.put(own, dtype or self.dtype), device)
-        twin.dtype = dtype or self.dtype
+        twin = self.with_parameters(device.put(own, dtype), device)
+        twin.dtype = dtype
         return twin
 
     def __copy__(self) -> "MLP":
@@ -367,9 +408,8 @@ class MLP:
         return self.to(self.device)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is derived; name devices and activations, which files cannot hold."""
-        derived = ("_views", "_bias_rows", "_forward", "_backward")
-        state = {name: value for name, value in self.__dict__.items() if name not in derived}
+        """Leave out what `_derive` makes; replace device and activations by their names."""
+        state = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
         hidden = tuple(each.known_by for each in self.hidden)
         device, output = self.device.opening(), self.output.known_by
         return state | {"device": device, "hidden": hidden, "output": output}
@@ -420,12 +460,24 @@ class MLP:
 
 
 def per_layer(value: Any, layers: int) -> list[Any]:
-    """Spread one option over the hidden layers, or check that there is one for each."""
+    """Return one value for each hidden layer: the one given for all, or those given."""
     if isinstance(value, str) or not hasattr(value, "__len__"):
         return [value] * layers
     if len(value) != layers:
         raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
     return list(value)
+
+
+def opened(device: str | Device) -> Device:
+    """Return a device by name or as given."""
+    return device if isinstance(device, Device) else open_device(device)
+
+
+def checked_dtype(dtype: str) -> str:
+    """Return the dtype; refuse what no network computes in."""
+    if dtype not in DTYPES:
+        raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
+    return dtype
 
 
 def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -1,10 +1,10 @@
 """Optimisers: SGD, Adam, AdamW. Options, state and parameters are kept apart.
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
-belongs to the training run; ``step(xp, arrays, coefficients)`` writes **in place**. Whatever
-changes from step to step comes in through ``coefficients(learning_rate, t)``, which computes those
-of many steps t = 1, 2, ... at once; a step gets numbers or 0-d arrays, and of several networks,
-whose parameters are (networks, parameters), arrays (networks, 1).
+belongs to the training run; ``step(xp, arrays, coefficients)`` writes **in place**.
+``coefficients(learning_rate, t)`` returns everything that changes from step to step, for many steps
+t = 1, 2, ... at once. ``step`` then receives one step's coefficients: numbers or 0-d arrays, or
+arrays (networks, 1) when the parameters are (networks, parameters).
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from xpnet.errors import check_numbers
 class StepArrays(NamedTuple):
     """What steps read and write, the same arrays in every step."""
 
-    parameters: Sequence[Array]  # the network's own storage, cut into blocks that fit the cache
+    parameters: Sequence[Array]  # views of the network's own, in blocks that fit the cache
     gradients: Sequence[Array]
-    state: Sequence[Array]  # what ``start`` returned, cut likewise
-    weights: Sequence[Array]  # the parameters' storage again, without the biases, cut likewise
+    state: Sequence[Array]  # what ``start`` returned, in the same blocks
+    weights: Sequence[Array]  # again the parameters, without the biases
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SGD:
         check_numbers("must be from 0 to 1", momentum=self.momentum)
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
-        """Return the velocities, zero, one for each parameter; none without momentum."""
+        """Return a velocity of zero for each parameter; nothing without momentum."""
         return [xp.zeros_like(p) for p in parameters] if self.momentum else []
 
     def coefficients(self, learning_rate: Any, t: Any) -> tuple[Any, ...]:
@@ -101,7 +101,7 @@ class Adam:
         check_numbers("must be >= 0 and below 1", beta_1=self.beta_1, beta_2=self.beta_2)
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
-        """Return first and second moments, zero: all m, then all v."""
+        """Return first and second moments of zero: all m, then all v."""
         return [xp.zeros_like(p) for p in (*parameters, *parameters)]
 
     def coefficients(self, learning_rate: Any, t: Any) -> tuple[Any, ...]:
@@ -128,7 +128,7 @@ class AdamW(Adam):
     """Adam with decoupled weight decay. Loshchilov and Hutter, arXiv 1711.05101.
 
     Before each step, weights (not biases) shrink by the factor
-    ``1 - learning_rate * weight_decay``; `weight_decay` is from 0, the others are those of `Adam`.
+    ``1 - learning_rate * weight_decay``. The other parameters are those of `Adam`.
     """
 
     weight_decay: float = 0.01
@@ -138,7 +138,7 @@ class AdamW(Adam):
         check_numbers("must be finite and >= 0", weight_decay=self.weight_decay)
 
     def coefficients(self, learning_rate: Any, t: Any) -> tuple[Any, ...]:
-        """Return Adam's, and the factor by which the weights shrink."""
+        """Return Adam's coefficient, and the factor by which the weights shrink."""
         shrink = 1.0 - learning_rate * self.weight_decay
         return (*super().coefficients(learning_rate, t), shrink)
 
@@ -150,7 +150,7 @@ class AdamW(Adam):
 
 
 Optimizer: TypeAlias = SGD | Adam
-"""Or an object with the same methods, and a learning rate above 0."""
+"""Or any object with the same methods and a `learning_rate` above 0."""
 OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 

@@ -3,27 +3,27 @@
 A schedule is any callable ``schedule(progress) -> float``.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, pi
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from xpnet.errors import InputError, bad_argument, check_numbers
+from xpnet.errors import InputError, bad_argument, check_integers, check_numbers
 
 
 class Progress(NamedTuple):
-    """How far a training run has got: all that a schedule may depend on."""
+    """How far a training run has got; all that a schedule may depend on."""
 
     step: int  # steps taken before this one, from 0
     epoch: int  # epochs completed, from 0
     steps_per_epoch: int
     total_steps: int
     losses: Sequence[float]
-    """Monitored loss of each epoch completed: validation if there is one, else training."""
+    """Of each epoch completed, the validation loss or, without one, the training loss."""
 
     @property
     def done(self) -> float:
-        """Share of the steps taken, from 0 to 1; a run may be resumed beyond its last one."""
+        """Share of the steps taken, from 0 to 1, also in a run that was resumed beyond its end."""
         return min(self.step / self.total_steps, 1.0)
 
 
@@ -31,7 +31,7 @@ Schedule: TypeAlias = Callable[[Progress], float]
 
 
 _RULES = {
-    **dict.fromkeys(("epochs", "patience", "steps"), "must be finite and >= 1"),
+    **dict.fromkeys(("epochs", "steps"), "must be finite and >= 1"),
     **dict.fromkeys(("factor", "end"), "must be from 0 to 1"),
     **dict.fromkeys(("power", "min_delta"), "must be finite and >= 0"),
 }
@@ -39,7 +39,7 @@ _RULES = {
 
 @dataclass(frozen=True)
 class _Checked:
-    """A schedule whose options are numbers in range."""
+    """A schedule whose options are checked against `_RULES`."""
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
@@ -83,7 +83,7 @@ class Cosine(_Checked):
     end: float = 0.0
 
     def __call__(self, progress: Progress) -> float:
-        return self.end + (1.0 - self.end) * 0.5 * (1.0 + cos(pi * progress.done))
+        return self.end + (1.0 - self.end) * 0.5 * (1.0 + math.cos(math.pi * progress.done))
 
 
 @dataclass(frozen=True)
@@ -98,23 +98,51 @@ class InverseScaling(_Checked):
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(_Checked):
-    """Times `factor` whenever the loss has not improved by `min_delta` for `patience` epochs.
+    """Times `factor` whenever the loss has not improved for `patience` epochs.
 
-    Has no state: the history of losses says it all, so a resumed run continues alike.
+    It has improved once it is lower than when it last had, by more than the share `min_delta`. Has
+    no state: the history of losses says it all, so a resumed run continues alike.
     """
 
     factor: float = 0.5
     patience: int = 5
     min_delta: float = 1e-4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_integers(1, patience=self.patience)
+
     def __call__(self, progress: Progress) -> float:
-        result, best, waited = 1.0, float("inf"), 0
-        for loss in progress.losses:
-            waited = 0 if loss < best - self.min_delta else waited + 1
-            best = min(best, loss)
-            if waited >= self.patience:
-                result, waited = result * self.factor, 0
-        return result
+        waits = epochs_waited(progress.losses, self.min_delta, relative=True)
+        reductions = sum(waited > 0 and waited % self.patience == 0 for waited in waits)
+        return float(self.factor**reductions)
+
+
+def epochs_waited(
+    losses: Sequence[float], min_delta: float, *, relative: bool = False
+) -> Iterator[int]:
+    """Yield for each epoch how many have passed since the loss last fell by more than min_delta.
+
+    As in PyTorch and Keras it has to fall below what it was then, so that small steps add up.
+    """
+    best, waited = math.inf, 0
+    for loss in losses:
+        least = min_delta * abs(best) if relative and best < math.inf else min_delta
+        best, waited = (loss, 0) if loss < best - least else (best, waited + 1)
+        yield waited
+
+
+def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
+    """Return a schedule by its name, or the one given; a constant one for None."""
+    if schedule is None:
+        return Constant()
+    if isinstance(schedule, type):
+        raise InputError(f"schedule {schedule.__name__} is a class; pass {schedule.__name__}()")
+    if callable(schedule):
+        return schedule
+    if schedule not in SCHEDULES:
+        raise bad_argument("schedule", schedule, f"is not known; use one of {', '.join(SCHEDULES)}")
+    return SCHEDULES[schedule]
 
 
 @dataclass(frozen=True)
@@ -122,10 +150,14 @@ class Warmup(_Checked):
     """Rise linearly over the first `steps` steps to 1, then follow another schedule."""
 
     steps: int = 100
-    then: Schedule = Constant()
+    then: Any = Constant()  # or a name
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "then", resolve_schedule(self.then))
 
     def __call__(self, progress: Progress) -> float:
-        return min(1.0, (progress.step + 1) / self.steps) * self.then(progress)
+        return min(1.0, (progress.step + 1) / self.steps) * float(self.then(progress))
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -152,20 +184,7 @@ def looks_at_losses(schedule: Schedule) -> bool:
 
 
 def ends_with_the_run(schedule: str | Schedule | None) -> bool:
-    """Return whether a schedule, by name or as given, depends on when the last step will be."""
+    """Return whether a schedule, or its name, depends on the number of steps of the whole run."""
     if isinstance(schedule, Warmup):
         return ends_with_the_run(schedule.then)
     return isinstance(schedule, Linear | Cosine) or schedule in ("linear", "cosine")
-
-
-def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
-    """Return a schedule by name or as given; without any, a constant one."""
-    if schedule is None:
-        return Constant()
-    if isinstance(schedule, type):
-        raise InputError(f"schedule {schedule.__name__} is a class; pass {schedule.__name__}()")
-    if callable(schedule):
-        return schedule
-    if schedule not in SCHEDULES:
-        raise bad_argument("schedule", schedule, f"is not known; use one of {', '.join(SCHEDULES)}")
-    return SCHEDULES[schedule]

@@ -116,8 +116,8 @@ class Checkpoint:
         """Save an interrupted run, and release the directory."""
         try:
             # Otherwise the last epoch is saved, or the weights are not those of the last step.
-            whole = training.state.step and training.between_steps
-            if training.stop_reason == "interrupted" and whole:
+            consistent = training.state.step and training.between_steps
+            if training.stop_reason == "interrupted" and consistent:
                 self._save(training)
         finally:
             self._held.close()

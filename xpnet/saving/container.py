@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xpnet
-from xpnet.backend.files import atomic_write, quoted, require_ordinary
+from xpnet.backend.files import atomic_write, quoted_value, require_ordinary
 from xpnet.errors import FileError, InputError
 
 MAX_TENSORS = 10_000  # a network has two for each layer, a checkpoint a few times as many
@@ -47,7 +47,7 @@ def write_container(
         raise InputError(
             f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
         ) from error
-    text = _canonical(content | {"sha256": digest(content, tensors)})
+    text = _canonical(content | {"sha256": checksum(content, tensors)})
     with atomic_write(path) as file:
         file.write(save(tensors, {"xpnet": text}))
 
@@ -63,15 +63,15 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     fields, tensors = _content(path, refuse)
     found, version = fields.get("format"), fields.get("format_version")
     if found != f"xpnet {kind}":
-        refuse("format", f"is {quoted(found)}, not 'xpnet {kind}'", f"name a {kind} file")
+        refuse("format", f"is {quoted_value(found)}, not 'xpnet {kind}'", f"name a {kind} file")
     if type(version) is not int or not 1 <= version <= newest:
         refuse(
             "format_version",
-            f"is {quoted(version)}, by xpnet {quoted(fields.get('library'))}, but this xpnet"
-            f" {xpnet.__version__} reads 1 to {newest}",
+            f"is {quoted_value(version)}, by xpnet {quoted_value(fields.get('library'))}, but this "
+            f"xpnet {xpnet.__version__} reads 1 to {newest}",
             "update xpnet (pip install --upgrade xpnet)",
         )
-    if fields.pop("sha256", None) != digest(fields, tensors):
+    if fields.pop("sha256", None) != checksum(fields, tensors):
         refuse("checksum (SHA-256)", "does not match the contents")
     del fields["format"]
     return fields, tensors
@@ -89,7 +89,7 @@ def refusal(
     return refuse
 
 
-def digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
+def checksum(fields: Mapping[str, Any], tensors: Arrays) -> str:
     """SHA-256 over the canonical fields, then per tensor by name: name, type, shape, bytes."""
     found = hashlib.sha256(_canonical(fields).encode())
     for name in sorted(tensors):
@@ -108,7 +108,7 @@ def _item(value: Any) -> Any:
     """Return one of NumPy's numbers, which options may be, as JSON has it."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} {quoted(value)}")
+    raise TypeError(f"{type(value).__name__} {quoted_value(value)}")
 
 
 def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
@@ -128,7 +128,7 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
         message = f"{os.fspath(path)}: cannot be read: {error.strerror or error}"
         raise FileError(f"{message}; correct the path.") from error
     except (SafetensorError, TypeError, ValueError, AttributeError) as error:
-        problem = quoted(str(error).removeprefix("Error while deserializing header: "))
+        problem = quoted_value(str(error).removeprefix("Error while deserializing header: "))
         remedy = "name a model file or checkpoint of xpnet; restore it from a copy if it is damaged"
         refuse("the contents", f"not in safetensors format ({problem})", remedy)
     if text is None:
@@ -136,7 +136,7 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
-        refuse("field 'xpnet'", f"is not valid JSON ({quoted(str(error))})")
+        refuse("field 'xpnet'", f"is not valid JSON ({quoted_value(str(error))})")
     if not isinstance(fields, dict):
-        refuse("field 'xpnet'", f"is {quoted(fields)}, not a JSON object")
+        refuse("field 'xpnet'", f"is {quoted_value(fields)}, not a JSON object")
     return fields, tensors

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnet.backend.device import Device, to_host
-from xpnet.backend.files import quoted
+from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError, SaveError, XpnetError
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
@@ -70,9 +70,16 @@ class Model:
         return mean_outputs((self.net, *self.other_nets), x)
 
     @property
+    def plan(self) -> Any:
+        """How tables are prepared: `preprocessing`, or an error if there is none."""
+        if self.preprocessing is None:
+            raise InputError("the model holds only a network; use model.net.predict(x)")
+        return self.preprocessing
+
+    @property
     def reading(self) -> dict[str, Any]:
         """How `read_table` reads CSV and TSV files like the one that it was trained on."""
-        options, plan = (self.training or {}).get("options"), self.preprocessing
+        options, plan = (self.training or {}).get("options"), self.plan
         known = options if isinstance(options, dict) else {}
         return {
             "decimal": "," if known.get("decimal") == "," else None,
@@ -136,13 +143,13 @@ class Model:
         """
         from xpnet.tables.scores import permutation_importance
 
-        data, plan = self._read(table, reading), self.preprocessing
+        data, plan = self._read(table, reading), self.plan
         judged = self.judge(data, plan.complete_rows(data, target=True))
         return permutation_importance(plan, judged.predict, judged.x, judged.y, repeats, seed)
 
     def judge(self, table: Any, rows: Any = None) -> "Judged":
         """Return what the model makes of rows, by default all, of a table with the target."""
-        plan = self.preprocessing
+        plan = self.plan
         y = plan.encode_target(table, rows)
         x = plan.transform(table, rows, dtype=self.net.dtype)
         return Judged(x, self.outputs(x), y, lambda x, rows: self.outputs(x))
@@ -180,10 +187,8 @@ class Model:
     def _read(self, table: Any, reading: dict[str, Any]) -> Any:
         from xpnet.tables.table import read_table, table_of
 
-        if self.preprocessing is None:
-            raise InputError("the model holds only a network; use model.net.predict(x)")
         if not isinstance(table, str | os.PathLike):
-            return table_of(table, self.preprocessing)
+            return table_of(table, self.plan)
         given = {name: each for name, each in reading.items() if each is not None}
         return read_table(table, **self.reading | given)
 
@@ -193,7 +198,7 @@ class Model:
         With `spread`, a last column says how far the networks are apart: the standard deviation of
         their values, or of the probabilities that they give to the predicted class.
         """
-        plan = self.preprocessing
+        plan = self.plan
         notes, x = plan.notes(table), plan.transform(table, dtype=self.net.dtype)
         columns = plan.decode(self.outputs(x))
         if spread:
@@ -333,10 +338,15 @@ def parameters_in(
         names = sorted(
             each for each in needed.keys() | found if needed.get(each) != found.get(each)
         )
-        refuse(f"tensors {quoted(names)}", f"do not fit the layer sizes {quoted(sizes)}")
+        refuse(
+            f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
+        )
     for name, each in tensors.items():
         if each.dtype.name != dtype or not np.isfinite(each).all():
-            refuse(f"tensor {name!r}", f"is {each.dtype}, or not finite; needed is {quoted(dtype)}")
+            refuse(
+                f"tensor {name!r}",
+                f"is {each.dtype}, or not finite; needed is {quoted_value(dtype)}",
+            )
     ready = [tensors[name] for name in needed]
     return ready[: len(shapes)], ready[len(shapes) :]
 

@@ -162,11 +162,11 @@ def as_numbers(
             return None, signs, set()
         numbers = numbers.set(~numbers.is_finite(), None)
     found = numbers.to_numpy()
-    whole = cells.dtype == polars.String and not (found > np.floor(found)).any()
-    if whole and ((typed and signs == {PLAIN}) or cells.str.contains(_LEADING_ZERO).any()):
+    are_integers = cells.dtype == polars.String and not (found > np.floor(found)).any()
+    if are_integers and ((typed and signs == {PLAIN}) or cells.str.contains(_LEADING_ZERO).any()):
         return None, signs, words
     high = np.fmax.reduce(np.abs(found), initial=0.0)
-    days = whole and 19e6 < np.fmin.reduce(found, initial=np.inf) <= high < 21e6
+    days = are_integers and 19e6 < np.fmin.reduce(found, initial=np.inf) <= high < 21e6
     if days and not typed and cells.str.contains(f"^{_DAY_NUMBER}$").sum() == cells.count():
         return None, signs, words  # which is text, as other dates are
     if high >= MAX_EXACT and cells.cast(polars.String).str.contains(_LONG_INTEGER).any():
@@ -349,7 +349,7 @@ def explain_cell(text: str) -> tuple[str, str] | None:
     """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
-    for pattern, what, remedy in _LOOKS_LIKE if len(text) <= 100 else ():
-        if pattern.fullmatch(text):
+    for pattern, what, remedy in _LOOKS_LIKE:
+        if len(text) <= 100 and pattern.fullmatch(text):
             return what, remedy
     return None

@@ -11,7 +11,7 @@ from xpnet.errors import InputError
 from xpnet.tables.cells import MAX_CODES, is_date, is_number, unit_of
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
-from xpnet.tables.messages import option
+from xpnet.tables.messages import option_for
 from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
@@ -66,7 +66,7 @@ def choose_columns(
                 unit = unit_of(table.signs.get(name, ""))
                 choice.columns.append(Number(name, indicator=many, gap=gap, unit=unit))
         except InputError as error:
-            remedy = f", or pass {option('--drop', name)}."
+            remedy = f", or pass {option_for('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy
     return choice
 
@@ -183,8 +183,8 @@ def _min_count(rows: int) -> int:
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
     used = np.flatnonzero(counts)
     values = date_parts(texts_of(table, name), pattern)[used]
-    for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
-        row = int(np.flatnonzero(table.column(name) == used[at])[0])
+    if (bad := np.isnan(values[:, 0])).any():
+        row = int(np.flatnonzero(table.column(name) == used[np.argmax(bad)])[0])
         raise no_date(table, row, name, pattern)
     if pattern == PAIR:
         return Dates(name, pattern, ("first", "second"), (0.0,) * 2, (1.0,) * 2)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from xpnet.backend.files import quoted as quoted_value
+from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number, meaning_of
 from xpnet.tables.dates import PAIR, PLACES, TYPED_PATTERNS, date_parts
@@ -136,14 +136,14 @@ class Dates:
         """Return the parts of some rows, as they are; NaN where a cell is missing."""
         words = texts_of(table, self.name) if self.name in table.texts else ()
         read_as = date_parts(words, self.pattern)
-        typed_too = self.pattern != PAIR and np.isnan(read_as).any()
-        for typed in TYPED_PATTERNS if typed_too else ():
-            read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
+        if self.pattern != PAIR and np.isnan(read_as).any():
+            for typed in TYPED_PATTERNS:
+                read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
         parts = read_as[:, [PLACES[each] for each in self.parts]]
         codes = text_numbers(cells)
         read: np.ndarray = np.append(parts, np.full((1, len(self.parts)), np.nan), axis=0)[codes]
-        for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:
-            raise no_date(table, rows[at], self.name, self.pattern)
+        if (bad := np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))).size:
+            raise no_date(table, rows[bad[0]], self.name, self.pattern)
         return read
 
     def fill(
@@ -223,9 +223,8 @@ def from_json(kind: Any, found: Any, place: str = "preprocessing") -> Any:
     if get_origin(kind) is tuple and isinstance(found, list):
         kind = get_args(kind)[0]
         return tuple(from_json(kind, each, f"{place}[{at}]") for at, each in enumerate(found))
-    kinds_of = [kind] if isinstance(kind, type) else get_args(kind)
-    for each in kinds_of if get_origin(kind) is not tuple else ():
-        if is_dataclass(each) and isinstance(found, dict):
+    for each in () if get_origin(kind) is tuple else get_args(kind) or (kind,):
+        if isinstance(each, type) and is_dataclass(each) and isinstance(found, dict):
             kinds = get_type_hints(each)
             needed = {field.name for field in fields(each) if field.default is MISSING}
             if needed <= found.keys() <= kinds.keys():

@@ -164,7 +164,8 @@ def _decoded(
             remedy = "if it is gzip, Parquet, JSON or NumPy, name it .gz, .parquet, .json or .npy"
             raise FileError(f"{path}: this is {what}, not CSV; {remedy}; else save it as CSV.")
         text = decoder.decode(chunk).removeprefix("\ufeff")
-        signs = text != (text := without_quotes(text))
+        bare = without_quotes(text)
+        signs, text = text != bare, bare
         while chunk:
             yield text.encode("utf-8", "replace")
             chunk = file.read(_BLOCK)

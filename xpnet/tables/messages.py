@@ -39,7 +39,7 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def option(flag: str, column: str) -> str:
+def option_for(flag: str, column: str) -> str:
     """Return an option of the command for one column, such as --drop, ready for a shell."""
     return f"{flag} {shlex.quote(column)}"
 
@@ -59,28 +59,18 @@ def closest(name: str, names: Iterable[str]) -> str:
     return f"there are: {up_to_ten(map(quoted, names))}."
 
 
-_CHANGED_BY = {
-    "passed over": "--strict",
-    "rows": "--missing",
-    "left out": "--keep COLUMN",
-    "dates": "--drop COLUMN",
-    "imputed": "--missing drop",
-    "codes": "--keep COLUMN",
-    "encoded": "--drop COLUMN",
-    "words": "--drop COLUMN",
-}
-
-
 @dataclass(frozen=True)
 class Decision:
     """Something done to a table that nobody asked for: to which `columns`, and in words what.
 
-    `repair` are the options, by name, that say the same, so that it need not be guessed.
+    `repair` are the options, by name, that say the same, so that it need not be guessed; `undo`
+    changes it, where those do not.
     """
 
     kind: str
     columns: Mapping[str, str]
     repair: Mapping[str, Any] = field(default_factory=dict)
+    undo: str = ""
 
     def text(self) -> str:
         """Write it in a line: those of which the same is said together."""
@@ -88,8 +78,10 @@ class Decision:
         for name, what in self.columns.items():
             groups[what].append(name)
         told = up_to_ten(f"{up_to_ten(names)} ({what})" for what, names in groups.items())
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in self.repair)
-        options = _CHANGED_BY.get(self.kind, options)
+        options = self.undo or ", ".join(
+            f"--{name.replace('_', '-')}{' COLUMN' * isinstance(value, list)}"
+            for name, value in self.repair.items()
+        )
         return f"{told} [{options}]" if options else told
 
 

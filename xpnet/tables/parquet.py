@@ -5,12 +5,13 @@ import os
 import struct
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend import files
 from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
@@ -90,20 +91,15 @@ def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[s
 
 @contextmanager
 def _polars_reading(path: str) -> Iterator[None]:
-    """Turn Polars' errors into a FileError; also panics, without what Rust prints of them."""
+    """Turn Polars' errors, also panics, into a FileError."""
     import polars
 
-    with ExitStack() as restored:
-        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # or standard error is closed
-            kept = os.dup(2)
-            restored.callback(os.close, kept)
-            restored.callback(os.dup2, kept, 2)
-            os.dup2(nowhere.fileno(), 2)
-        try:
+    try:
+        with files.quietly():
             yield
-        except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
-            what = f"not a {os.path.splitext(unpacked(path))[1]} file, or damaged ({reason(error)})"
-            raise FileError(f"{path}: {what}; get it again.") from error
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+        what = f"not a {os.path.splitext(unpacked(path))[1]} file, or damaged ({reason(error)})"
+        raise FileError(f"{path}: {what}; get it again.") from error
 
 
 def reason(error: object) -> str:

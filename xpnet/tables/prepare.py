@@ -39,7 +39,7 @@ from xpnet.tables.messages import (
     counted,
     format_number,
     one_line,
-    option,
+    option_for,
     quoted,
     refuse_all,
     up_to_ten,
@@ -116,7 +116,8 @@ def prepare(
     The options are those of the command; `effects` are those of texts with many values, see
     `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class where there
     are classes; means and deviations come from the other rows alone. With several `nets`, every one
-    keeps other rows, and x has all. To `stream` prepares rows as they are read.
+    keeps other rows; x has all, of which means and deviations are. To `stream` prepares rows as
+    they are read.
     """
     missing = missing or ("refuse" if strict else "impute")
     for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
@@ -205,7 +206,7 @@ def _decisions(
                 told, found_as = codes, f"{found_as} or {gap:g}, imputed"
             told[each.name] = counted(count, "cell") + (found_as and f", empty{found_as}")
         if isinstance(each, Category):
-            more = f", {len(each.also):,} in other letters" * bool(each.also)
+            more = f", {len(each.also):,} in other letters" if each.also else ""
             encoded[each.name] = counted(len(each.categories), "value") + more
             if each.pooled:
                 rare = np.count_nonzero(found[each.name].counts) - len(each.places)
@@ -215,7 +216,7 @@ def _decisions(
     words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
-    encoded |= pairs
+    encoded, pooled = encoded | pairs, [*pooled, *pairs]
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
     droppable = [name for name in signs if name not in plan.targets]
@@ -223,12 +224,12 @@ def _decisions(
         Decision("read", read, table.guesses),
         Decision("passed over", table.passed_over, {"strict": False}),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
-        Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}),
-        Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
+        Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}, {}, "--missing"),
+        Decision("left out", choice.left_out, {"drop": [*choice.left_out]}, "--keep COLUMN"),
         Decision("dates", dates, {"drop": [*dates]}),
-        Decision("imputed", imputed),
-        Decision("codes", codes),
-        Decision("encoded", encoded, {"drop": [*pooled, *pairs]} if pooled or pairs else {}),
+        Decision("imputed", imputed, {}, "--missing drop"),
+        Decision("codes", codes, {}, "--keep COLUMN"),
+        Decision("encoded", encoded, {"drop": pooled} if pooled else {}, "--drop COLUMN"),
         Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]
@@ -237,7 +238,7 @@ def _decisions(
 def _no_target(table: Table, plan: Preprocessing) -> str:
     others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
     others += [f"{table.gaps[name]:g}" for name in plan.targets if name in table.gaps]
-    return f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
+    return f"no {' or '.join(plan.targets)}{', but ' if others else ''}{up_to_ten(others)}"
 
 
 def _refuse(
@@ -272,7 +273,7 @@ def _row_notes(
     if not choice.columns:
         message = f"{table.path}: no columns of use are left besides the target"
         names = ", ".join(f"{name} ({why})" for name, why in [*choice.left_out.items()][:10])
-        keep = option("--keep", next(iter(choice.left_out)))
+        keep = option_for("--keep", next(iter(choice.left_out)))
         raise InputError(f"{message}: {names}; add some, or pass {keep}.")
     notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
     if stream and table.layout == "table":
@@ -317,8 +318,8 @@ def _with_task(
     """Find the task and the classes from the target; return class numbers, or raw values."""
     name = plan.target
     cells = source.numbers([name], rows)[:, 0]
-    for at in np.flatnonzero(np.isinf(cells))[:1]:
-        raise source.fault(rows[at], name, "", "give finite numbers")
+    if (infinite := np.flatnonzero(np.isinf(cells))).size:
+        raise source.fault(rows[infinite[0]], name, "", "give finite numbers")
     used = np.unique(cells)
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells, len(classes))
@@ -328,7 +329,7 @@ def _with_task(
         refuse_spoilt_numbers(source, name, counts)
         dates = 2 * sum(map(is_date, words)) > len(words)
         if task == "regression" or dates:
-            refuse_text(source, name, ", or leave --task regression out" * (not dates))
+            refuse_text(source, name, "" if dates else ", or leave --task regression out")
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
@@ -469,10 +470,11 @@ def _scales(
     parts = pieces(len(rows), len(table.names))
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std, same = moments((table.numbers(names, rows[each]) for each in parts), len(names))
-    for at in np.flatnonzero(~np.isfinite(std + mean))[:1]:
-        row = rows[int(np.nanargmax(np.abs(table.numbers([names[at]], rows)[:, 0])))]
+    if not (finite := np.isfinite(std + mean)).all():
+        name = names[np.argmin(finite)]
+        row = rows[np.nanargmax(np.abs(table.numbers([name], rows)[:, 0]))]
         remedy = "give finite numbers, in another unit"
-        raise table.fault(row, names[at], ", too large to standardise", remedy)
+        raise table.fault(row, name, ", too large to standardise", remedy)
     return mean, np.where(std > 0, std, 1.0), same
 
 

@@ -154,7 +154,9 @@ class Preprocessing:
         """Count, for each column of numbers, those that are far from all that training saw."""
         places, _, (mean, std, _) = self._numbers
         counts, names = np.zeros(len(places), np.int64), [self._names[at] for at in places]
-        for part in pieces(table.rows, len(self.columns)) if self.layout != "image" else ():
+        if self.layout == "image":
+            return {}
+        for part in pieces(table.rows, len(self.columns)):
             counts += (np.abs(table.numbers(names, part) - mean) > FAR * std).sum(axis=0)
         scaled = (mean != 0) | (std != 1)  # else they were left as they are
         return {names[at]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
@@ -271,15 +273,15 @@ class Preprocessing:
             refuse_missing(source, [name], "fill it in or remove the row")
         if self.task == "regression":
             refuse_text(source, name)
-            for at in np.flatnonzero(cells < 0.0)[:1] if self.target_log else ():
+            if self.target_log and (bad := np.flatnonzero(cells < 0.0)).size:
                 remedy = "correct it or remove the row"
-                raise source.fault(rows[at], name, ", below 0, unlike any in training", remedy)
+                raise source.fault(rows[bad[0]], name, ", below 0, unlike any in training", remedy)
             return self.of_values(cells)
         codes = encode_labels(source, name, self.classes, cells, any_case=True)
-        for at in np.flatnonzero(codes < 0)[:1]:
+        if (bad := np.flatnonzero(codes < 0)).size:
             listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
             remedy = f"the classes are {listed}; correct the cell or remove the row"
-            raise source.fault(rows[at], name, ", not a class seen in training", remedy)
+            raise source.fault(rows[bad[0]], name, ", not a class seen in training", remedy)
         return codes
 
     def of_values(self, values: np.ndarray) -> np.ndarray:

@@ -34,7 +34,9 @@ def summarize(table: Table, names: Sequence[str]) -> dict[str, Summary]:
     found = {name: Summary() for name in names}
     for name in table.texts.keys() & found.keys():
         found[name].counts = np.zeros(len(table.texts[name] or ()), np.int64)
-    for part in pieces(table.rows, len(table.names)) if table.matrix.dtype.kind == "f" else ():
+    if table.matrix.dtype.kind != "f":  # no cell is missing
+        return found
+    for part in pieces(table.rows, len(table.names)):
         block = table.numbers(names, part)
         low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
         gone = np.isnan(block)

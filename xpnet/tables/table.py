@@ -99,7 +99,9 @@ class Table:
             found = np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
         else:
             found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
-        for at, name in enumerate(names) if self.gaps or self.factors else ():
+        if not (self.gaps or self.factors):
+            return found
+        for at, name in enumerate(names):
             if (gap := self.gaps.get(name)) is not None:
                 cells = found[:, at]
                 cells[cells <= gap if gap < 0 else cells == gap] = np.nan

@@ -1,35 +1,31 @@
-"""Batches: the order of an epoch, and the rows of each batch.
+"""Batches: the order of the rows in an epoch, and the rows of each batch.
 
-The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
-device and a resumed run needs to know only the epoch and the batch. Rows are gathered in blocks of
-several batches, about a megabyte, and a batch is a slice of its block: one gather call serves many
-steps of a small network, and large data are not copied as a whole. Rows used in the order in which
-they are stored are not copied at all.
+The order is drawn on the host from the seed and the epoch alone, so it is the same on every device,
+and a resumed run needs to know only the epoch and the batch. Rows are gathered in blocks of several
+batches, about a megabyte, and a batch is a slice of its block: one call serves many steps of a
+small network, and large data are not copied as a whole. Rows used in the order in which they are
+stored are not copied at all.
 """
 
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet.backend.device import Array, Device, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
-from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.arrays import Batch, RowSource, is_row_source, row_shares
 
 BLOCK_BYTES = 1 << 20
 MAX_VALIDATION_ROWS = 10_000  # of a share of many: they are kept in memory, and used often
 
 
-RowSource: TypeAlias = Any
-"""Rows in a file: ``shape``, ``read_rows(numbers)``, and ``blocks()``, all rows in order."""
-
-
 class RowSubset:
-    """Some rows of another source, renumbered from 0."""
+    """Some rows of a `RowSource`, numbered from 0; no one asks for its blocks."""
 
     def __init__(self, source: RowSource, rows: Any) -> None:
         self._source, self._rows = source, rows
@@ -52,10 +48,10 @@ def epoch_order(
     rows: int, seed: int, epoch: int, *, shuffle: bool, epoch_rows: int | None = None,
     epochs: int = 1,
 ) -> Any:  # fmt: skip
-    """Return the row numbers of an epoch in the order of use, as a host int64 array.
+    """Return the row numbers of one or more epochs in the order of use, host int64.
 
-    Or those of several epochs, beginning with this one. An epoch is a pass over all rows, or as
-    many rows as `epoch_rows`; the next one goes on from there, through one pass after the other.
+    An epoch has `epoch_rows` rows (default: all). Where it is shorter than a pass over the data,
+    the next epoch continues where it stopped.
     """
     size = epoch_rows or rows
     first, stop = epoch * size, (epoch + epochs) * size
@@ -76,20 +72,19 @@ def _pass_order(rows: int, seed: int, number: int) -> Any:
 def batches(
     data: Data, order: Any, batch_size: int, device: Device, dtype: str, *, first: int = 0
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch from batch number `first` on, in the order of `epoch_order`."""
+    """Yield the batches of an epoch, from number `first` on, with the rows in this order."""
     xp = device.xp
     equal = row_shares(xp, data.y[:batch_size, :], None)
     edges = [*range(0, order.shape[0], batch_size), order.shape[0]]
-    in_memory = not hasattr(data.x, "read_rows")
-    as_they_are = in_memory and np.array_equal(order, np.arange(order.shape[0]))
+    as_stored = not is_row_source(data.x) and np.array_equal(order, np.arange(order.shape[0]))
     row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
-    block = len(edges) if as_they_are else max(1, BLOCK_BYTES // (row_bytes * batch_size))
+    block = len(edges) if as_stored else max(1, BLOCK_BYTES // (row_bytes * batch_size))
 
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        start = 0 if as_they_are else cuts[0]
-        some = data if as_they_are else take_rows(data, order[start : cuts[-1]], device, dtype)
-        x, y, weights = some
+        start = 0 if as_stored else cuts[0]
+        block_data = data if as_stored else take_rows(data, order[start : cuts[-1]], device, dtype)
+        x, y, weights = block_data
         for left, right in pairwise(cuts):
             part = slice(left - start, right - start)
             if weights is None and right - left == equal.shape[0]:
@@ -100,20 +95,20 @@ def batches(
 
 
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
-    """Return some rows on the device, from an array that is there or from a source."""
-    if hasattr(x, "read_rows"):
+    """Return some rows on the device, of an array that is there or of a `RowSource`."""
+    if is_row_source(x):
         return device.put(x.read_rows(np.arange(*part.indices(x.shape[0]))), dtype)
     return x[part, :]
 
 
 def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool = False) -> Data:
-    """Return rows, given by number; those of a source are read only when used, if `lazy`."""
+    """Return the rows with these numbers; with `lazy`, a `RowSource` is read only when used."""
     numbers = device.put(rows, "int64")
 
     def take(array: Any) -> Any:
         return None if array is None else device.xp.take(array, numbers, axis=0)
 
-    if not hasattr(data.x, "read_rows"):
+    if not is_row_source(data.x):
         x = take(data.x)
     else:
         x = RowSubset(data.x, rows) if lazy else device.put(data.x.read_rows(rows), dtype)
@@ -123,47 +118,47 @@ def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool =
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
     """Draw the row numbers for training and for validation, each in ascending order.
 
-    The fraction is that of validation, above 0 and below 1; with class numbers as labels, (rows,),
-    every class gives its share, to within a row. At least one row on either side, and one of each
-    class for training; with fewer rows an InputError.
+    The fraction is the share of validation rows, between 0 and 1. With class numbers as labels,
+    (rows,), it holds for every class, to within a row. At least one row is for validation, and one,
+    or one of each class, for training; with fewer rows an `InputError` is raised.
     """
     if not 0.0 < fraction < 1.0:
         raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")
     order = generator(seed, "split").permutation(rows)
-    free = order[1:]
+    movable = order[1:]
     if labels is not None:
         labels = labels.astype(np.min_scalar_type(int(np.max(labels))))  # small ones sort fast
         order = order[np.argsort(labels[order], kind="stable")]
         first = np.append(True, np.diff(labels[order]) != 0)
-        free = order[~first]
+        movable = order[~first]
     wanted = max(round(fraction * rows), 1)
-    if wanted > len(free):
+    if wanted > len(movable):
         message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train on"
         raise InputError(f"{message}; give more rows or a smaller share.")
     # Evenly spaced places in rows ordered by class take the same share of each.
     held = np.zeros(rows, dtype=bool)
-    held[free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted]] = True
+    held[movable[(np.arange(wanted) * len(movable) + len(movable) // 2) // wanted]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def digest(data: Data | None, device: Device) -> str:
-    """SHA-256 over the shape, all targets and weights, and up to 1,000 rows of the inputs."""
+    """Return a SHA-256 over the shape, all targets and weights, and up to 1,000 rows of inputs."""
     if data is None:
         return "none"
     count, columns = data.x.shape
     rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
-    found = hashlib.sha256(str(tuple(data.x.shape)).encode())
+    sha256 = hashlib.sha256(str(tuple(data.x.shape)).encode())
 
     def add(array: Any) -> None:
-        found.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
+        sha256.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
 
     size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
-    for some in (rows[start : start + size] for start in range(0, len(rows), size)):
-        if hasattr(data.x, "read_rows"):
-            add(data.x.read_rows(some))
+    for numbers in (rows[start : start + size] for start in range(0, len(rows), size)):
+        if is_row_source(data.x):
+            add(data.x.read_rows(numbers))
         else:
-            add(device.xp.take(data.x, device.put(some, "int64"), axis=0))
+            add(device.xp.take(data.x, device.put(numbers, "int64"), axis=0))
     for array in (data.y, data.row_weights):
         if array is not None:
             add(array)
-    return found.hexdigest()[:16]
+    return sha256.hexdigest()[:16]

@@ -1,6 +1,21 @@
-"""What the training loop itself does not know about: early stopping, pruning, the progress bar.
+"""Callbacks: what the training loop does not know about, such as early stopping.
 
-A callback is an object with any of the methods in `HOOKS`, each called with the run.
+A callback is a function, called with the run after each epoch, or an object with any of the methods
+
+    on_train_start(run)     before the first step
+    on_epoch_start(run)
+    on_batch_end(run)       after a step, with `run.loss`, `run.gradients` and `run.trace`
+    on_epoch_end(run)       after an epoch, which is in the history
+    on_train_end(run)       in any case, also after an error
+
+The run is a `xpnet.training.loop.Training`; see there. ``run.stop(reason)`` ends it. A GPU, and
+compiled code, take many steps at a time, except where a callback has to be called in between. An
+object can spare them that:
+
+    wants_step(step)        a method that returns False if ``on_batch_end`` need not be called after
+                            this step, counted from 1
+    needs_traces = False    ``on_batch_end`` uses neither gradients nor trace: steps may be compiled
+    each_epoch = False      ``on_epoch_start`` and ``on_epoch_end`` need not be called in each epoch
 """
 
 import sys
@@ -9,7 +24,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, check_integers, check_numbers
+from xpnet.nn.schedules import epochs_waited
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -18,7 +34,7 @@ HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on
 
 
 def checked_callbacks(callbacks: Any) -> list[Any]:
-    """Return callbacks as a list; refuse classes, and objects whose methods would not be called."""
+    """Return callbacks as a list of objects; refuse classes, and objects without any method."""
     if callbacks is None:
         return []
     if not isinstance(callbacks, (list, tuple)):
@@ -40,23 +56,19 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
 
 
 def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
-    """Return the methods of that name from the callbacks that have one."""
+    """Return the methods of this name of the callbacks that have one."""
     return [getattr(each, name) for each in callbacks if hasattr(each, name)]
 
 
 def needs_traces(callbacks: Sequence[Any]) -> bool:
-    """Return whether a callback may look at single steps: not with ``needs_traces = False``."""
+    """Return whether a callback uses the gradients or the trace of single steps."""
     return any(
         hooks([each], "on_batch_end") and getattr(each, "needs_traces", True) for each in callbacks
     )
 
 
 def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
-    """Return whether a callback wants to see the run after one of these steps, counted from 1.
-
-    One with a method ``on_batch_end`` does, unless its method ``wants_step(step)`` says no. A GPU
-    takes the steps that nobody wants to see in launches of many, which is faster.
-    """
+    """Return whether a callback has to be called after one of these steps, counted from 1."""
     watching = [each for each in callbacks if hasattr(each, "on_batch_end")]
     return any(
         not hasattr(each, "wants_step") or any(map(each.wants_step, steps)) for each in watching
@@ -64,7 +76,7 @@ def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
 
 
 def wants_each_epoch(callbacks: Sequence[Any]) -> bool:
-    """Return whether one has to be called each epoch: not if it has ``each_epoch = False``."""
+    """Return whether a callback has to be called in each epoch."""
     return any(
         getattr(each, "each_epoch", True)
         for each in callbacks
@@ -84,48 +96,21 @@ class EarlyStopping:
     patience : int, from 1
         Epochs without improvement to wait for.
     min_delta : float, from 0
-        The least decrease of the loss that counts as an improvement.
+        The loss has improved once it is lower by more than this than when it last had.
     """
 
     patience: int = 10
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0.0:
-            raise InputError(f"{self} needs patience >= 1 and min_delta >= 0")
+        check_integers(1, patience=self.patience)
+        check_numbers("must be finite and >= 0", min_delta=self.min_delta)
 
     def on_epoch_end(self, training: "Training") -> None:
         """Count from the history, which survives a resume, rather than from its own state."""
-        best, waited = float("inf"), 0
-        for loss in training.state.history.monitored:
-            waited = 0 if loss < best - self.min_delta else waited + 1
-            best = min(best, loss)
+        *_, waited = epochs_waited(training.state.history.monitored, self.min_delta)
         if waited >= self.patience:
             training.stop(f"no improvement for {waited} epochs")
-
-
-@dataclass(frozen=True)
-class OptunaPruning:
-    """Report each epoch's monitored loss to a trial of Optuna; end the training if it is pruned.
-
-    The loss is the validation loss if there is one, else the training loss. It ends with
-    ``optuna.TrialPruned``, by which the study knows.
-
-    Parameters
-    ----------
-    trial : optuna.Trial
-    """
-
-    trial: Any
-
-    def on_epoch_end(self, training: "Training") -> None:
-        """Report, and ask the study's pruner."""
-        loss, epoch = training.state.history.monitored[-1], training.state.epoch
-        self.trial.report(loss, epoch)
-        if self.trial.should_prune():
-            from optuna import TrialPruned
-
-            raise TrialPruned(f"after epoch {epoch}: loss {loss:.4g}")
 
 
 def wants_progress(progress: bool | None) -> bool:

@@ -1,8 +1,8 @@
 """Many training steps in one call on the CPU: the recorded step, compiled (extra ``fast``: numba).
 
-What `xpnet.training.launches` is for a GPU. The step is recorded once, on copies, and compiled to a
-loop; batches are gathered in it by row numbers, as the plain step gets them. Results differ from
-those of the plain step by rounding. Before it is used, one step is taken both ways and compared.
+This is to the CPU what `xpnet.training.launches` is to a GPU. The step is recorded once, on copies,
+and compiled to a loop, which also gathers the rows of each batch by their numbers. Results differ
+from those of the plain step by rounding. Before use, one step is taken both ways and compared.
 """
 
 import warnings
@@ -15,7 +15,7 @@ from xpnet.backend.compiled import NoCompilerError, Source, load, product_of
 from xpnet.backend.device import CPU, Array
 from xpnet.backend.tape import RECORDING, NotRecordableError, Tape
 from xpnet.errors import InputError
-from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.arrays import Batch, is_row_source, row_shares
 from xpnet.nn.network import MLP
 from xpnet.training.batches import take_rows
 from xpnet.training.callbacks import needs_traces
@@ -34,34 +34,35 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of one step, relative to the 
 
 
 def compiled_steps(run: "Training", networks: int = 1) -> "CompiledSteps | None":
-    """Return compiled steps, or None if they would not pay, or cannot be had.
+    """Return compiled steps; None where that takes more time than it saves, or is not possible.
 
-    They pay if so many such networks are trained. With ``compile="on"`` it is an InputError if they
-    cannot be had.
+    `networks` is the number of runs that will share the compiled code. With ``compile="on"``, an
+    `InputError` replaces None.
     """
-    how, net = run.state.compile or run.options.compile, run.net
-    impossible = net.device is not CPU or hasattr(run.data.x, "read_rows")
+    wanted, net = run.state.compile or run.options.compile, run.net
+    impossible = net.device is not CPU or is_row_source(run.data.x)
     impossible = impossible or needs_traces(run.callbacks)
     saved = seconds_saved(run, networks)
     # Whether or not it was compiled before: the same run has to give the same bits.
-    if how == "off" or (how == "auto" and (impossible or saved < WORTH * SECONDS_TO_COMPILE)):
+    pays = not impossible and saved >= WORTH * SECONDS_TO_COMPILE
+    if wanted == "off" or (wanted == "auto" and not pays):
         return None
     try:
         if impossible:
             raise NotRecordableError("rows from a file, another device, or a callback at each step")
-        found = CompiledSteps(run)
-        found.check()
+        steps = CompiledSteps(run)
+        steps.check()
     except NotRecordableError as error:
-        if how == "on":
+        if wanted == "on":
             raise InputError(f"compile='on': the step cannot be compiled: {error}") from error
         if not isinstance(error, NoCompilerError):
             warnings.warn(f"the steps are not compiled: {error}", stacklevel=2)
         return None
-    return found
+    return steps
 
 
 def seconds_saved(run: "Training", networks: int = 1) -> float:
-    """Estimate the seconds that compiled steps save in all epochs, but for the compiling."""
+    """Estimate the seconds that compiled steps save in all epochs, without those of compiling."""
     of_step = SAVED_PER_STEP + SAVED_PER_PRODUCT * products(run.net, run.batch_size)
     steps: int = networks * run.options.epochs * run.full_batches
     return steps * of_step
@@ -73,7 +74,7 @@ def products(net: MLP, rows: int) -> int:
 
 
 class CompiledSteps:
-    """Takes the whole batches of one or of several epochs, up to `count` of them in one call.
+    """Takes the full batches of one or more epochs, up to `count` steps in one call.
 
     Raises `NotRecordableError` if the step cannot be compiled.
     """
@@ -123,13 +124,13 @@ class CompiledSteps:
         self._steps = load(source.text(parameters, lines, last))
 
     def of(self, run: "Training") -> "CompiledSteps":
-        """Return the same for another run with such a network, data and options."""
+        """Return these steps for another run with the same architecture, data and options."""
         other = copy(self)
         other._run, other._scratch = run, [each.copy() for each in self._scratch]
         return other
 
     def begin(self, order: Any, coefficients: Any, keys: Any, total: Any) -> None:
-        """Set what differs between the steps of some epochs; see `Launches.begin`."""
+        """Set what differs between the steps of one or more epochs; see `Launches.begin`."""
         steps, dtype, (x, y, weights) = len(coefficients), self._run.net.dtype, self._run.data
         self._losses = np.zeros(steps, dtype)
         self.totals = np.zeros(max(1, steps // self._run.full_batches), dtype)
@@ -140,11 +141,11 @@ class CompiledSteps:
         self._given = x, y, y if weights is None else weights, *kept, *sums
 
     def steps_from(self, batch: int) -> int:
-        """Return how many steps a call takes from this batch of the epoch on, at most."""
+        """Return the greatest number of steps of a call that begins at this batch of the epoch."""
         return int(min(self.count, self._run.full_batches - batch))
 
     def __call__(self, batch: int, count: int) -> tuple[Any, Any, None, None]:
-        """Take so many steps; return the losses of the first and the last one."""
+        """Take `count` steps from this batch on; return the losses of the first and the last."""
         self._take(self._kept, batch, count)
         return self._losses[batch], self._losses[batch + count - 1], None, None
 
@@ -158,9 +159,12 @@ class CompiledSteps:
         return [self._run.net.flat, self._run.flat_gradients, *self._run.state.optimizer]
 
     def check(self) -> None:
-        """Take one step both ways, on copies, and compare.
+        """Take one step both ways, on copies, and compare all that it writes.
 
-        A function of a user's may do what no tape sees, such as computing with NumPy's own arrays.
+        A user's own function may do what no tape sees, such as computing with NumPy's own arrays.
+        Losses, gradients and the optimiser's state are compared directly, parameters after a short
+        step. Where gradients are never written (plain SGD, folded), a step of rate 1 shows them:
+        the change of the parameters, to within the rounding of the parameters themselves.
         """
         run, net, rows = self._run, self._run.net, self._run.batch_size
         order, keys = np.arange(rows)[::-1].copy(), run.dropout.keys(1, 1)

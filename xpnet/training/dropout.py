@@ -1,7 +1,7 @@
-"""Dropout: a network's masks for one step, by the counter hash of `xpnet.backend.random`.
+"""Dropout: the masks of one step, from the counter hash of `xpnet.backend.random`.
 
 Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014; in the
-inverted form, so that nothing is scaled at prediction.
+inverted form, in which nothing is scaled at prediction.
 """
 
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ class Dropout:
         self._counters: dict[int, list[Array]] = {}
 
     def keys(self, begin: int, count: int) -> Any:
-        """Return what determines the masks of `count` steps after `begin` others.
+        """Return the keys of the masks of `count` steps, the first of which is number `begin`.
 
-        Host int64, (steps, layers); without dropout there are no columns.
+        Host int64, (steps, hidden layers); (steps, 0) without dropout.
         """
         if not self._masks:
             return np.empty((count, 0), np.int64)
         return dropout_keys(self.seed, len(self._masks), range(begin, begin + count))
 
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:
-        """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
+        """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; or None.
 
-        The keys are those of a step, as numbers or 0-d int64 arrays; or (networks, 1, 1).
+        The keys are one step's: numbers or 0-d int64 arrays, or arrays (networks, 1, 1).
         """
         if not self._masks:
             return None
@@ -49,8 +49,8 @@ class Dropout:
             ]
         if self._unsigned:
             keys = [np.asarray(key).view(np.uint64) for key in keys]
-        xp, given = self._net.device.xp, zip(self._masks, self._counters[rows], keys, strict=True)
-        return [mask(xp, counter, key) for mask, counter, key in given]
+        xp, layers = self._net.device.xp, zip(self._masks, self._counters[rows], keys, strict=True)
+        return [mask(xp, counter, key) for mask, counter, key in layers]
 
 
 def mask_of(rate: float, dtype: str, *, unsigned: bool = False) -> Function:

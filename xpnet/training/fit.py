@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from numbers import Integral
 from typing import Any
@@ -9,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.device import Array, to_host
-from xpnet.errors import InputError, bad_argument, check_numbers
-from xpnet.nn.arrays import as_row_weights, as_targets, check_finite, class_numbers
+from xpnet.errors import InputError, InputTypeError, bad_argument, check_numbers
+from xpnet.nn.arrays import (
+    as_row_weights,
+    as_targets,
+    check_finite,
+    class_numbers,
+    is_row_source,
+)
 from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, Optimizer
@@ -58,23 +65,23 @@ def fit(
     x : array_like, (n, inputs), or `xpnet.RowFile`
         A file is read batch by batch, for data larger than memory.
     y : array_like
-        (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
+        (n, outputs); (n,) for one output; or class numbers, (n,), for softmax.
     loss : str or Loss
         See `xpnet.nn.losses`; ``"auto"`` chooses the usual one for the output activation.
     optimizer : {"sgd", "adam", "adamw"} or SGD, Adam or AdamW, optional
         By name with its default learning rate; ``SGD(0.1)`` by default.
     epochs : int, from 1
     steps_per_epoch : int, from 1, optional
-        End an epoch after so many steps, and begin the next one with the rows that follow; by
-        default an epoch is a pass over all rows.
+        Steps of an epoch; the next epoch begins with the rows that follow. By default an epoch is a
+        pass over all rows.
     batch_size : int, from 1
-        If larger than n, n is used. Left-over rows make a short last batch, a step like any other
-        that counts in the epoch's loss in proportion.
+        At most n is used. Left-over rows make a short last batch, which is a step like any other
+        and counts in the epoch's loss by its number of rows.
     shuffle : bool
-        A new order every epoch, fixed by the seed; False keeps the order given.
+        Draw a new order for every epoch, from the seed; False keeps the given order.
     validation : (x, y) or float, optional
-        Rows to watch, or the share of rows to hold out; those keep their sample weights. Of a file,
-        at most 10,000 rows are held out, since they are kept in memory.
+        Validation rows, or the share of the rows to hold out for that, with their sample weights.
+        Of a file, at most 10,000 rows are held out, since they are kept in memory.
     early_stopping : bool, int or EarlyStopping
         True (a patience of 10 epochs) or another patience; the best weights are restored at the
         end. It watches the validation loss, or without validation rows the training loss, which
@@ -93,23 +100,24 @@ def fit(
     metrics : sequence of str or callable
         ``"accuracy"``, ``"r2"``, ``"mean_absolute_error"``, or ``metric(outputs, targets)``.
     callbacks : sequence of function or object
-        A function is called with the run after every epoch; for objects see `xpnet.training.loop`.
+        Functions, called with the run after every epoch, or objects as
+        `xpnet.training.callbacks` says.
     progress : bool, optional
         Show a progress bar; by default only in a terminal or notebook.
     seed : int, optional
         Seed of row orders and dropout masks; the network's by default.
     compile : {"auto", "on", "off"}
         Compile the steps, on the CPU, with the extra ``fast`` (numba). The losses are the same to
-        rounding. By default for long runs: compiling takes some seconds once, and an epoch of a
-        small network then a twentieth of the time. Not where a callback watches every step.
+        rounding. By default only long runs are compiled: that takes some seconds, and an epoch of a
+        small network then takes a twentieth of the time. Never where a callback watches every step.
     parallel : mpi4py communicator, optional
         Train with all its processes, on each of which `fit` is called with the same arguments; see
         `xpnet.training.parallel`. Run such a program with ``mpiexec -n 4 python -m mpi4py``, so
         that an error ends all processes.
     chunks : int, from 0, optional
-        Into how many parts, added in one order, `parallel` cuts a batch: up to so many processes
-        give the same bits. By default 4; 0, and the default for more than 4 processes, is a plain
-        Allreduce.
+        Number of parts of a batch with `parallel`, whose gradients are added in a fixed order: any
+        number of processes up to this gives the same bits. Default 4; 0, and the default for more
+        than 4 processes, is a plain Allreduce.
 
     Returns
     -------
@@ -125,8 +133,8 @@ def fit(
     Warns
     -----
     NoSkillWarning
-        Once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
-        network is no better than the best constant prediction on the training rows.
+        If the network, after 5 epochs and 100 steps or after 1,000 steps, is no better than the
+        best constant prediction on the training rows.
     """
     training = prepare_training(**locals())  # all arguments as they are
     with net.device.active:
@@ -157,22 +165,23 @@ def prepare_training(
     **options: Any,
 ) -> Training:
     """Check and prepare what `fit` takes; return the training, to be run."""
+    if unknown := options.keys() - {each.name for each in fields(TrainingOptions)}:
+        raise InputTypeError(f"{', '.join(sorted(unknown))}: not known; xpnet.fit has the options")
     optimizer = _resolve_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
-    if hasattr(x, "read_rows") and metrics and validation is None:
+    if is_row_source(x) and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
+    stopping, seed = _early_stopping(early_stopping), net.seed if seed is None else seed
+    settings = TrainingOptions(
+        optimizer=optimizer,
+        metrics=metrics,
+        seed=seed,
+        keep_best=keep_best or bool(stopping),
+        **options,
+    )
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
-        seed = net.seed if seed is None else seed
         data, held_out = _with_validation(net, data, validation, seed, factors)
-        stopping = _early_stopping(early_stopping)
-        settings = TrainingOptions(
-            optimizer=optimizer,
-            metrics=metrics,
-            seed=seed,
-            keep_best=keep_best or bool(stopping),
-            **options,
-        )
         speaks = parallel is None or parallel.rank == 0
         shown = [ProgressBar()] if speaks and wants_progress(progress) else []
         every = [*stopping, *own_callbacks, *shown]
@@ -181,7 +190,7 @@ def prepare_training(
 
 
 def _resolve_optimizer(given: Any) -> Optimizer:
-    """Return an optimiser by name or as given; refuse a class, and what is none."""
+    """Return an optimiser by its name, or the one given; refuse anything else."""
     if isinstance(given, type):
         name = given.__name__
         raise InputError(f"optimizer {name} is a class; pass {name}(), an instance of it")
@@ -194,7 +203,7 @@ def _resolve_optimizer(given: Any) -> Optimizer:
 
 
 def check_parameters(net: MLP) -> None:
-    """Refuse a network that no training could rescue."""
+    """Refuse a network whose parameters are not finite."""
     xp = net.device.xp
     if not bool(xp.all(xp.isfinite(net.flat))):
         raise InputError("the network's weights or biases hold NaN or infinity; create a new one")
@@ -203,7 +212,7 @@ def check_parameters(net: MLP) -> None:
 def prepared(net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> tuple[Data, Any]:
     """Check training rows and put them on the device; also return the factors of the classes."""
     check_parameters(net)
-    if hasattr(x, "read_rows"):
+    if is_row_source(x):
         x, rows = _checked_source(x, net), x.shape[0]
         y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, rows)
     else:
@@ -233,7 +242,7 @@ def _with_validation(
     if net.output.name in ("sigmoid", "softmax"):
         labels = to_host(class_numbers(net.device.xp, data.y))
     rows, share = data.y.shape[0], float(validation)
-    if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
+    if is_row_source(data.x):  # the held-out rows are kept in memory
         share = min(share, MAX_VALIDATION_ROWS / rows)
     train, held_out = split(rows, share, seed, labels)
     return divided(net, data, train, held_out)
@@ -268,7 +277,7 @@ def prepared_pair(net: MLP, given: Any, factors: Any) -> Data:
 
 
 def _checked_source(source: Any, net: MLP) -> Any:
-    """Read all of a file's rows once, so that no unusable one turns up during training."""
+    """Read all rows of a file once, so that no unusable row turns up during training."""
     if source.shape[1] != net.sizes[0]:
         raise InputError(f"x has shape {source.shape} but the network takes (n, {net.sizes[0]})")
     for number, block in enumerate(source.blocks()):
@@ -300,7 +309,7 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> Any:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
     for number, factor in class_weight.items():
         check_numbers("must be finite and >= 0", **{f"class_weight[{number}]": factor})
-        factors[number] = factor
+        factors[int(number)] = factor  # also of 1.0
     return factors
 
 
@@ -308,11 +317,12 @@ def _combined_weights(
     net: MLP, y: Array, sample_weight: Any, factors: Any, rows: str = "training"
 ) -> Array | None:
     """Return sample weights times class factors on the device, (n, 1), or None without any."""
-    where = net.device, net.dtype, y.shape[0]
-    given = None if sample_weight is None else as_row_weights(sample_weight, *where)
+    kind = net.device, net.dtype, y.shape[0]
+    row_weights = None if sample_weight is None else as_row_weights(sample_weight, *kind)
     if factors is None:
-        return given
+        return row_weights
     weights, name = factors[to_host(class_numbers(net.device.xp, y))], "class_weight"
-    if given is not None:
-        weights, name = weights * net.device.get(given)[:, 0], "sample_weight times class_weight"
-    return as_row_weights(weights, *where, f"{name} of the {rows} rows")
+    if row_weights is not None:
+        weights = weights * net.device.get(row_weights)[:, 0]
+        name = "sample_weight times class_weight"
+    return as_row_weights(weights, *kind, f"{name} of the {rows} rows")

@@ -1,4 +1,4 @@
-"""What training leaves behind: the curves of a run."""
+"""The history of a training run: its curves."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -17,9 +17,10 @@ class History:
     Attributes
     ----------
     loss : list of float
-        Mean training loss over the epoch's batches, penalties included, while the weights moved.
+        Mean training loss over the epoch's batches, with penalties, while the weights changed.
     validation_loss : list of float
-        Mean loss on the validation rows after the epoch, without penalties; empty without them.
+        Mean loss on the validation rows after the epoch, without penalties; empty if there are
+        none.
     metrics : dict of str to list of float
         On the validation rows, or on the training rows if there are none.
     learning_rate : list of float
@@ -47,41 +48,42 @@ class History:
 
     @property
     def monitored(self) -> list[float]:
-        """The loss that schedules and early stopping look at: validation if there is one."""
+        """The loss that schedules and early stopping watch: validation if any, else training."""
         return self.validation_loss or self.loss
 
     def append(self, metrics: Mapping[str, float], **curves: Sequence[float]) -> None:
-        """Add an epoch: one value to each metric, and to each curve by name those given."""
+        """Append one or more epochs: a list of values for each named curve, one for each metric."""
         for name, values in curves.items():
             getattr(self, name).extend(values)
         for name, value in metrics.items():
             self.metrics.setdefault(name, []).append(value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as for JSON; ``History(**values)`` makes it again."""
+        """Return plain values, such as JSON can hold; ``History(**values)`` restores them."""
         return {name: deepcopy(value) for name, value in vars(self).items()}
 
     def plot(self, path: Any = None) -> Any:
         """Draw training and validation loss over the epochs as a matplotlib Figure, and return it.
 
         With a path it is saved there, in the format of the suffix. Raises `InputError` without
-        matplotlib, which is an extra, and for other suffixes; `SaveError` if it cannot be written.
+        matplotlib (the extra ``plot``) or for an unknown suffix, and `SaveError` if the file cannot
+        be written.
         """
         from xpnet.report.plots import plot_history
 
         return plot_history(self, path)
 
     def report(self, path: Any = None) -> str:
-        """Return the curves as one HTML page that needs nothing else, and write it to a path.
+        """Return the curves as one self-contained HTML page, and write it to the path, if any.
 
-        Raises `InputError` without the extra ``report``; `SaveError` if it cannot be written.
+        Raises `InputError` without the extra ``report``, and `SaveError` if it cannot be written.
         """
         from xpnet.report.report import history_report
 
         return history_report(self, path)
 
     def _repr_html_(self) -> str | None:
-        """Draw the curves in a notebook, which shows the text where there is no matplotlib."""
+        """Return the curves for a notebook, which shows the text if there is no matplotlib."""
         from xpnet.report.figures import curves
 
         try:

@@ -1,10 +1,10 @@
 """Many training steps in one launch, for a device that records: an epoch is a few launches.
 
 A recording repeats the same operations on the same memory with the same Python numbers. So what
-differs between the steps of an epoch is brought to the device at its start, in tables with one row
-for each step: the numbers of the batch's rows, the optimiser's coefficients, dropout's keys. Within
-a launch the device gathers the batches, makes the masks, takes the steps and adds up their losses;
-between launches the host says only with which step of the epoch the next one begins.
+differs between the steps of an epoch is put on the device at its start, in tables with one row for
+each step: the numbers of the batch's rows, the optimiser's coefficients, the keys of dropout.
+Within a launch the device gathers the batches, makes the masks, takes the steps and adds up their
+losses; between launches the host only sets the step at which the next one begins.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +25,7 @@ MAX_BYTES = 64 << 20  # of the rows that a launch gathers
 class _Tables(NamedTuple):
     """What launches read, and the sum that they add to; always the same arrays.
 
-    Several networks have an axis of their own after those given here.
+    For a stack of networks each table has one more axis, (networks,), after the axes given below.
     """
 
     order: Array  # which rows each step takes: int64, (steps of an epoch, rows of a batch)
@@ -36,11 +36,11 @@ class _Tables(NamedTuple):
 
 
 class Launches:
-    """Takes the whole batches of an epoch, `count` of them in one launch, or one.
+    """Takes the full batches of an epoch, in launches of `count` steps or of one.
 
-    The run's data are in the device's memory; a device that does not record computes each launch.
-    `step` is as in `xpnet.training.step.Step`. Launches add to `total`, the sum of loss times rows
-    over the epoch so far.
+    The run's data are in the device's memory. A device that does not record computes each launch
+    anew. `step` is a `xpnet.training.step.Step`. Launches add to `total`, the sum of loss times
+    rows over the epoch so far.
     """
 
     ends_anywhere = False  # each number of steps is a recording of its own
@@ -58,14 +58,14 @@ class Launches:
         self._replays: dict[int, Step] = {}
 
     def begin(self, order: Any, coefficients: Any, keys: Any, total: Array) -> None:
-        """Bring what differs between the steps of an epoch to the device, as in `_Tables`.
+        """Put what differs between the steps of an epoch on the device; see `_Tables`.
 
-        All but the total are on the host. The order, (rows,) or (networks, rows), may go on with
-        the rows of a short last batch.
+        All but the total are on the host. The order, (rows,) or (networks, rows), may end with the
+        rows of a short last batch, which is not taken here.
         """
         net, full, lead = self._net, self.full_batches, order.shape[:-1]
         cut = np.reshape(order[..., : full * self.rows], (*lead, full, self.rows))
-        given = _Tables(
+        tables = _Tables(
             net.device.put(np.ascontiguousarray(np.moveaxis(cut, -2, 0)), "int64"),
             net.device.put(coefficients, net.dtype),
             net.device.put(keys, "int64"),
@@ -73,20 +73,20 @@ class Launches:
             net.device.put(np.asarray(0), "int64"),
         )
         if self.total is None:
-            self._tables = _Tables(*(net.device.xp.zeros_like(each) for each in given))
+            self._tables = _Tables(*map(net.device.xp.zeros_like, tables))
             self.total = self._tables.total
-        for own, values in zip(self._tables, given, strict=True):
+        for own, values in zip(self._tables, tables, strict=True):
             own[...] = values
 
     def steps_from(self, batch: int) -> int:
-        """Return how many steps a launch takes from this batch of the epoch on; 0 at its end."""
+        """Return the number of steps of the launch that begins at this batch; 0 at the end."""
         left = self.full_batches - batch
         return self.count if self.count <= left else min(left, 1)
 
     def __call__(self, batch: int, count: int) -> Any:
         """Take `count` steps, beginning with this batch of the epoch.
 
-        Returns the loss of the first step, and loss, gradients and trace of the last one; the next
+        Returns the first step's loss, and the last step's loss, gradients and trace; the next
         launch writes into the same arrays.
         """
         self._tables.start[...] = batch
@@ -126,7 +126,7 @@ def gathered(xp: Namespace, data: Data, numbers: Array) -> Batch:
 
 
 def steps_per_launch(steps: int, batch_bytes: int, most_bytes: int = MAX_BYTES) -> int:
-    """Return how many steps to take in one launch: many, and so that few of an epoch are left."""
+    """Return a number of steps per launch that is large and leaves few steps of an epoch over."""
     most = max(1, min(steps, MAX_STEPS, most_bytes // batch_bytes))
     return min(range(most, most // 2, -1), key=lambda count: steps % count)
 

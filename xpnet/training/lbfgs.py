@@ -1,8 +1,8 @@
 """L-BFGS: SciPy's quasi-Newton method on the vector of all parameters, all rows at once.
 
 Loss and gradient come from `xpnet.nn`, so they belong together for any number of outputs. The
-vector goes to the host and back at every evaluation; rows are taken in tiles, so that activations
-need little memory and inputs may come from a file.
+vector goes to the host and back at every evaluation. Rows are taken in tiles, so that activations
+need little memory, and inputs may come from a file.
 """
 
 import time
@@ -24,13 +24,13 @@ CONVERGED = "converged"
 
 
 class LBFGS:
-    """One run of L-BFGS, at which the doctor can look as at a `Training`.
+    """One run of L-BFGS, which the doctor can examine like a `Training`.
 
-    Without dropout, which would change the loss each time. At most `max_iter` iterations and
-    `max_fun` evaluations of the loss, until no component of the gradient exceeds `tol`.
+    It takes at most `max_iter` iterations and `max_fun` evaluations of the loss, and ends when no
+    component of the gradient exceeds `tol`. Dropout is refused: it would change the loss each time.
     """
 
-    learning_rate = None  # which a `Training` has
+    learning_rate = None  # as a `Training` has one
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class LBFGS:
         self._shares = row_shares(net.device.xp, data.y, data.row_weights)
 
     def run(self) -> History:
-        """Train to the end; return the history, one entry an iteration.
+        """Train to the end; return the history, with one entry for each iteration.
 
-        Its `stopped` begins with "converged", or says which limit was reached.
+        Its `stopped` begins with "converged", or names the limit that was reached.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class LBFGS:
         return state.history
 
     def loss_and_gradient(self, vector: Any) -> tuple[float, Any]:
-        """Return loss with penalty, and gradient (float64), at a host vector of parameters."""
+        """Return the loss, with penalty, and its gradient, host float64, at a host vector."""
         net, device, xp = self.net, self.net.device, self.net.device.xp
         net.flat[...] = device.put(vector, net.dtype)
         total, tile, loss = xp.zeros_like(net.flat), xp.zeros_like(net.flat), 0.0
@@ -111,7 +111,7 @@ class LBFGS:
         return loss, np.array(device.get(total), dtype=np.float64)
 
     def _end_iteration(self, intermediate_result: Any) -> None:
-        """Record the losses; SciPy looks at the argument's name."""
+        """Record the losses; SciPy requires this name of the argument."""
         net, state, now, held_out = self.net, self.state, time.perf_counter(), list[float]()
         if self.validation is not None:
             net.flat[...] = net.device.put(intermediate_result.x, net.dtype)
@@ -133,7 +133,7 @@ def fit_lbfgs(
     validation: tuple[Any, Any] | None = None,
     **options: Any,
 ) -> History:
-    """Train a network in place by L-BFGS; as `xpnet.fit`, with the options of `LBFGS`."""
+    """Train a network in place by L-BFGS; like `xpnet.fit`, with the options of `LBFGS`."""
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
         held_out = None if validation is None else prepared_pair(net, validation, factors)

@@ -5,7 +5,6 @@ taken for all together: parameters stand in one array, (networks, parameters), a
 view of its row. Where steps are compiled, networks are trained one by one instead, on all cores.
 """
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 
 from xpnet.backend.device import CPU, Array, for_many
 from xpnet.backend.signals import finish_step_first
+from xpnet.backend.threads import processors
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
@@ -149,7 +149,7 @@ def _run_compiled(runs: list[Training]) -> bool:
         return False
     for run in runs:
         run.launches = compiled.of(run)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, finish_step_first(lambda: _stop(runs)):
+    with ThreadPoolExecutor(processors()) as pool, finish_step_first(lambda: _stop(runs)):
         list(pool.map(_run_to_the_end, runs))
     return True
 

@@ -1,4 +1,4 @@
-"""Metrics: numbers that say how good outputs are, besides the loss."""
+"""Metrics: measures of the outputs besides the loss."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -12,15 +12,15 @@ Metric: TypeAlias = Callable[[Any, Any], float]
 
 
 def accuracy(outputs: Any, targets: Any) -> float:
-    """Share of rows whose class is right; several binary outputs must all be right.
+    """Return the share of rows of which each output is on its target's side of 0.5.
 
-    Host arrays (n, outputs): probabilities; and rows that sum to 1 (one class, or its smoothed
-    labels), or 0 and 1.
+    Of a softmax output, the share of rows of which the largest output is that of the class.
     """
-    one_class = np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3)  # as `as_targets`
-    if outputs.shape[1] == 1 or one_class:
-        return float(np.mean(class_numbers(np, outputs) == class_numbers(np, targets)))
     return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
+
+
+def _softmax_accuracy(outputs: Any, targets: Any) -> float:
+    return float(np.mean(class_numbers(np, outputs) == class_numbers(np, targets)))
 
 
 def r2(outputs: Any, targets: Any) -> float:
@@ -39,14 +39,18 @@ def mean_absolute_error(outputs: Any, targets: Any) -> float:
 METRICS: dict[str, Metric] = {m.__name__: m for m in (accuracy, r2, mean_absolute_error)}
 
 
-def resolve_metrics(metrics: Any) -> dict[str, Metric]:
-    """Return metrics by name from names and callables ``metric(outputs, targets)``."""
-    found: dict[str, Metric] = {}
+def resolve_metrics(metrics: Any, output: str) -> dict[str, Metric]:
+    """Return a dict of metrics from names and callables ``metric(outputs, targets)``.
+
+    `output` is the name of the output activation.
+    """
+    known = METRICS | ({"accuracy": _softmax_accuracy} if output == "softmax" else {})
+    resolved: dict[str, Metric] = {}
     for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
         if not callable(metric) and metric not in METRICS:
             raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
         name = getattr(metric, "__name__", "metric") if callable(metric) else metric
-        if name in found:
+        if name in resolved:
             raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
-        found[name] = metric if callable(metric) else METRICS[metric]
-    return found
+        resolved[name] = metric if callable(metric) else known[metric]
+    return resolved

@@ -12,6 +12,7 @@ import numpy as np
 
 from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
+from xpnet.nn.arrays import is_row_source
 from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Adam
@@ -19,12 +20,12 @@ from xpnet.training.batches import Data, take_rows
 from xpnet.training.divergence import RUNAWAY_FACTOR
 from xpnet.training.loop import Training
 
-MIN_ROWS = 20  # below, nothing is said
-MAX_ROWS = 10_000  # to judge by: what is faint on 1,000 is sure on these
+MIN_ROWS = 20  # fewer are not judged
+MAX_ROWS = 10_000  # rows to judge by; 1,000 would leave a faint skill unsure
 MAX_NUMBERS = 1_000_000  # rows times inputs or outputs
-# Epochs and steps from which a word is due. Of 290 small networks that learn in the end, 120 had no
-# skill after the first epoch, but only 19 after 100 steps on all rows, and 10 of 187 after ten
-# epochs of 100 steps or more in all. A loop around `fit(epochs=1)` is not disturbed on small data.
+# A warning is given only after `epochs` epochs and `steps` steps, for either pair: many networks
+# that learn in the end have no skill after the first epoch. So a loop around `fit(epochs=1)` on
+# small data is not disturbed.
 LONG_ENOUGH = ((5, 100), (1, 1000))
 # Twice the gain in log-likelihood over the best constant (likelihood ratio); for other losses
 # n (1 - loss / that of the constant) is about that. A single useless parameter gains 4 or more by
@@ -33,7 +34,7 @@ LONG_ENOUGH = ((5, 100), (1, 1000))
 MIN_GAIN = 4.0
 LIKELIHOODS = {"binary_cross_entropy", "categorical_cross_entropy", "poisson"}
 MIN_SPREAD = 0.01  # of the outputs, in the targets' standard deviations; rare classes have little
-# Outliers may make that deviation large; a loss of the user's own, outputs of another unit.
+# Outliers may make that deviation large.
 SPREAD_SAYS_NOTHING = {"absolute_error", "huber"}
 
 MAX_MEAN = 1.0  # of a column, in its standard deviations
@@ -72,14 +73,14 @@ class Skill:
 
 
 def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Skill, Data] | None:
-    """Return the skill that does not suffice, and the rows that show it; None if all is well.
+    """Return the skill of a network without a clear one, and the rows that show it; else None.
 
-    The loss is the one that was trained: what is best for it need not be so for another. The data
-    are training rows, with the weights they had then; the seed is that of the choice of rows.
+    The loss is the one that was trained, since what is best for it need not be best for another.
+    The data are training rows with their weights then; the seed chooses among them.
     """
     rows, judged = data.y.shape[0], data
     size = min(rows, MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], net.sizes[-1])))
-    if size < rows or hasattr(data.x, "read_rows"):
+    if size < rows or is_row_source(data.x):
         drawn = generator(seed, "verdict").choice(rows, size, replace=False)
         judged = take_rows(data, np.sort(drawn), net.device, net.dtype)
     try:
@@ -93,7 +94,7 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
 
 
 def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
-    """Compare a network with the best constant; None for too few rows, or targets all the same."""
+    """Compare a network with the best constant; None for too few rows or constant targets."""
     xp, head, targets = net.device.xp, resolve_head(net.output, loss), _float64(judged.y)
     rows, name = len(targets), head.loss.name
     weights = np.ones(rows) if judged.row_weights is None else _float64(judged.row_weights)[:, 0]
@@ -112,19 +113,20 @@ def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
     # Which constant is best depends on the loss: the mean, the median, or neither, if it is not
     # xpnet's own.
     median = np.quantile(targets, 0.5, axis=0, weights=weights, method="inverted_cdf")
-    found = map(losses_of, (share @ targets, median, share @ outputs))
-    of_constant = min(found, key=lambda each: np.nan_to_num(share @ each, nan=np.inf))
+    candidates = map(losses_of, (share @ targets, median, share @ outputs))
+    of_constant = min(candidates, key=lambda each: np.nan_to_num(share @ each, nan=np.inf))
     constant, gains = share @ of_constant, of_constant - losses
     by_chance = 0.5 if name in LIKELIHOODS else max(constant, 0.0)
     error = np.sqrt(np.sum((share * (gains - share @ gains)) ** 2))
     least = min(MIN_GAIN * np.sum(share**2) * by_chance, error)
-    spread, same = _spread(outputs, share), ""
+    spread, same_outputs = _spread(outputs, share), ""
+    # Of a loss of the user's own, the outputs may have another unit than the targets.
     if spread < MIN_SPREAD * deviation and name in LOSSES and name not in SPREAD_SAYS_NOTHING:
-        same = (
+        same_outputs = (
             f"the outputs are nearly the same for all samples (standard deviation {spread:.2g}, "
             f"against {deviation:.2g} for the targets)"
         )
-    return Skill(float(share @ losses), float(constant), float(least), name, rows, same)
+    return Skill(float(share @ losses), float(constant), float(least), name, rows, same_outputs)
 
 
 def _float64(array: Array) -> Any:
@@ -142,10 +144,10 @@ def verdict(training: Training, penalty_at_start: float) -> str:
     state = training.state
     if not any(state.epoch >= epochs and state.step >= steps for epochs, steps in LONG_ENOUGH):
         return ""
-    found = find_no_skill(training.net, training.options.loss, training.data, training.seed)
-    if found is None:
+    unskilled = find_no_skill(training.net, training.options.loss, training.data, training.seed)
+    if unskilled is None:
         return ""
-    skill, judged = found
+    skill, judged = unskilled
     causes = [*_unscaled_data(training, judged), *_long_steps(training, penalty_at_start)]
     unknown = "not known; train longer, or run xpnet.diagnose(net, x, y) on a new network"
     return f"fit: {skill}. Likely cause: {'; '.join(causes) or unknown}"
@@ -155,7 +157,7 @@ def _unscaled_data(training: Training, judged: Data) -> Iterator[str]:
     x = to_host(judged.x)
     if found := unscaled(x):
         scaled = "(x - x.mean(axis=0)) / x.std(axis=0)"
-        if hasattr(training.data.x, "read_rows"):
+        if is_row_source(training.data.x):
             scaled = "x.standardized()"  # of a RowFile
         elif np.any(np.ptp(x, axis=0) == 0.0):
             scaled += ", without the columns that never change"
@@ -178,7 +180,7 @@ def _long_steps(training: Training, penalty_at_start: float) -> Iterator[str]:
 
 
 def unscaled(values: Any) -> str:
-    """Say how far columns, (n, columns), are from mean 0 and deviation 1; "" if near enough."""
+    """Say how far columns, (n, columns), are from mean 0 and deviation 1; "" if close enough."""
     mean, deviation = np.abs(np.mean(values, axis=0)), np.std(values, axis=0)
     varies = deviation > 1e-12 * (mean + 1e-300)
     mean, deviation = mean[varies], deviation[varies]

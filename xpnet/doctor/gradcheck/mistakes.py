@@ -83,7 +83,7 @@ def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
 def summed(name: str, axis: int, *, keep: bool) -> str:
     """Return the remedy for a gradient that is not summed over the samples along an axis."""
     word = re.sub(r"\W+", "_", name).strip("_")
-    return f"gradient_of_{word} = delta.sum(axis={axis}{', keepdims=True' * keep})"
+    return f"gradient_of_{word} = delta.sum(axis={axis}{', keepdims=True' if keep else ''})"
 
 
 def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
@@ -183,7 +183,7 @@ def _from_one_layer(
     judged = [each for each in below if each.name in found or each.shown_right]
     if len(judged) < 2 or not all(_explained_by_delta(each, found) for each in judged):
         return {}
-    text = "gradient-activation-derivative" + "/last" * (top == max(layers))
+    text = "gradient-activation-derivative" + ("/last" if top == max(layers) else "")
     return {each.name: Mistake(text) for each in judged}
 
 

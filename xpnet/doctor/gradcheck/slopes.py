@@ -81,7 +81,7 @@ class Comparison:
             return f"not checked: 0 slopes, {self.kinks} at kinks left out"
         kinks = f", {self.kinks} at kinks left out" if self.kinks and not self.place else ""
         state = "wrong" if self.wrong else "right"
-        slopes = f"{self.given.size} slope" + "s" * (self.given.size != 1)
+        slopes = "1 slope" if self.given.size == 1 else f"{self.given.size} slopes"
         return f"{state}: relative error {self.error:.1e} over {slopes}{self.place}{kinks}"
 
 

@@ -73,7 +73,8 @@ def constant_target(run: Run, limit: float) -> Evidence | None:
     few = not seen.complete and (run.steps < 2 or seen.rows < limit)
     if seen.differ or seen.rows < 2 or few:
         return None
-    value = ", ".join(f"{each:g}" for each in seen.first[:5]) + ", ..." * (len(seen.first) > 5)
+    more = ", ..." if len(seen.first) > 5 else ""
+    value = ", ".join(f"{each:g}" for each in seen.first[:5]) + more
     return Evidence("targets", f"every target is {value}, in all {seen.rows} rows seen")
 
 
@@ -89,7 +90,7 @@ def constant_feature(run: Run, limit: float) -> Evidence | None:
     lacking = x.shape[1] >= 30 and len(flat) < x.shape[1] and encoded
     if len(x) < 20 or not len(flat) or lacking:
         return None
-    named = ", ".join(map(run.feature, flat[:5])) + ", ..." * (len(flat) > 5)
+    named = ", ".join(map(run.feature, flat[:5])) + (", ..." if len(flat) > 5 else "")
     return Evidence(f"inputs {named}", f"{len(flat)} of {x.shape[1]} features never change in "
                     f"the {len(x)} rows looked at", {"drop_features": flat.tolist()},
                     severity="error" if len(flat) == x.shape[1] else "")  # fmt: skip
@@ -118,7 +119,8 @@ def unscaled_by(run: Run) -> str:
 
 def scaled(run: Run) -> str:
     """Return the remedy for unscaled inputs; without biases, centred ones may be worse."""
-    return "x = x / x_train.std(axis=0)   # and give each layer a bias" * run.without_biases
+    each_bias = "x = x / x_train.std(axis=0)   # and give each layer a bias"
+    return each_bias if run.without_biases else ""
 
 
 def first_of_sorted(run: Run) -> bool:

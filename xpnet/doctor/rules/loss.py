@@ -7,7 +7,7 @@ import numpy as np
 
 from xpnet.doctor.rules.rule import DIAGNOSIS, Evidence, rule
 from xpnet.doctor.run import Run
-from xpnet.doctor.step import columns
+from xpnet.doctor.step import as_columns
 
 
 @rule("non-finite", severity="error", source=DIAGNOSIS, change={"drop_non_finite": True},
@@ -78,8 +78,10 @@ def usual_loss(run: Run, p: Any, t: Any, kind: str = "") -> str:
         "absolute error": np.abs(t - p),
     }
     for name, each in terms.items():
+        if kind not in name:
+            continue
         counts = {"sum": 1, "mean": each.size, "sum per sample": len(each)}
-        for how, count in counts.items() if kind in name else ():
+        for how, count in counts.items():
             if abs(np.sum(each) / count - loss) <= 1e-6 * abs(loss):
                 return f"the {how} of {name}"
     return ""
@@ -118,10 +120,10 @@ def activated_twice(run: Run) -> Evidence | None:
 @rule("class-numbers", severity="error", needs=("first.predictions", "first.targets"),
       source="PyTorch, CrossEntropyLoss (class indices in [0, C))",
       remedy="labels = labels - labels.min()   # classes 0 to outputs - 1")  # fmt: skip
-def class_numbers(run: Run) -> Evidence | None:
+def labels_beyond_outputs(run: Run) -> Evidence | None:
     """Class k belongs to output k, counted from 0; one beyond the last is never predicted."""
     found, k = np.unique(run.data.targets), run.first.predictions.shape[1]
-    single = columns(run.first.targets).shape[1] == 1 < k
+    single = as_columns(run.first.targets).shape[1] == 1 < k
     if not single or found[-1] < k or not np.all(found == np.round(found)):
         return None
     from_one = np.array_equal(found, np.arange(1, k + 1))

@@ -43,7 +43,8 @@ def check(
     code: str, source: str, remedy: str = "", *, needs_network: bool = True
 ) -> Callable[[Callable[[Observer, Roles, Run], Seen]], Rule]:
     """Make a rule for all steps that were mapped, or for whatever was computed."""
-    return rule(code, source=source, remedy=remedy, needs=("network",) * needs_network)
+    needs = ("network",) if needs_network else ()
+    return rule(code, source=source, remedy=remedy, needs=needs)
 
 
 @check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
@@ -143,7 +144,7 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("data-changed", "NumPy manual, Copies and views")
 def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
-    inputs, targets = roles.inputs, roles.targets * bool(roles.inputs)
+    inputs, targets = roles.inputs, roles.targets if roles.inputs else ()
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
     for each in roles.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None

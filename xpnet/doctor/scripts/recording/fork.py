@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NoReturn
 
-AT_ONCE = min(4, os.cpu_count() or 1)
+from xpnet.backend.threads import processors
+
+AT_ONCE = min(4, processors())
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 OUTSIDE = {"os", "shutil", "subprocess", "socket", "sqlite3", "syslog", "webbrowser", "pty"}
 HARMLESS = {"os.listdir", "os.scandir", "os.walk", "os.chdir", "os.putenv", "os.unsetenv"}
