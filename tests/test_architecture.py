@@ -136,7 +136,7 @@ def test_the_public_names_are_those_of_the_contract():
     assert xpnet.__all__ == [*dict.fromkeys(xpnet.__all__)]
     assert set(xpnet.__all__) == set(xpnet._MODULE_OF) == set(dir(xpnet))
     for name, module in xpnet._MODULE_OF.items():
-        assert getattr(xpnet, name) is getattr(importlib.import_module(module), name)
+        assert getattr(xpnet, name) is getattr(importlib.import_module(f"xpnet.{module}"), name)
     with pytest.raises(AttributeError, match="module 'xpnet' has no attribute 'mlp'"):
         _ = xpnet.mlp
 
