@@ -237,7 +237,8 @@ class Doctor:
                 self._compare(step, number)
         if "targets" in shown.rows and run.targets.wants(number):
             run.targets.add(layout.host_rows(shown.rows["targets"], "targets"))
-        rows, recent = layout.row_count(shown.rows), self._recent
+        axis, recent = -1 if layout.columns else 0, self._recent
+        rows = min((shape_of(each)[axis] for each in shown.rows.values()), default=0)
         if rows >= BATCH_ROWS:
             recent.clear()  # this batch is enough, and `run` copies it
             self._recent_rows = 0

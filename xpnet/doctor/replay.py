@@ -9,6 +9,8 @@ that has a wrong form fits that form to the last digits.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,10 @@ TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
 OF_SUMS = {"sigmoid": "z * (1 - z)", "tanh": "1 - z**2"}  # the same, but taken at sums z
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
-# What gives outputs from the last sums z: one of the first, or one of the second after one of them.
+# What gives values from sums z: one function; for outputs, perhaps another one upon it.
 ONCE = ("identity", "sigmoid", "softmax", "tanh", "relu", "exp")
-AGAIN = ("sigmoid", "softmax")
+HIDDEN = [(kind,) for kind in FORMS]
+OUTPUTS = [*product(ONCE), *product(ONCE, ("sigmoid", "softmax"))]
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,19 @@ class Replay:
     def of(cls, shown: Step) -> "Replay":
         """Return the replay of a step with all rows, parameters and gradients."""
         weights, below = list(shown.weights.values()), [shown.inputs, *shown.activations]
-        rows = {len(each) for each in below if each is not None}
+        rows, o = {len(each) for each in below if each is not None}, shown.predictions
         if len(weights) != len(below) or shown.inputs is None or len(rows) != 1:
             return cls()
         if any(w.shape[0] != a.shape[1] for w, a in zip(weights, below, strict=True)):
             return cls()
-        biases = _biases(shown, len(weights))
-        kinds = tuple(
-            _kinds(a, w, b, after)
-            for a, w, b, after in zip(below[:-1], weights, biases, shown.activations, strict=False)
-        )
+        biases = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
+        if len(biases) != len(weights):  # there are none, or nobody knows whose they are
+            biases = [np.array(np.nan if biases else 0.0)] * len(weights)
         with np.errstate(all="ignore"):
-            form = _output_form(below[-1], weights[-1], biases[-1], shown.predictions)
+            *hidden, last = zip(below, weights, biases, (*shown.activations, o), strict=True)
+            kinds = tuple(tuple(kind for (kind,) in _made(*layer, HIDDEN)) for layer in hidden)
+            forms = [] if o is None or o.size < FEW else _made(*last, OUTPUTS)
+            form = next((f"{'('.join(form[::-1])}(z{')' * len(form)}" for form in forms), "")
             goals, found = shown.goals, cls()
             if goals is not None and goals.shape == (*rows, weights[-1].shape[1]):
                 found = _backward(shown, below, kinds, form)
@@ -153,8 +157,8 @@ class _Layer:
 
     def product(self, products: Iterable[tuple[str, Any]]) -> Evidence | None:
         """Return the wrong product that the gradient equals, if there is one."""
-        for text, product in products:
-            if multiple(self.gradient, product, FIT) is not None:
+        for text, wrong in products:
+            if multiple(self.gradient, wrong, FIT) is not None:
                 return Evidence(
                     self.name, f"recomputed from the arrays shown, its gradient is {text}",
                     remedy="delta = (delta_next @ weights_next.T) * derivative; "
@@ -226,42 +230,17 @@ def accumulates(replay: Replay, first: Step, second: Step) -> bool:
     return any(abs(left.get(kind, 0.0) / c - 1.0) < 1e-2 for kind, c in replay.deltas.items())
 
 
-def _biases(shown: Step, layers: int) -> list[Any]:
-    """Return the biases in order: zeros if there are none, NaN if they cannot be assigned."""
-    found = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
-    if not found:
-        return [0.0] * layers
-    return found if len(found) == layers else [np.nan] * layers
-
-
-def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
-    """Return the activations that give a layer's values from those below, if any do."""
-    z = _sums(below, weights, bias, a)
-    if z is None:
-        return ()
-    return tuple(kind for kind in FORMS if _same(ACTIVATIONS[kind].forward(np, z), a))
-
-
-def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
-    """Return the activation, or two in a row, that gives the outputs from the last sums z."""
-    z = None if outputs is None else _sums(below, weights, bias, outputs)
-    if z is None or outputs.size < FEW:
-        return ""
-    once = {kind: ACTIVATIONS[kind].forward(np, z) for kind in ONCE}
-    forms = {f"{kind}(z)": a for kind, a in once.items()}
-    for kind, a in once.items():
-        forms |= {f"{outer}({kind}(z))": ACTIVATIONS[outer].forward(np, a) for outer in AGAIN}
-    return next((form for form, each in forms.items() if _same(each, outputs)), "")
-
-
-def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
-    fits = weights.shape == (below.shape[1], a.shape[1]) and np.size(bias) in (1, a.shape[1])
-    return below @ weights + bias if fits and len(below) == len(a) else None
-
-
-def _same(computed: Any, shown: Any) -> bool:
-    limit = FORWARD_FIT * max(float(np.max(np.abs(shown))), 1e-12)
-    return bool(np.max(np.abs(computed - shown)) <= limit)
+def _made(
+    below: Any, weights: Any, bias: Any, a: Any, forms: Iterable[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield the activations, one upon another, that give a layer's values from those below."""
+    alike = weights.shape == (below.shape[1], a.shape[1]) and len(below) == len(a)
+    if alike and np.size(bias) in (1, a.shape[1]):
+        z, limit = below @ weights + bias, FORWARD_FIT * max(float(np.max(np.abs(a))), 1e-12)
+        for form in forms:
+            made = reduce(lambda x, kind: ACTIVATIONS[kind].forward(np, x), form, z)
+            if np.max(np.abs(made - a)) <= limit:
+                yield form
 
 
 def slope_of(kind: str, a: Any) -> Any:

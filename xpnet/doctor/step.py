@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from xpnet.backend.device import CPU, is_foreign, to_host
 from xpnet.errors import InputError, InputTypeError
 from xpnet.nn.arrays import class_numbers, put_numbers
 
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 ROW_NAMES = ("inputs", "targets", "predictions")
 MAX_ROWS = 400  # kept of anything; enough for every rule's limit
 BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
@@ -87,6 +89,14 @@ def shape_of(array: Any) -> tuple[int, ...]:
     return () if array is None else tuple(array.shape) or (1,)
 
 
+def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
+    """Return the items of each key, in their order."""
+    found = dict[Key, list[Item]]()
+    for key, each in pairs:
+        found.setdefault(key, []).append(each)
+    return found
+
+
 def as_columns(array: Any) -> Any:
     """Return (rows,) as (rows, 1)."""
     return array.reshape(-1, 1) if array.ndim < 2 else array
@@ -154,11 +164,6 @@ class Layout:
                 f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n) with at least one row"
             )
         return host
-
-    def row_count(self, batch: Mapping[str, Any]) -> int:
-        """Return the number of samples in a step's arrays; 0 if there are none."""
-        shapes = [shape_of(each) for each in batch.values()]
-        return min((shape[-1 if self.columns else 0] for shape in shapes), default=0)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
-from xpnet.doctor.step import BIAS
+from xpnet.doctor.step import BIAS, grouped
 
 CS231N = "CS231n notes, Gradient checks"
 MULTIPLE = {"gradient-scale", "gradient-sign"}
@@ -88,20 +88,18 @@ def summed(name: str, axis: int, *, keep: bool) -> str:
 
 def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
     """Merge findings that differ only in place and evidence."""
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for each in findings:
-        groups.setdefault((each.code, each.explanation), []).append(each)
-    return [_merged(group) for group in groups.values()]
-
-
-def _merged(group: Sequence[Finding]) -> Finding:
-    repair = dict[str, list[str]]()
-    for each in group:
-        for kind, names in (each.repair or {}).items():
-            repair.setdefault(kind, []).extend(names)
-    where, evidence = (", ".join(e.where for e in group), "; ".join(e.evidence for e in group))
-    remedy = "\n".join(dict.fromkeys(each.remedy for each in group))
-    return replace(group[0], where=where, evidence=evidence, remedy=remedy, repair=repair)
+    groups = grouped(((each.code, each.explanation), each) for each in findings)
+    return [
+        replace(
+            group[0],
+            where=", ".join(each.where for each in group),
+            evidence="; ".join(each.evidence for each in group),
+            remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
+            repair={kind: [name for each in group for name in (each.repair or {}).get(kind, ())]
+                    for one in group for kind in one.repair or {}},
+        )
+        for group in groups.values()
+    ]  # fmt: skip
 
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
@@ -113,11 +111,8 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     slopes = sum(int(each.clear.sum()) for each in vague)  # one or two point uphill by chance
     if none_right and slopes > 2 and all(each.cosine < -0.3 for each in vague):
         found |= {each.name: Mistake("gradient-sign/roughly", -1.0) for each in vague}
-    groups: dict[Mistake, list[Comparison]] = {}
-    for each in comparisons:
-        if each.name in found:
-            text, number = found[each.name]
-            groups.setdefault(Mistake(text, round(number, 6)), []).append(each)
+    groups = grouped((found[each.name]._replace(number=round(found[each.name].number, 6)), each)
+                     for each in comparisons if each.name in found)  # fmt: skip
     findings = []
     for (text, number), group in groups.items():
         code, where = text.partition("/")[0], [each.name for each in group]
