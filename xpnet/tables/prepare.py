@@ -46,12 +46,7 @@ from xpnet.tables.messages import (
     up_to_ten,
 )
 from xpnet.tables.npy import check_memory, moments, pieces
-from xpnet.tables.preprocessing import (
-    MISSING_POLICIES,
-    TASKS,
-    Preprocessing,
-    target_of,
-)
+from xpnet.tables.preprocessing import MISSING_POLICIES, TASKS, Preprocessing, target_of
 from xpnet.tables.rows import PreparedRows
 from xpnet.tables.summary import (
     Summary,
@@ -414,14 +409,9 @@ def _kind(values: np.ndarray, distinct: int) -> str:
 
 
 def _with_scales(
-    plan: Preprocessing,
-    table: Table,
-    rows: np.ndarray,
-    found: Mapping[str, Summary],
-    notes: list[str],
-    encode: str | None,
-    total: int,
-) -> Preprocessing:
+    plan: Preprocessing, table: Table, rows: np.ndarray, found: Mapping[str, Summary],
+    notes: list[str], encode: str | None, total: int,
+) -> Preprocessing:  # fmt: skip
     """Measure columns on the training rows: means, deviations, medians where cells are missing.
 
     Without `encode` numbers stay as they are. `total` is the number of all rows.
