@@ -60,6 +60,7 @@ ENCODE = (
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
 CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."
+GROUPS = "Column, such as of patients, whose rows are held out together; it is no input."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -98,6 +99,7 @@ class TrainOptions:
     strict: bool = option(False, "Refuse all that would be decided about the table unasked.")
     drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
     keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
+    groups: str | None = option(None, GROUPS)
     raw: bool = option(False, "Do not standardise numbers.")
     encode: str = option(None, ENCODE)
     sheet: str | None = option(None, SHEET)

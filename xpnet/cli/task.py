@@ -114,9 +114,9 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             table, options.target, task=options.task, strict=options.strict,
             missing="refuse" if options.missing == "error" else options.missing,
             drop=_names(options.drop), keep=_names(options.keep), standardize=not options.raw,
-            scale_target=options.loss != "poisson",  # which has no negative targets
-            encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
-            effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,
+            stream=stream, scale_target=options.loss != "poisson",  # which has none below 0
+            groups=options.groups, encode=options.encode, validation=share or 0.0, nets=int(nets),
+            seed=options.seed, effects=to_train and options.encode == "auto", dtype=options.dtype,
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
@@ -174,6 +174,8 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
             raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
     if options.chunks is not None and rank() is None:
         raise InputError("--chunks: it has an effect only under mpiexec; leave it out")
+    if options.groups is not None and not _share(options.validation):
+        raise InputError("--groups: it has an effect only where a share is held out; leave it out")
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")
