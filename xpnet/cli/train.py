@@ -103,8 +103,6 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         from xpnet.report.report import page_template
 
         page_template()
-    if options.resume and not options.checkpoint:
-        raise InputError("--resume: it has an effect only with --checkpoint; add that")
     if options.save_config:
         with atomic_write(options.save_config) as file:
             file.write(options.as_toml().encode())
