@@ -31,6 +31,9 @@ def test_dropout_that_is_left_on_at_prediction_is_seen():
     )
     assert "dropout-at-prediction" in codes(script + "squash(forward(X) @ W2 + b2)\n")
     assert "dropout-at-prediction" not in codes(script)
+    kept = script.replace("forward(X):", "forward(X, keep=1.0):").replace("0.5)", "keep)")
+    kept = kept.replace("forward(X)\n    p", "forward(X, 0.5)\n    p")
+    assert "dropout-at-prediction" not in codes(kept + "squash(forward(X) @ W2 + b2)\n")
 
 
 def test_inputs_that_are_scaled_only_in_training_are_seen():

@@ -325,6 +325,16 @@ def test_what_a_later_copy_has_mended_need_not_be_done_by_hand(fixer):
     assert fix(found)["by_hand"] == []
 
 
+def test_what_only_a_copy_showed_to_be_wrong_is_told_as_changed_besides(fixer, monkeypatch):
+    found, (change,) = fixer(), edits((6, 15, 6, 18, "900"))
+    later = {"code": "gradient-scale", "severity": "error", "repair": {"edits": [
+        {**change, "file": found.script.name}]}}  # fmt: skip
+    replies = [{"findings": [later], "facts": {"skill": 0.5}},
+               {"findings": [], "facts": {"skill": 0.95}}]  # fmt: skip
+    monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
+    assert fix(found)["tried"] == ["gradient-scale"]
+
+
 def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_path):
     main, helper = in_helper("part")
     done = fix(fixer(main, [0.95], helper=helper))
@@ -384,6 +394,8 @@ def test_what_was_taught_wrongly_need_not_be_learnt_as_well():
         return Attempt({}, {"findings": found, "facts": {"skill": skill, "status": status}})
 
     assert attempt(0.7).better_than(attempt(1.0, "same-batch"))
+    assert not attempt(0.77).better_than(attempt(0.85, "dropout-at-prediction"))
+    assert attempt(0.85).better_than(attempt(0.85, "dropout-at-prediction"))
     assert not attempt(0.7).better_than(attempt(0.8, "gradient-sign"))
     assert attempt(0.93).better_than(attempt(0.95, "gradient-wrong"))
     assert not attempt(0.99, "same-batch").better_than(attempt(0.5))

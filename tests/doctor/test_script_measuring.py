@@ -124,6 +124,17 @@ for epoch in range(10):
 """
 
 
+def test_a_bias_summed_over_its_units_is_named_whatever_makes_its_step(report):
+    text = changed(
+        ("D1.sum(axis=0, keepdims=True)", "m1 / (np.sqrt(u1) + 1e-8)"),
+        ("v1 = s1 = 0.0", "m1 = np.zeros_like(b1); u1 = np.zeros_like(b1)"),
+        ("    W3 -=", "    g1 = np.sum(D1); m1 = 0.9 * m1 + 0.1 * g1\n"
+         "    u1 = 0.99 * u1 + 0.01 * g1**2\n    W3 -="),
+    )  # fmt: skip
+    found = {each.code: each for each in report(text).findings}
+    assert "g1 = np.sum(D1, axis=0, keepdims=True)" in found["gradient-shape"].remedy
+
+
 def test_an_input_that_is_one_number_is_not_taken_for_a_rate(report):
     codes = report(LISTS).codes
     assert not {"gradient-scale", "learning-rate-vanishes"} & {*codes}, codes
@@ -278,6 +289,49 @@ def test_what_is_wrong_is_named_with_its_line_as_it_should_be(report, old, new, 
     if found.repair is not None:
         mended = apply(changed((old, new)), found.repair["edits"])
         assert remedy.partition(": ")[2] in mended
+
+
+@pytest.mark.parametrize(
+    ("slope", "given", "remedy"),
+    [
+        ("x * (1 - x)", "Z", "line 7: def slope(x): return np.exp(-abs(x)) / (1 + "
+         "np.exp(-abs(x)))**2"),
+        ("f(x) * (1 - f(x))", "A", "line 15: D2 = (A2 - Y) * (A2 * (1 - A2))"),
+    ],
+)  # fmt: skip
+def test_a_derivative_of_the_wrong_value_in_all_layers_is_named(report, slope, given, remedy):
+    text = f"""import numpy as np
+rng = np.random.default_rng(4)
+X = rng.normal(size=(150, 2)); Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+W1, b1, W2, b2 = rng.normal(size=(2, 8)), np.zeros(8), rng.normal(size=(8, 1)), np.zeros(1)
+def f(x):
+    return 1 / (1 + np.exp(-x))
+def slope(x): return {slope}
+for step in range(60):
+    Z1 = X @ W1 + b1
+    A1 = f(Z1)
+    Z2 = A1 @ W2 + b2
+    A2 = f(Z2)
+
+
+    D2 = (A2 - Y) * slope({given}2)
+    D1 = (D2 @ W2.T) * slope({given}1)
+    W2 -= 0.01 * A1.T @ D2
+    b2 -= 0.01 * D2.sum(0)
+    W1 -= 0.01 * X.T @ D1
+    b1 -= 0.01 * D1.sum(0)
+"""
+    found = report(text).findings
+    assert {each.code for each in found} == {"gradient-activation-derivative"}
+    assert found[0].remedy == remedy
+
+
+def test_a_sign_is_seen_where_large_weights_saturate_all_outputs(report, monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 2)
+    text = changed(("rng.normal(size=(3, 1))", "rng.normal(size=(3, 1)) * 20"))
+    for one, other in (("A2.T", "-A2.T"), ("A1.T", "-A1.T"), ("* dW1", "* -dW1"), ("* D", "* -D")):
+        text = text.replace(one, other)
+    assert report(text).codes[0] == "gradient-sign"
 
 
 @pytest.mark.usefixtures("counted")

@@ -48,7 +48,7 @@ class Attempt:
 
     texts: Texts
     report: dict[str, Any]
-    what: tuple[str, ...] = ()  # was tried besides
+    what: tuple[str, ...] = ()  # was tried or mended besides what the script's report names
 
     @property
     def skill(self) -> float:
@@ -127,9 +127,11 @@ class Fixer:
         """Mend what all findings name, or else the first, run that, and mend it again."""
         for _ in range(ROUNDS):
             edits = [each for each in now.repairs if each]
+            codes = [e["code"] for e, its in zip(now.report["findings"], now.repairs, strict=True)
+                     if its]  # fmt: skip
             latest: Attempt | None = None
             for some in dict.fromkeys((len(edits), 1)):
-                each = self._tried(now, chain(*edits[:some]))
+                each = self._tried(now, chain(*edits[:some]), besides=codes[:some])
                 if each is not None and (latest is None or each.better_than(latest)):
                     latest = each
                 if latest is not None and latest.better_than(now):
@@ -153,13 +155,17 @@ class Fixer:
             if tried is not self.best or left[0] == "more steps":
                 done.add(left[0])
 
-    def _tried(self, before: Attempt, edits: Iterable[Edit], what: str = "") -> Attempt | None:
+    def _tried(
+        self, before: Attempt, edits: Iterable[Edit], what: str = "", besides: Iterable[str] = ()
+    ) -> Attempt | None:
         """Return the copy with some edits, after a run; None if there is none, or no time."""
         texts, _ = self._edited(before.texts, edits)
         if texts == before.texts or processor_seconds() > self.limit:
             return None
         self._write(texts)
-        tried = Attempt(texts, self._report(), (*before.what, *filter(None, [what])))
+        named = {"", *(each["code"] for each in self.start.report["findings"])}
+        more = [each for each in (*besides, what) if each not in named]
+        tried = Attempt(texts, self._report(), (*before.what, *more))
         self.skills.append(tried.skill)
         better = tried.better_than(self.best, MUCH if what else CLEARLY)
         self.best = tried if better else self.best

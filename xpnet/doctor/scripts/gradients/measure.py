@@ -109,6 +109,7 @@ class Measurer:
         if isinstance(found, Child):
             self._child = found
             self._recorder.on_step[:] = [self.look]  # nobody else looks at what a child does
+            self._recorder.steps = 0  # or else it could rest where its one step is awaited
             raise _GoOn
         self.runs += len(moves)
         for each in found:

@@ -27,7 +27,6 @@ OWN, UNEVEN = "the loss with the slope", "the uneven loss with the slope"
 ENOUGH = 8  # errors, of which what grows with them is no chance
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
-LOSSES = 3  # by which wrong gradients are explained
 OF_LOSSES = {"missing derivative", "superfluous"}  # mistakes that another loss explains as well
 LAYER = "layer"  # the kind of a mistake: each has the gradient of another one
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
@@ -151,8 +150,9 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
         weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
         close = sum(abs(each.cosine) - (each.kind == "wrong") for each in found.values())
-        if cut:  # by the loss that saturated outputs most often have
-            found = {n: v if v.kind != "wrong" else Verdict("unknown") for n, v in found.items()}
+        if cut:  # that the loss is none of these; a number alone agrees with any
+            found = {n: v if v.kind != "wrong" and len(judges[n].ways) > 1 else Verdict("unknown")
+                     for n, v in found.items()}  # fmt: skip
         ranked.append((round(weight * agreeing + 0.1 * close, 9), loss, found, usual))
     return _explained(roles, judges, sorted(ranked, key=lambda each: -each[0]))
 
@@ -163,13 +163,14 @@ def _explained(
 ) -> Measured:  # fmt: skip
     """Return what is measured by the best loss, or by the next if that explains all wrong ones."""
     best: Measured | None = None
-    for _, loss, found, usual in ranked[:LOSSES]:
+    variants = Variants(roles)  # whose work is limited for all of them
+    for _, loss, found, usual in ranked:
         kinds = [v.kind for n, v in found.items() if len(judges[n].ways) > 1]
         known = {"right", "sign"} & {*kinds}
         kinds = kinds if known else [each.kind for each in found.values()]
         down = kinds.count("right") >= kinds.count("sign")  # most updates go down
         for way in (down,) if known else (down, not down):  # a number's sign may be by chance
-            mistakes = _mistakes(roles, judges, found, loss, usual, way)
+            mistakes = _mistakes(variants, judges, found, loss, usual, way)
             doubt = best and any(m and m.kind in OF_LOSSES for m in mistakes.values())
             best = best or Measured(loss, found, mistakes)
             if not doubt and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
@@ -227,11 +228,11 @@ def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str)
 
 
 def _mistakes(
-    roles: Roles, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], loss: str,
+    variants: Variants, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], loss: str,
     usual: Sequence[float], down: bool,
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
-    variants, changes = Variants(roles), dict[Operation, Any]()
+    roles, changes = variants.roles, dict[Operation, Any]()
     # Of one number's sign, anything that happens to have the other one is no explanation.
     suspect = {n for n, each in found.items() if each.kind == "wrong"
                or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
