@@ -36,6 +36,26 @@ def test_dropout_that_is_left_on_at_prediction_is_seen():
     assert "dropout-at-prediction" not in codes(kept + "squash(forward(X) @ W2 + b2)\n")
 
 
+def test_layers_with_gradients_and_no_update_are_named_at_the_updates():
+    script = RIGHT.replace("    W1 -= rate * X.T @ d1\n    b1 -= rate * d1.sum(axis=0)\n",
+                           "    g = {}\n    for k, a, d in ((2, h, d2), (1, X, d1)):\n"
+                           "        g[k] = a.T @ d\n").replace("h.T @ d2", "g[2]")  # fmt: skip
+    first = report_of(script).findings[0]
+    assert (first.code, first.severity, first.where) == ("no-update", "error", "W1")
+    assert "W2 -= rate * g[2]: only W2, b2 change; the outputs depend on W1 (2, 8)" in (
+        first.evidence
+    )
+    random = script.replace("(1, X, d1)", "").replace("size=(80, 2)", "size=(80, 2)) * (9")
+    assert {e.code: e.severity for e in report_of(random).findings}["no-update"] == "warning"
+
+
+def test_random_features_that_learn_have_no_findings():
+    script = RIGHT.replace("8)", "60)").replace("(8, 1)", "(60, 1)").replace("300", "3000")
+    script = script.replace("2.0", "0.2")
+    start, _, rest = script.partition("    d1 =")
+    assert codes(f"{start}    W2 -={rest.partition('    W2 -=')[2]}") == ()
+
+
 def test_inputs_that_are_scaled_only_in_training_are_seen():
     script = RIGHT.replace("labels =", "def forward(x):\n    return np.tanh(x @ W1 + b1)\nlabels =")
     script = script.replace("h = np.tanh(X @ W1 + b1)", "h = forward(X)")

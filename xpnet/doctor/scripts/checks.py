@@ -17,11 +17,18 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Roles, a_few, in_source
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Roles, a_few, in_source, listed
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, descendants, lost, maker, origin
+from xpnet.doctor.scripts.recording.updates import (
+    MIXING,
+    ancestors,
+    descendants,
+    lost,
+    maker,
+    origin,
+)
 from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
@@ -40,11 +47,11 @@ Seen = Iterator[tuple[Any, ...]]
 
 
 def check(
-    code: str, source: str, remedy: str = "", *, needs_network: bool = True
+    code: str, source: str, remedy: str = "", *, needs_network: bool = True, severity: str = ""
 ) -> Callable[[Callable[[Observer, Roles, Run], Seen]], Rule]:
     """Make a rule for all steps that were mapped, or for whatever was computed."""
     needs = ("network",) if needs_network else ()
-    return rule(code, source=source, remedy=remedy, needs=needs)
+    return rule(code, source=source, remedy=remedy, needs=needs, severity=severity)
 
 
 @check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
@@ -168,12 +175,51 @@ def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
              if not roles.depends(v)} - inputs  # fmt: skip
     used = {v for each in operations for v in each.operands} | roles.states
     turns = {each.place for each in operations if each.result in used}  # of a loop
+    never, gradients = _never_updated(seen)
+    for each in gradients[:1]:
+        place, said = _left_out(never, roles)
+        said += f"; nothing uses its gradient, {each.site}"
+        yield roles.step.updates[0].operation, place, said
     for each in operations:
         unused = each.result.names and each.place not in turns and each.result.shape in fixed
         made = maker(each.result)
         product = made is not None and made.name in PRODUCTS
         if unused and product and each.result.size > 1 and roles.errors & ancestors([each.result]):
             yield each, each.result.names[-1], "nothing uses this gradient"
+
+
+@check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", severity="warning")
+def never_updated(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What is drawn at random and never changed may not be what the targets need."""
+    never, gradients = _never_updated(seen)
+    if never and not gradients and not learnt(run):
+        yield (roles.step.updates[0].operation, *_left_out(never, roles))
+
+
+def _left_out(never: dict[Value, str], roles: Roles) -> tuple[str, str]:
+    """Say which weights are in no update, as the place and the evidence of a finding."""
+    words = ", ".join(f"{text} {value.shape}" for value, text in never.items())
+    return ", ".join(dict.fromkeys(never.values())), (
+        f"only {listed(roles.names)} change; the outputs depend on {words}, too, and no update "
+        "changes that")  # fmt: skip
+
+
+def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
+    """Return weights drawn at random that make the outputs, and gradients, both in no update."""
+    roles, never = seen.start, dict[Value, str]()  # there, values know where they were drawn
+    below, way = ancestors(roles.outputs[:1]), -1 if seen.doctor.run.columns else 0
+    rows = {each.shape[way] for each in roles.outputs if each.shape}
+    products = [each for each in roles.step.operations if each.name in MIXING]
+    for each in products if rows and not roles.others else ():
+        for one, other in (each.operands[:2], each.operands[1::-1]):
+            drawn, several = maker(one), len(one.shape) == 2 and not rows & {*one.shape}
+            given = each.result in below and (len(other.shape) == 1 or rows & {*other.shape})
+            if several and given and drawn and RANDOM.search(drawn.name) and not roles.depends(one):
+                never[one] = in_source(each, one)
+    used = {value for each in roles.step.operations for value in each.operands} | roles.states
+    shapes = {value.shape[::way] for value in never for way in (1, -1)}
+    ours = [each for each in products if each.result not in used and each.result.shape in shapes]
+    return never, [each for each in ours if roles.errors & ancestors([each.result])]
 
 
 @check("normalised-per-row", RECIPE)

@@ -139,7 +139,8 @@ def causes(seen: Observer, run: Run) -> Iterator[Finding]:
             worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
             remedy, change = ([*own, "", None])[:2]
             change = {"edits": change} if isinstance(change, list) else change
-            yield each.finding(Evidence(place, line + said, change, remedy=remedy), worst)
+            yield each.finding(Evidence(place, line + said, change, remedy=remedy),
+                               each.severity or worst)  # fmt: skip
             break
 
 
