@@ -49,9 +49,67 @@ def test_layers_with_gradients_and_no_update_are_named_at_the_updates():
     assert {e.code: e.severity for e in report_of(random).findings}["no-update"] == "warning"
 
 
+SCALED = RIGHT.replace("labels =", "X = (X - X.mean(axis=0)) / X.std(axis=0)\nlabels =")
+SEEN = "rows = rng.normal(1, 2, size=(20, 2))\n"
+USED = "squash(np.tanh(rows @ W1 + b1) @ W2 + b2)\n"
+
+
+def test_new_rows_that_are_scaled_by_their_own_mean_are_named():
+    own = "rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)\n"
+    (found,) = report_of(SCALED + SEEN + own + USED).findings
+    assert (found.code, found.severity) == ("prediction-drift", "warning")
+    assert "rows.mean(axis=0): these (20, 2) are scaled by a mean of their own" in found.evidence
+    assert codes(SCALED + "rows = X[:20]\n" + USED) == ()
+
+
+def test_classes_counted_otherwise_than_the_answers_are_seen_in_the_last_steps_outputs():
+    script = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.eye(2)[labels]")
+    script = script.replace("(8, 1)", "(8, 2)").replace("zeros(1)", "zeros(2)")
+    ended = "answers = p.argmax(axis=1)\nanswers == labels"
+    assert codes(script + ended) == ()
+    (found,) = report_of(f"{script}{ended} + 1").findings
+    assert (found.code, found.remedy[-15:]) == ("prediction-wrong", "(p, axis=1) + 1")
+
+
+def test_a_rate_that_becomes_zero_is_named_though_much_was_learnt_before():
+    script = RIGHT.replace("    h =", "    rate = 2.0 * (step < 140)\n    h =")
+    assert [(e.code, e.severity) for e in report_of(script).findings] == [
+        ("learning-rate-vanishes", "warning")
+    ]
+
+
+COUNTED = RIGHT.replace("for step", "m, v, t = 0 * W1, 0 * W1, 0\nfor step").replace(
+    "    W1 -= rate * X.T @ d1\n", """    t += 1
+    g = X.T @ d1
+    m = 0.9 * m + 0.1 * g
+    v = 0.99 * v + 0.01 * g**2
+    W1 -= 0.05 * m / (1 - 0.9**t) / (np.sqrt(np.abs(v) / (1 - 0.99**t)) + 1e-8)
+""")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("t += 1", "t = 1"), "t is 1 in all steps"),
+        (("g**2", "g"), "the gradient's square belongs here"),
+    ],
+)
+def test_adam_without_its_count_or_its_square_is_named(change, said):
+    assert codes(COUNTED) == ()
+    found = report_of(COUNTED.replace(*change)).findings
+    assert [said in each.evidence for each in found if each.code == "update-wrong"] == [True]
+
+
+def test_a_copy_that_is_updated_is_named_where_it_is_made():
+    handed = "for w, g in [(W1.copy(), X.T @ d1), (W2.copy(), h.T @ d2)]:\n        w -= rate * g\n"
+    script = f"{RIGHT.partition('    W1 -=')[0]}    {handed}"
+    (found,) = report_of(script).findings
+    assert found.evidence.startswith("line 19, W1.copy(): what line 20, w -= rate * g changes is")
+
+
 def test_random_features_that_learn_have_no_findings():
-    script = RIGHT.replace("8)", "60)").replace("(8, 1)", "(60, 1)").replace("300", "3000")
-    script = script.replace("2.0", "0.2")
+    script = RIGHT.replace("8)", "60)").replace("(8, 1)", "(60, 1)").replace(" * X[:, 1]", "")
+    script = script.replace("2.0", "0.2").replace("300", "1000")
     start, _, rest = script.partition("    d1 =")
     assert codes(f"{start}    W2 -={rest.partition('    W2 -=')[2]}") == ()
 

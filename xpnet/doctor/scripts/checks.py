@@ -40,6 +40,7 @@ APART = 30.0  # times the usual standard deviation of a feature, of another unit
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
 EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
             ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
+UNCOPIED = [("_x.copy()", "_x"), ("np.array(_x)", "_x"), ("np.copy(_x)", "_x")]
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
 
@@ -93,8 +94,14 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     first = seen.start.step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
-    if found := seen.recorder.lost or kept:
-        old, sites = found[0].site.operands[0], [each.site for each in found]
+    found = seen.recorder.lost or kept
+    old, sites = [*(e.site.operands[0] for e in found), ""][0], [each.site for each in found]
+    copied = [e.operands[0].made_by for e in found if e.site.kind == "in place"]
+    for made in (e for e in copied if e and e.name in ("copy", "array")):
+        yield (made, old, f"what {sites[0]} changes is this copy, and the weights stay as they were",
+               "hand on the arrays themselves, without copying them",
+               at_sites([made.site], UNCOPIED))  # fmt: skip
+    if found:
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
                caught(sites[0]) or at_sites(sites, IN_PLACE))  # fmt: skip
@@ -209,7 +216,7 @@ def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
     roles, never = seen.start, dict[Value, str]()  # there, values know where they were drawn
     below, way = ancestors(roles.outputs[:1]), -1 if seen.doctor.run.columns else 0
     rows = {each.shape[way] for each in roles.outputs if each.shape}
-    products = [each for each in roles.step.operations if each.name in MIXING]
+    products = [e for e in roles.step.operations if e.name in MIXING and len(e.operands) == 2]
     for each in products if rows and not roles.others else ():
         for one, other in (each.operands[:2], each.operands[1::-1]):
             drawn, several = maker(one), len(one.shape) == 2 and not rows & {*one.shape}

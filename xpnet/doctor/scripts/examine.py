@@ -25,7 +25,8 @@ from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, learnt, left_to_say, 
 
 CHECKS = rules_of(checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
-SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample"}
+SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample",
+          "gradient-accumulated"}  # fmt: skip
 # Wrong, however well it is learnt.
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
@@ -100,7 +101,7 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     if uneven and not findings:
         del facts["skill"]
     if SHAPES & {each.code for each in findings}:
-        facts["gradients"] = ""  # they are right only for the shapes that are wrong
+        facts["gradients"] = ""  # they are right only for the shapes that are wrong, or one step
     if roles is not None:
         facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
     recognised = bool(findings) or (seen.latest is not None and seen.latest.recognised)

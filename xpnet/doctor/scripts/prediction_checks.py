@@ -58,7 +58,11 @@ def wrong_axis(seen: Observer, roles: Roles, run: Run) -> Seen:
 def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; the answers that are taken from its outputs are not."""
     everything = (*seen.recorder.used, *roles.step.operations)
-    made = _sums(everything)
+    names = {(value.shape, name) for value in roles.outputs for name in value.names}
+    made = _sums(everything) | {
+        value for e in seen.recorder.used for i, value in enumerate(e.operands)
+        if value.made_by is None and (value.shape, in_source(e, i)) in names
+    }  # fmt: skip
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
         for i, one in enumerate(each.operands):
             taken, labels = _taken(one, made), np.ravel(each.operands[1 - i].data)
@@ -145,6 +149,24 @@ def own_statistics(seen: Observer, roles: Roles, run: Run) -> Seen:
         if rest and rows[each.place][0] > 1:
             yield (each, "predictions", f"it is taken over 1 sample, in training over "
                    f"{rows[each.place][0]}")  # fmt: skip
+
+
+@check("prediction-drift", RECIPE, "use the mean and the deviation of the training rows",
+       severity="warning")  # fmt: skip
+def own_scale(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """The network knows rows by how far they are from the mean it was trained with."""
+    first = seen.start.step.operations
+    made, trained = {id(e.result.object): e.result for e in first}, ancestors(seen.start.inputs)
+    means = [e for e in (*first, *seen.recorder.used) if e.name == "mean" and e.operands]
+    known = [e for e in means if e.result in trained and e.result.size < e.operands[0].size]
+    for value, _ in seen.served() if known else ():
+        given = made.get(id(value.object), value) if value.made_by is None else value
+        below = ancestors([given])
+        for each in (e for e in means if e.result in below - trained):
+            same = [np.array_equal(each.result.data, other.result.data) for other in known]
+            if each.operands[0].shape == given.shape and not any(same):
+                yield (each, "inputs at prediction", f"these {given.shape} are scaled by a mean of "
+                       f"their own, those of training by that of {known[0].site}")  # fmt: skip
 
 
 @check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",

@@ -45,6 +45,7 @@ def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
     first, found, below = seen.start, dict[Operation, str](), False
     for root in first.step.operations:
         made = maker(root.operands[0]) if root.name == "sqrt" else None
+        made = maker(made.operands[0]) if made and made.name in ("abs", "absolute") else made
         if made is None or made.name != "add" or root.result not in first.cone:
             continue
         below |= bool(np.any(made.result.data < 0.0))
@@ -100,6 +101,21 @@ def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
                edits)  # fmt: skip
 
 
+@check("update-wrong", "Kingma & Ba, Adam, 2015", "count the steps: t += 1 in each")
+def never_counted(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """1 - b**t is for means of t steps. With the same t, all later steps are far too long."""
+    first, latest = (
+        {e.site: float(e.operands[1].data) for e in some.step.operations
+         if e.name == "power" and e.result.size == 1 and 0.0 < e.operands[0].data < 1.0
+         and e.result in some.cone}
+        for some in (seen.start, roles)
+    )  # fmt: skip
+    adaptive = any(e.name == "sqrt" and e.result in roles.cone for e in roles.step.operations)
+    for site, t in first.items() if adaptive and roles.step.number > ROWS_ALIKE else ():
+        if site.operands[1].isidentifier() and latest.get(site) == t:
+            yield None, "the update", f"{site}: {site.operands[1]} is {t:g} in all steps"
+
+
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""
@@ -151,7 +167,7 @@ def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
 def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
-    if last >= 1e-2 * first or learnt(run):
+    if last >= 1e-2 * first or (learnt(run) and last):
         return
     losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
     before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
