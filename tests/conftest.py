@@ -69,8 +69,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     pytest-cov's own mark does nothing in the processes of pytest-xdist, which two coverages trace.
     """
     tracer = sys.gettrace()
-    traced = item.get_closest_marker("untraced") is None or "counted" in item.fixturenames
-    if traced or not type(tracer).__module__.startswith("coverage"):
+    if _is_traced(item) or not type(tracer).__module__.startswith("coverage"):
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
@@ -79,6 +78,21 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
             return (yield)
         finally:
             sys.settrace(tracer)
+
+
+def _is_traced(item: Any) -> bool:
+    """Tell whether coverage looks at a test, at a case that its "untraced" names, or "counted"."""
+    mark = item.get_closest_marker("untraced")
+    if mark is None or "but" not in mark.kwargs:
+        return mark is None or "counted" in item.fixturenames
+    return any(each in (item.callspec.id, *item.callspec.params.values())
+               for each in mark.kwargs["but"])  # fmt: skip
+
+
+@pytest.fixture
+def traced(request: pytest.FixtureRequest) -> bool:
+    """Tell whether coverage looks at this test."""
+    return _is_traced(request.node)
 
 
 @dataclass(frozen=True)
