@@ -70,7 +70,7 @@ class Model:
         return mean_outputs((self.net, *self.other_nets), x)
 
     @property
-    def plan(self) -> Any:
+    def _plan(self) -> Any:
         """How tables are prepared: `preprocessing`, or an error if there is none."""
         if self.preprocessing is None:
             raise InputError("the model holds only a network; use model.net.predict(x)")
@@ -79,7 +79,7 @@ class Model:
     @property
     def reading(self) -> dict[str, Any]:
         """How `read_table` reads CSV and TSV files like the one that it was trained on."""
-        options, plan = (self.training or {}).get("options"), self.plan
+        options, plan = (self.training or {}).get("options"), self._plan
         known = options if isinstance(options, dict) else {}
         return {
             "decimal": "," if known.get("decimal") == "," else None,
@@ -143,13 +143,13 @@ class Model:
         """
         from xpnet.tables.scores import permutation_importance
 
-        data, plan = self._read(table, reading), self.plan
+        data, plan = self._read(table, reading), self._plan
         judged = self.judge(data, plan.complete_rows(data, target=True))
         return permutation_importance(plan, judged.predict, judged.x, judged.y, repeats, seed)
 
     def judge(self, table: Any, rows: Any = None) -> "Judged":
         """Return what the model makes of rows, by default all, of a table with the target."""
-        plan = self.plan
+        plan = self._plan
         y = plan.encode_target(table, rows)
         x = plan.transform(table, rows, dtype=self.net.dtype)
         return Judged(x, self.outputs(x), y, lambda x, rows: self.outputs(x))
@@ -188,7 +188,7 @@ class Model:
         from xpnet.tables.table import read_table, table_of
 
         if not isinstance(table, str | os.PathLike):
-            return table_of(table, self.plan)
+            return table_of(table, self._plan)
         given = {name: each for name, each in reading.items() if each is not None}
         return read_table(table, **self.reading | given)
 
@@ -198,7 +198,7 @@ class Model:
         With `spread`, a last column says how far the networks are apart: the standard deviation of
         their values, or of the probabilities that they give to the predicted class.
         """
-        plan = self.plan
+        plan = self._plan
         notes, x = plan.notes(table), plan.transform(table, dtype=self.net.dtype)
         columns = plan.decode(self.outputs(x))
         if spread:

@@ -1,7 +1,7 @@
-"""Blocks of rows, as CSV, Parquet and data frames give them, put together into one matrix.
+"""Put the blocks of rows of CSV, Parquet and data frames together into one matrix.
 
-It is float64 with NaN for missing cells, in memory or, for `stream`, in a temporary file. A text
-column holds the number of each cell's text, in the order in which they first occur.
+It is float64 with NaN for missing cells, in memory or, for `stream`, in a temporary file. A cell of
+text is the number of its text, counted in the order in which they first occur.
 """
 
 import io
@@ -19,14 +19,14 @@ from xpnet.tables.cells import PLAIN, as_numbers, as_text, contradict
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
-MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
+MAX_TEXTS = 100_000  # distinct texts of a column; more are no categories, and are not kept
 
 Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
 Found: TypeAlias = tuple[Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]
-"""The texts, signs beside numbers, and words among numbers that stand for nothing, by column."""
+"""By column: its texts, the signs beside its numbers, the words among them that mean "missing"."""
 
 
 def assemble(
@@ -34,8 +34,8 @@ def assemble(
 ) -> tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     """Return all rows of a `Csv` or `Frame`, and what was found in them; see `Table`.
 
-    In a folder, a temporary file holds the rows, which vanishes with them. The `gaps` are words
-    that stand for nothing among numbers.
+    With a folder, the rows are in a temporary file there, which vanishes with them. The `gaps` are
+    words that mean "missing" among numbers.
     """
     if folder is None:
         memory = io.BytesIO()
@@ -51,6 +51,28 @@ def assemble(
         raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
 
 
+class _Column:
+    """What was found so far in one column."""
+
+    def __init__(self, name: str, is_text: bool) -> None:
+        self.name, self.is_text = name, is_text
+        self.known: dict[str, int] = {}  # the distinct texts, with their numbers
+        self.signs, self.words = set[str](), set[str]()
+        self.has_numbers = False  # whether a block of it was read as numbers
+
+    def read(self, cells: Any, **options: Any) -> Any:
+        """Return the cells of a block as float64: numbers, or the numbers of texts."""
+        if not self.is_text:
+            numbers, signs, words = as_numbers(cells, self.name, **options)
+            self.signs |= signs
+            self.words |= words
+            if numbers is not None:
+                self.has_numbers = True
+                return numbers
+        self.is_text = True
+        return _numbered(as_text(cells), self.known)
+
+
 def _write(
     source: Any, file: Any, limit: int, gaps: Collection[str]
 ) -> tuple[tuple[int, int], Found]:
@@ -58,40 +80,35 @@ def _write(
 
     If a later block makes a column text, all is read again: of its numbers, 7 may have been 07.
     """
-    texts, places = set(source.texts), range(len(source.names))
-    how = {"decimal_commas": source.decimal != ".", "typed": not source.delimiter, "gaps": gaps}
+    options = {"decimal_commas": source.decimal != ".", "typed": not source.delimiter, "gaps": gaps}
+    columns = [_Column(name, at in source.texts) for at, name in enumerate(source.names)]
     while True:
-        written_as, rows, known = set(texts), 0, [dict[str, int]() for _ in places]
-        signs, words = [set[str]() for _ in places], [set[str]() for _ in places]
+        rows = 0
         for frame in source.blocks():
             block = np.empty(frame.shape)
-            for column, cells in enumerate(frame):
-                numbers = None
-                if column not in texts:
-                    numbers, found, nothing = as_numbers(cells, source.names[column], **how)
-                    signs[column] |= found
-                    words[column] |= nothing
-                if numbers is None:
-                    texts.add(column)
-                    numbers = _numbered(as_text(cells), known[column])
-                block[:, column] = numbers
-            written_as = written_as if rows else set(texts)
+            for at, column in enumerate(columns):
+                block[:, at] = column.read(frame[:, at], **options)
             check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
             rows += len(block)
-            del frame, cells, block, numbers  # before the next ones are read
-        texts |= {at for at, each in enumerate(signs) if contradict(each)}
-        if texts == written_as:
-            numeric = {source.names[at]: at for at in places if at not in texts}
-            each_text = {source.names[at]: tuple(known[at]) for at in sorted(texts)}
-            few = {
-                name: each if len(each) <= MAX_TEXTS else None for name, each in each_text.items()
-            }
-            beside = {name: ", ".join(sorted(signs[at] - {PLAIN})) for name, at in numeric.items()}
-            gone = {name: tuple(sorted(words[at])) for name, at in numeric.items() if words[at]}
-            return (rows, len(places)), (few, {k: v for k, v in beside.items() if v}, gone)
+            del frame, block  # before the next ones are read
+        is_text = [each.is_text or contradict(each.signs) for each in columns]
+        if not any(is_text[at] and each.has_numbers for at, each in enumerate(columns)):
+            return (rows, len(columns)), _found(columns)
+        columns = [_Column(each.name, now) for each, now in zip(columns, is_text, strict=True)]
         file.seek(0)
         file.truncate()
+
+
+def _found(columns: Sequence[_Column]) -> Found:
+    texts = {
+        each.name: tuple(each.known) if len(each.known) <= MAX_TEXTS else None
+        for each in columns if each.is_text
+    }  # fmt: skip
+    numeric = [each for each in columns if not each.is_text]
+    signs = {each.name: ", ".join(sorted(each.signs - {PLAIN})) for each in numeric}
+    words = {each.name: tuple(sorted(each.words)) for each in numeric if each.words}
+    return texts, {name: each for name, each in signs.items() if each}, words
 
 
 def _numbered(cells: Any, known: dict[str, int]) -> Any:
@@ -106,7 +123,7 @@ def _numbered(cells: Any, known: dict[str, int]) -> Any:
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return columns' names, unnamed_ and their place for those without; a (1), a (2) for twins."""
+    """Return distinct names: unnamed_ and the place for an empty one; a (1), a (2) for twins."""
     named = [one_line(name) or f"unnamed_{place}" for place, name in enumerate(names, 1)]
     total, seen = Counter(named), Counter[str]()
     for at, name in enumerate(named):

@@ -1,4 +1,4 @@
-"""What the text of a cell means: a number, a missing value, or a number written unsuitably."""
+"""What the text of a cell means: a number, a missing value, or a number in another notation."""
 
 import re
 import unicodedata
@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
-"""The cells that mean "no value here", once stripped of spaces."""
+"""Cells that mean "missing", after spaces around them are removed."""
 
 GAPS = (
     "-", "--", "\u2013", "\u2014", ".", "..", ":", ":c", ": c", ":u", ": u", "none", "n.a.", "n.d.",
     "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
-"""Likewise in lower case, but only in columns of numbers: elsewhere they may be answers."""
+"""Also missing, compared in lower case, but only in numeric columns; in a text column such a word
+may be a category."""
 
 YES = {"yes", "y", "true", "t", "1", "ja", "j", "oui", "o", "si", "s\u00ed"}
 NO = {"no", "n", "false", "f", "0", "nein", "non"}
 
 MAX_EXACT = 2**53
-"""Up to here float64 holds every integer; longer ones are codes, as are those like 007."""
+"""Up to here float64 holds every integer; longer ones are codes, like 007."""
 
 _LONG_INTEGER = r"^[+-]?[0-9]{16,}$"
 _LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*([a-zA-Z]|$)"
@@ -85,21 +86,26 @@ _UNITS = tuple(
         "B 1; kB KB 1e3; MB 1e6; GB 1e9; TB 1e12",
     )
 )
-"""Units that a column may mix: its numbers are brought to the one whose factor is 1."""
+"""Units that a column may mix: its numbers are converted to the one whose factor is 1."""
 
+# Separators between groups of thousands: 1,234 and 12'345.6, not 1234.
 _THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
+# Perhaps decimals, perhaps thousands: 1,234, not 1,23; 1.234, not 1.23; 12.345, not 1.234.
 _PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 _PERHAPS_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _TENS_OF_THOUSANDS = r"^[+-]?[1-9][0-9]{1,2}\.[0-9]{3}$"
+# The point can only be a decimal one: 1.5, 0.123, 1,234.567, not 1.234.
 _POINTS = (
     r"^[+-]?(?:[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})|(?:0|[0-9]{4,}|[0-9]+(?:,[0-9]{3})+)\.[0-9]+)$"
 )
+# The comma can only be a decimal one: 1,5, 1.234,56, not 1,234.
 _COMMAS = r"^([+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)),([0-9]{1,2}|[0-9]{4,})$"
+# Points between groups of thousands: 1.234.567, not 1.234.
 _POINT_GROUPS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}$"
+# A decimal comma, and points between thousands, if any: 1.234,5, not 1.23,5.
 _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
-"""Decimals that only a point or a comma can stand before; groups of thousands, and both."""
 
-# What says that a number is not exact, or that there is a note on it.
+# Marks of a number that is not exact, or has a note.
 _ROUGHLY = (
     ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
@@ -108,7 +114,7 @@ _ROUGHLY = (
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
-# Numbers of several parts: 2h 5m, 4 1/2; or by what each is multiplied.
+# Numbers of several parts, such as 2h 5m or 4 1/2; and the weight of each part.
 _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
 _FRACTION = r"^([0-9]*)[ -]?(?:\b([1-9])[/\u2044]([1-9][0-9]?)\b|([\u00bc-\u00be\u2150-\u215e]))"
 _SEVERAL = rf"^(?:{_PART}){{2,}}$|^[0-9]*(?:[ -][1-9][/\u2044][1-9]|[\u00bc-\u00be\u2150-\u215e])"
@@ -123,16 +129,16 @@ _IN_PARTS = (
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
-"""What may stand before and behind the digits of a number: a sign, a currency, a unit."""
+"""What may stand before and after the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
 MAX_APART = 10.0  # times the median of cells with a unit, or of those without
-MAX_WORDS = 3  # that stand for nothing in a column of numbers, each in two cells or more
-MAX_CODES = 9  # few whole numbers, in many rows, and words: 4, 6, 8 or rotary
+MAX_WORDS = 3  # words that mean "missing" in a column of numbers, each in two cells or more
+MAX_CODES = 9  # distinct integers that may be codes, like words: 4, 6, 8 or rotary
 
 
 def as_text(cells: Any) -> Any:
-    """Return a Polars series as strings without spaces around them, null where one is missing."""
+    """Return a Polars series as strings without spaces around them, null for missing cells."""
     import polars
 
     cells = cells.cast(polars.String).str.strip_chars(" \t")
@@ -142,12 +148,12 @@ def as_text(cells: Any) -> Any:
 def as_numbers(
     cells: Any, name: str, *, decimal_commas: bool, typed: bool = False, gaps: Collection[str] = ()
 ) -> tuple[np.ndarray | None, set[str], set[str]]:
-    """Return a Polars series as float64, NaN where a cell is missing; None if it is text.
+    """Return a Polars series as float64, with NaN for missing cells, or None if it is text.
 
-    That is, if some cell is not a finite number, or all are whole and some are codes. Also the
-    signs beside digits, `PLAIN` if some cells have none, and the words that stand for nothing, such
-    as `gaps`. 1,234 may have a decimal comma, or not. Texts of a `typed` file are only numbers if
-    they have fractions or signs.
+    It is text if some cell is not a finite number, or all are integers and some are codes. Also
+    return the signs beside digits, with `PLAIN` if some cells have none, and the words that mean
+    "missing", such as `gaps`. With `decimal_commas`, 1,234 may have one. Texts of a `typed` file
+    are numbers only if they have fractions or signs.
     """
     import polars
 
@@ -175,7 +181,7 @@ def as_numbers(
 
 
 def _for_nothing(strays: Any, numbers: Any) -> bool:
-    """Return whether cells that are no numbers are a few words, such as POA among prices."""
+    """Return whether the cells that are no numbers are a few words, such as POA among prices."""
     single = strays.filter(~strays.str.contains(r"\pL \pL"))  # words, which may be slips
     often = single.value_counts()["count"].min() or MAX_WORDS
     many = 3 if numbers.n_unique() > MAX_CODES else 1
@@ -184,7 +190,7 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
 
 
 def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any, set[str]]:
-    """Read numbers with currencies, units and separators; null where there is none."""
+    """Read numbers with currencies, units and separators; null for other cells. Also the signs."""
     import polars
 
     numbers, signs = cells.cast(polars.Float64, strict=False), set[str]()
@@ -227,12 +233,12 @@ def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any,
 
 
 def _factors(units: set[str]) -> dict[str, float]:
-    """Return the table of `_UNITS` that has some units, or none."""
+    """Return the table in `_UNITS` that has all these units; empty if there is none."""
     return next((each for each in _UNITS if each.keys() >= units), {})
 
 
 def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
-    """Return whether cells without a unit may have that of the others: 5 and 6 years, not 5 %."""
+    """Return whether cells without a unit may have the others' unit: 5 and 6 years, not 5 %."""
     sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
     often = (~unitless).sum() > 1 and "in %" not in told and not _are_codes(values)
     return bool(often and max(sizes) <= MAX_APART * min(sizes))
@@ -257,7 +263,7 @@ def _in_one_part(text: str) -> str:
 
 
 def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
-    """Return cells without units, the factors by which they are multiplied, and the units."""
+    """Return cells without units, the factors to multiply them by, and the signs."""
     import polars
 
     units = cells.str.extract(_UNIT, 2)
@@ -286,7 +292,7 @@ def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
 
 
 def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
-    """Write decimal points and no other separators, where a column can be read in one way only."""
+    """Write decimal points and no other separators, where a column is not ambiguous."""
 
     def are(pattern: str) -> Any:
         return cells.str.contains(pattern).fill_null(False)
@@ -308,7 +314,7 @@ def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
 
 
 def contradict(signs: set[str]) -> bool:
-    """Return whether a column's numbers are of several units, or only some have one."""
+    """Return whether a column's numbers have several units, or only some have one."""
     return sum(each.startswith("in ") or each == PLAIN for each in signs) > 1
 
 
@@ -319,7 +325,7 @@ def unit_of(signs: str) -> str:
 
 
 def factor_between(found: str, wanted: str) -> float | None:
-    """Return how many of one unit another one is; None if that is not known."""
+    """Return the factor from the unit `found` to the unit `wanted`; None if it is not known."""
     if found == wanted or (len(found) > 1 and found.rstrip("s") == wanted.rstrip("s")):
         return 1.0
     known = _factors({found, wanted})
@@ -332,7 +338,7 @@ def is_number(text: str) -> bool:
 
 
 def meaning_of(texts: Sequence[str]) -> Callable[[str], str]:
-    """Return what brings classes to one spelling: capitals, or all words for yes and for no."""
+    """Return a function that gives classes one spelling: of letters, or of words for yes and no."""
     words = {each.casefold() for each in texts}
     if words <= YES | NO and words & YES and words & NO:
         spelt = dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
@@ -346,7 +352,7 @@ def is_date(text: str) -> bool:
 
 
 def explain_cell(text: str) -> tuple[str, str] | None:
-    """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
+    """Say what is wrong with a cell that looks like a number, and the remedy; None for others."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     for pattern, what, remedy in _LOOKS_LIKE:

@@ -1,4 +1,4 @@
-"""Which kind each column of a table is, and which columns are of no use."""
+"""Decide the kind of each column of a table, and which columns are of no use."""
 
 import re
 from collections import Counter
@@ -16,11 +16,11 @@ from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
-MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
+MIN_SHUFFLED = 20  # rows from which on distinct integers in any order are taken for row numbers
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
-MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
-MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
-MIN_WORD = 0.005  # of the rows: a word in fewer, or missing from fewer, has no input
+MIN_INDICATED = 0.01  # share of missing cells from which on there is an input for them
+MIN_DISTINCT = 0.95  # share of distinct cells of a column that is named like an identifier
+MIN_WORD = 0.005  # share of the rows that a word must be in, and be missing from, to have an input
 MIN_WORD_ROWS = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
 _CODE = re.compile(r"[^\W\d_]+([-_./][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
@@ -34,7 +34,7 @@ _IDENTIFIER = re.compile(
 
 @dataclass(frozen=True)
 class Choice:
-    """The columns to use, not yet measured; those left out, and why; messages on unusable ones."""
+    """The columns to use, not yet measured; those left out, with the reason; and error messages."""
 
     columns: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Choice:
 def choose_columns(
     table: Table, found: Mapping[str, Summary], keep: Collection[str], *, impute: bool
 ) -> Choice:
-    """Decide on the kind of each column that was summarised; those to keep are used in any case."""
+    """Decide the kind of each column in `found`; those in `keep` are used in any case."""
     choice = Choice(left_out={name: f"holds {held:.60}" for name, held in table.unfit.items()})
     for name, cells in found.items():
         try:
@@ -72,7 +72,7 @@ def choose_columns(
 
 
 def _of_no_use(table: Table, name: str, cells: Summary) -> str:
-    """Say why a column can tell nothing about rows not seen yet; "" if it may."""
+    """Say why a column is of no use for new rows; "" if it may be of use."""
     if cells.missing == table.rows:
         return "empty"
     if name in table.texts:
@@ -102,13 +102,13 @@ def _useless_text(table: Table, name: str, counts: np.ndarray) -> str:
 
 
 def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
-    """Say whether integers number the rows, in order or shuffled, with gaps, or are identifiers."""
+    """Say whether integers are row numbers (shuffled, or with gaps), or identifiers; "" if not."""
     low, high, rows = cells.low, cells.high, table.rows
     called = _IDENTIFIER.fullmatch(name)
-    whole = rows >= 3 and low % 1 == 0 and high % 1 == 0 and high - low >= rows - 1
+    may_differ = rows >= 3 and low % 1 == 0 and high % 1 == 0 and high - low >= rows - 1
     counted = low in (0.0, 1.0) and high == low + rows - 1
     with_gaps = low >= 0 and high < 1.5 * rows and rows >= MIN_SHUFFLED
-    if not whole or not (called or counted or with_gaps) or cells.missing:
+    if not may_differ or not (called or counted or with_gaps) or cells.missing:
         return ""
     column = table.column(name)
     if not np.array_equal(column, np.floor(column)):
@@ -125,19 +125,19 @@ def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
     used = {words[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
-    whole = all(each.isdigit() or not is_number(each) for each in used)
+    are_integers = all(each.isdigit() or not is_number(each) for each in used)
     others = {each: count for each, count in used.items() if not is_number(each)}
     long = all(len(each) > 2 for each in others)  # or else a slip
-    meant = whole and long and sum(others.values()) >= _min_count(table.rows)
+    meant = are_integers and long and sum(others.values()) >= _min_count(table.rows)
     if not pattern and not (meant and len(used) <= MAX_CODES <= counts.sum() / len(used)):
         refuse_spoilt_numbers(table, name, counts)
     return pattern
 
 
 def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, ...]:
-    """Return frequent words of a column that is of no use as categories, or has lists in its cells.
+    """Return frequent words of a column that has lists in its cells, or is of no use as categories.
 
-    Those in nearly all cells are of no use either.
+    Words in nearly all cells are left out: they are of no use either.
     """
     texts, total = table.texts.get(name) or (), Counter[str]()
     various = why == "free text"  # words of names, which are identifiers, did harm
@@ -172,7 +172,7 @@ def _category(table: Table, name: str, counts: np.ndarray) -> Category:
 
 
 def is_various(distinct: int, cells: int) -> bool:
-    """Return whether texts differ so much that they name their rows, or are free text."""
+    """Return whether so many texts differ that they name their rows, or are free text."""
     return (distinct > 10 and 2 * distinct > cells) or (distinct == cells and cells >= 3)
 
 

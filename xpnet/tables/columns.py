@@ -1,7 +1,7 @@
 """The kinds of columns: frozen dataclasses that know their inputs, fill them, and become JSON.
 
-To add one: write it, add it to `Column`, and let `xpnet.tables.column_kinds` choose it. What
-version 1 of the model files did not know is written only where it is used.
+To add one: write it, add it to `Column`, and let `xpnet.tables.column_kinds` choose it. Fields that
+version 1 of the model files did not have are written only if they are used.
 """
 
 import re
@@ -25,17 +25,17 @@ Labels: TypeAlias = tuple[str | float, ...]
 """The classes of a target, or categories of a column: all texts or all numbers."""
 
 OTHERS = "(others)"
-"""What the input is called that stands for all categories without one of their own."""
+"""The name of the input for all categories without one of their own."""
 
 
 @dataclass(frozen=True)
 class Number:
     """A column of numbers; its first input is ``(cell - mean) / std``.
 
-    An imputed cell is taken to be `fill`, by default the mean. With an `indicator`, a second input
-    is 1 where the cell is missing; the `gap`, such as -999, stands for that. Bins between `edges`,
-    ascending or none, have an input each, see `xpnet.tables.encodings`. All number columns are
-    filled at once, by `Preprocessing`.
+    A missing cell is imputed as `fill`, by default the mean. With an `indicator`, a second input is
+    1 where the cell is missing. `gap` is a number that means "missing", such as -999. Each bin
+    between `edges`, which ascend, has an input; see `xpnet.tables.encodings`. All number columns
+    are filled at once, by `Preprocessing`.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Number:
 class Category:
     """A column of texts, with one input for each category: 1 where the cell holds it, else 0.
 
-    If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, a
-    last one is that of a cell's text, one of `texts`: its scaled mean target, 0 if not known. What
-    is `also` written is a category in other letters, capital or small.
+    If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, the
+    last input is the effect of the cell's text, one of `texts`: its scaled mean target, 0 for other
+    texts. `also` has other spellings of categories, in capital or small letters.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Category:
 
     @property
     def places(self) -> list[int]:
-        """The numbers of the categories, and then of what is `also` written."""
+        """The numbers of the categories, and then of the spellings in `also`."""
         folded = {each.casefold(): at for at, each in enumerate(self.categories)}
         others = (folded.get(each.casefold(), UNSEEN) for each in self.also)
         return [*range(len(self.categories)), *others]
@@ -85,9 +85,9 @@ class Category:
     def fill(
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
     ) -> None:
-        """Write the inputs, 0 so far, of some rows: x (rows, inputs) of cells (rows,).
+        """Write the inputs of some rows into x, (rows, inputs), which is 0; cells are (rows,).
 
-        With `impute`, unseen categories count as missing, unless pooled; else they are refused.
+        Unseen categories are pooled, or count as missing with `impute`, or else are refused.
         """
         if self.effects:
             effects = np.append(self.effects, [0.0, 0.0])  # of UNSEEN and GONE
@@ -110,8 +110,8 @@ class Category:
 class Dates:
     """A column of dates or times, with one standardised input for each of some parts.
 
-    `pattern` is how they are written, one of `xpnet.tables.dates.PATTERNS` or several with |
-    between, `parts` some of its `PARTS`; or a `PAIR` of numbers. An imputed cell has the means.
+    `pattern` is one of `xpnet.tables.dates.PATTERNS`, or several with | between, and `parts` are
+    some of `PARTS`; or it is a `PAIR` of numbers. An imputed cell has the means.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Dates:
 
     @property
     def summary(self) -> str:
-        """Its parts, and the order of day and month where that could be read in two ways."""
+        """The parts, and the order of day and month where it is ambiguous."""
         if self.pattern == PAIR:
             return PAIR
         first = {"%m": "month first: ", "%d": "day first: "}.get(self.pattern[:2], "")
@@ -133,7 +133,7 @@ class Dates:
         return [f"{self.name} {each}" for each in self.parts]
 
     def values(self, table: Table, cells: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the parts of some rows, as they are; NaN where a cell is missing."""
+        """Return the parts of some rows, not scaled; NaN where a cell is missing."""
         words = texts_of(table, self.name) if self.name in table.texts else ()
         read_as = date_parts(words, self.pattern)
         if self.pattern != PAIR and np.isnan(read_as).any():
@@ -155,7 +155,7 @@ class Dates:
 
 @dataclass(frozen=True)
 class Words:
-    """A column of free text or of lists; each of some words has an input, 1 where it occurs."""
+    """A column of free text or of lists; some words have an input each, 1 where they occur."""
 
     name: str
     words: tuple[str, ...]
@@ -174,14 +174,14 @@ class Words:
 
 
 def words_of(text: str) -> set[str]:
-    """Return the different words and codes in a text, in small letters, and a code's letters."""
+    """Return the words and codes in a text, in small letters, and the letters of a code."""
     text = text.casefold()
     return {*re.findall(r"\b[^\W_]{2,}\b", text), *re.findall(r"^[^\W\d_]+(?=\d)", text)}
 
 
 @lru_cache(maxsize=16)
 def occurrences(texts: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
-    """Return where words occur in texts, 1 or 0, uint8 (texts, words)."""
+    """Return whether words occur in texts, 1 or 0, uint8 (texts, words)."""
     places = {word: at for at, word in enumerate(words)}
     found = np.zeros((len(texts), len(words)), np.uint8)
     for row, text in enumerate(texts):
@@ -219,7 +219,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: Any, found: Any, place: str = "preprocessing") -> Any:
-    """Make a value of a kind, such as a dataclass; FileError names the first that is of another."""
+    """Return a value of the given type from JSON; a FileError names the first that is not."""
     if get_origin(kind) is tuple and isinstance(found, list):
         kind = get_args(kind)[0]
         return tuple(from_json(kind, each, f"{place}[{at}]") for at, each in enumerate(found))
@@ -238,7 +238,7 @@ def from_json(kind: Any, found: Any, place: str = "preprocessing") -> Any:
 
 
 def no_date(table: Table, row: Any, name: str, pattern: str) -> InputError:
-    """Return the error for a cell that is not written like the dates of its column."""
+    """Return the error for a cell that is not written like the other dates of its column."""
     what = f", not a date or time written like the others ({pattern})"
     return table.fault(row, name, what, "correct it, or leave the cell empty")
 
@@ -250,10 +250,10 @@ GONE, UNSEEN = -1, -2
 def encode_labels(
     table: Table, name: str, known: Labels, cells: np.ndarray, *, any_case: bool = False
 ) -> np.ndarray:
-    """Return each cell's place among the known texts or numbers, int64 (rows,).
+    """Return each cell's place among the known texts or numbers, int64 (rows,); or a code below 0.
 
-    A cell not written like one of them is the one with its number, if none other has it: 1.0 is 1;
-    or, in `any_case`, with its letters or its yes or no.
+    A cell in another spelling counts as the known label with its number, if there is only one: 1.0
+    is 1. With `any_case`, that holds for capital and small letters, and words for yes and no.
     """
     folded = meaning_of([format_number(each) for each in known]) if any_case else str
 

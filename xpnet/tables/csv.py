@@ -1,7 +1,7 @@
 """Read CSV and TSV strictly: every fault is named with its line and column.
 
-Polars parses blocks of whole records. It fills short records up, so fields are counted as well;
-only where something is wrong with a block is it gone through, field by field, to say what.
+Polars parses blocks of whole records. It fills up short records, so fields are counted as well.
+Only where something is wrong with a block are its fields gone through one by one, to say what.
 """
 
 import codecs
@@ -65,9 +65,9 @@ def open_csv(
     usual: str,
     data: bytes | None = None,
 ) -> "Csv":
-    """Read the header; what is None is found. `usual` is the delimiter that goes with the name.
+    """Read the header; detect what is None. `usual` is the delimiter usual for the file's ending.
 
-    The content may be given as `data`, of a file of another kind.
+    `data` is the content, if it does not come from the file itself.
     """
     try:
         "".encode(encoding or "utf-8")
@@ -114,9 +114,9 @@ def open_csv(
 def _names(
     path: str, data: bytes, skipped: int, has_header: bool, delimiter: str
 ) -> tuple[tuple[str, ...], int, list[bytes]]:
-    """Return the names, or x0, x1, ..., where rows begin, and lines between, such as of units.
+    """Return the names, or x0, x1, ...; where rows begin; and lines between, such as units.
 
-    Names that are lacking, or alike, have those of such lines, too. `data` is the head.
+    Empty and equal names are completed from those lines. `data` is the beginning of the file.
     """
     body = data.split(b"\n", skipped)[-1].lstrip(b"\n")
     ends = outside_quotes(body, _NEWLINE)
@@ -152,7 +152,7 @@ def _names(
 def _decoded(
     path: str, encoding: str, errors: str = "strict", data: bytes | None = None
 ) -> Iterator[bytes]:
-    """Yield a file in UTF-8, piece by piece, with newlines for line ends and no mark."""
+    """Yield a file as UTF-8, piece by piece, with newlines for line ends and no byte order mark."""
     utf8 = codecs.lookup(encoding).name == "utf-8"
     new = codecs.getincrementaldecoder("utf-8-sig" if utf8 else encoding)
     decoder = io.IncrementalNewlineDecoder(new(errors), translate=True)
@@ -176,10 +176,10 @@ def _decoded(
 
 @dataclass(frozen=True)
 class Csv:
-    """One CSV file and how to read it, for `assemble`; rows start at a place and line of the text.
+    """One CSV file and how to read it, for `assemble`.
 
-    `guesses` are the options that say how the file was found to be written; in `passed_over` are
-    lines above and, once they are read, below the rows.
+    `start` and `line` say where its rows begin. `guesses` are the options that were detected, and
+    `passed_over` has lines above the rows and, once they are read, below them.
     """
 
     path: str
@@ -194,7 +194,7 @@ class Csv:
     passed_over: dict[str, str]
     header: bytes
     data: bytes | None = None
-    totals: list[int] = field(default_factory=list)  # which rows are none, but totals of others
+    totals: list[int] = field(default_factory=list)  # rows left out, which are totals of others
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of strings, with decimal points."""
@@ -230,7 +230,7 @@ class Csv:
         return frame.filter(~total)
 
     def line_of(self, row: int) -> int:
-        """Return the line on which a row begins; reads the file again."""
+        """Return the line on which a row begins, for which the file is read again."""
         for total in self.totals:
             row += total <= row
         for data, line in self._records():
@@ -241,7 +241,7 @@ class Csv:
         raise FileError(f"{self.path}: became shorter while being read; do not change it.")
 
     def _records(self, errors: str = "strict") -> Iterator[tuple[bytes, int]]:
-        """Yield blocks of whole records after the header, and the line of each one's first."""
+        """Yield blocks of whole records after the header, with the line on which each begins."""
         start, line, tail = self.start, self.line, b""
         chunks = filter(None, _decoded(self.path, self.encoding, errors, self.data))
         ahead = next(chunks, b"")
@@ -267,7 +267,7 @@ class Csv:
             line, tail = line + data.count(b"\n", 0, cut), data[cut:]
 
     def _without_headers(self, records: bytes) -> bytes:
-        """Blank lines that are the header again, and rulers, as in lists of several pages."""
+        """Blank out repeated headers and rulers, as in lists of several pages."""
         if b'"' in records or len(self.names) == 1:
             return records
         if b"---" not in records and self.header not in records:
@@ -277,7 +277,7 @@ class Csv:
         return re.sub(again, b"", records)
 
     def _rows(self, data: bytes) -> tuple[np.ndarray, bytes]:
-        """Return where rows begin in some records, and these without blank lines.
+        """Return where rows begin in some records, and the records without blank lines.
 
         In a file of one column, a blank line is a missing cell.
         """
@@ -353,7 +353,7 @@ class Csv:
 
 
 def passed_over(lines: Sequence[bytes], where: str) -> dict[str, str]:
-    """Say which lines, if there are any but blank ones, are not among the rows."""
+    """Say which lines, without blank ones, are not among the rows; empty if there are none."""
     texts = [each.decode("utf-8", "replace").strip() for each in lines if each.strip()]
     return {f"{counted(len(texts), 'line')} {where}": quoted(texts[0])} if texts else {}
 

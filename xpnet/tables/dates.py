@@ -1,4 +1,4 @@
-"""Dates and times in text columns: which way they are written, and their parts as numbers."""
+"""Dates and times in text columns: their pattern, and their parts as numbers."""
 
 import re
 from functools import lru_cache
@@ -9,8 +9,8 @@ import numpy as np
 from xpnet.tables.cells import is_date
 
 PARTS = ("year", "month", "weekday", "hour", "days")
-"""Numbers that a date or time becomes: weekday from Monday, 1; days since 1970; hours and days
-with fractions."""
+"""The numbers that stand for a date or time. Monday is 1; days are since 1970; hours and days have
+fractions."""
 
 _DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y",
@@ -19,15 +19,15 @@ _DAYS = (
 )  # fmt: skip
 _TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
 PATTERNS = tuple(day + time for day, time in product(_DAYS, _TIMES))
-"""Ways to write dates, as for `strptime`; where two fit every cell, the first is meant."""
+"""Patterns of dates, as for `strptime`; if two fit every cell, the first one is taken."""
 
 PAIR = "two numbers"
-"""The pattern of cells such as 120/80 or 46.1, 3.5, which are no dates but have parts, too."""
+"""The pattern of cells such as 120/80 or 46.1, 3.5, which are no dates, but also have parts."""
 
 PLACES = {part: at for at, part in enumerate(PARTS)} | {"first": 0, "second": 1}
 
 TYPED_PATTERNS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
-"""How columns of dates and of times in Parquet files and data frames become text."""
+"""Patterns of the texts that columns of dates in Parquet files and data frames become."""
 
 _ZONE = r"(?:Z|(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?|[+-]\d\d:?\d\d)"
 
@@ -68,9 +68,9 @@ _MOST = 0.9  # of the cells that must be dates, if the others are to be slips
 
 
 def find_pattern(words: tuple[str, ...]) -> str | None:
-    """Return how the dates in a column are written, or several ways; None if these are no dates.
+    """Return the pattern of a column's dates, or several with | between; None if they are no dates.
 
-    Some of the cells may be slips, which `date_parts` returns as NaN.
+    A few cells may be of none, for which `date_parts` returns NaN.
     """
     sample = words[:_SAMPLE]
     if len(words) >= _MIN_PAIRS and all(map(_PAIR.fullmatch, words)):
@@ -94,7 +94,7 @@ def _readable(words: tuple[str, ...], pattern: str) -> float:
 
 @lru_cache(maxsize=16)
 def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
-    """Return the `PARTS` of dates, or a `PAIR`, float64 (words, parts); NaN where it is another."""
+    """Return the `PARTS` of dates, or a `PAIR`, float64 (words, parts); NaN for other texts."""
     import polars
 
     if pattern == PAIR:

@@ -1,4 +1,4 @@
-"""Excel files and databases, but for SQLite each by an extra; read with Polars."""
+"""Read Excel files and databases with Polars; all but SQLite need an extra."""
 
 import re
 import urllib.parse
@@ -29,10 +29,10 @@ def open_excel(
     texts: Collection[str],
     columns: Collection[str],
 ) -> Csv:
-    """Read a sheet of an Excel or OpenDocument file as CSV: the one with cells, or the `columns`.
+    """Read a sheet of an Excel or OpenDocument file: the one with cells, or with the `columns`.
 
-    So titles, totals and signs beside numbers are dealt with in one way. Only texts have leading
-    zeros: a column with any holds codes.
+    It is read like CSV, so that titles, totals and signs beside numbers are treated alike. Only
+    texts have leading zeros, so a column with any holds codes.
     """
     frame, exact, told = _sheet(path, sheet, columns)
     import polars
@@ -92,9 +92,9 @@ def _cells(book: Any, sheet: str, kind: str) -> Any:
 def open_database(
     address: str, query: str | None, texts: Collection[str], columns: Collection[str]
 ) -> Frame:
-    """Read what a query gives from a database, of SQLite or with an ADBC driver.
+    """Read the result of a query from a SQLite file, or a database with an ADBC driver.
 
-    Of a SQLite file without a query it is the only table, or the one with the `columns`.
+    Without a query, read the only table of a SQLite file, or the one with the `columns`.
     """
     import polars
 

@@ -1,4 +1,4 @@
-"""Tables grouped for the eye: totals between rows, and values only in a group's first row."""
+"""Tables laid out for readers: totals between rows, and values only in a group's first row."""
 
 import re
 from typing import Any
@@ -13,10 +13,9 @@ _FULL = 0.9  # share of cells filled in a column that totals leave empty
 
 
 def subtotals(frame: Any, data: bytes) -> Any:
-    """Return which rows of a Polars frame are totals of others, bool (rows,), or None.
+    """Return which rows of a Polars frame, read from `data`, are totals of others: bool, or None.
 
-    Two or more are called so, and each lacks a cell that nearly all other rows have. The frame was
-    read from `data`.
+    There must be two or more with such a word, each without a cell that nearly all other rows have.
     """
     import polars
 
@@ -35,8 +34,8 @@ def subtotals(frame: Any, data: bytes) -> Any:
 def merged_columns(frame: Any) -> int:
     """Count columns at the left whose cells were merged: only a group's first row has a value.
 
-    Most of their cells are empty. Where one begins a group, so do those to its right; the first has
-    no group twice, and no fractions.
+    Most of their cells are empty. Where a group begins in one of them, groups begin in those to its
+    right; the first one has no group twice, and no fractions.
     """
     begins = None
     for count, cells in enumerate(map(as_text, frame)):
@@ -50,7 +49,7 @@ def merged_columns(frame: Any) -> int:
 
 
 def filled_down(frame: Any, above: dict[str, Any]) -> Any:
-    """Return a frame with some columns' values in all rows of their groups; `above` is the last."""
+    """Return a frame with the columns of `above` filled down; it keeps their last values."""
     for name, last in above.items():
         cells = as_text(frame[name]).forward_fill().fill_null(last)
         frame, above[name] = frame.with_columns(cells), cells[-1]

@@ -1,4 +1,4 @@
-"""What is suspicious: columns that give the target away, numbers that stand for nothing."""
+"""Suspicious columns: those that give the target away, and numbers that mean "missing"."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -16,20 +16,20 @@ MAX_CELLS = 4_000_000  # looked at, of at most MAX_ROWS rows
 MAX_ROWS = 20_000
 CODES = {round(10.0**k - 10.0**-d, d) for d in range(3) for k in range(3 - (d > 0), 10)}
 """999, 9999, ...; 99.9, 999.9, ...; 99.99, ..."""
-BELOW_ZERO = (-9.0, -99.0)  # likewise, of MANY_ROWS where no other number is negative
+BELOW_ZERO = (-9.0, -99.0)  # also, in MANY_ROWS or more, if no other number is negative
 MANY_ROWS = 100
-MIN_OTHERS = 3  # different numbers beside one that stands for nothing
+MIN_OTHERS = 3  # distinct numbers besides one that means "missing"
 MAX_ALIKE = 0.6  # of the variance, between one row of the file and the next
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
 def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarray) -> list[str]:
-    """Return notes on what makes the score too good; y (n,) is of these rows.
+    """Return notes on what makes the score too good; y, (n,), are the targets of these rows.
 
-    That is a column of which neighbours in order have all but the same target: half the mean square
-    of their differences (J. von Neumann, 1941), or the share of neighbours of different classes, is
-    small beside that of rows in any order. Or neighbouring rows that are alike, of which some are
-    held out.
+    A column gives the target away if rows that are neighbours in its order have nearly the same
+    target: half the mean square of their differences (J. von Neumann, 1941), or the share of pairs
+    of different classes, is small beside that of rows in any order. The score is also too good if
+    neighbouring rows of the file are alike, and some of them are held out.
     """
     order = np.random.default_rng(0).permutation(len(rows))[:MAX_ROWS]
     order = order[: MAX_CELLS // len(plan.columns)]
@@ -66,10 +66,10 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
 def with_gaps(
     table: Table, found: dict[str, Summary], keep: Collection[str], *, impute: bool
 ) -> tuple[Table, list[str]]:
-    """Let cells be missing that hold 999, or the like, far from all others of their column.
+    """Treat numbers such as 999, far from all others of their column, as missing.
 
-    What was `found` in these columns is brought up to date; those to keep are left alone. Unless
-    cells are to be imputed, only a note on such columns is returned.
+    The summaries in `found` are updated; columns in `keep` are left alone. Without `impute`, only a
+    note on such columns is returned.
     """
     gaps, told = dict[str, float](), list[str]()
     for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):

@@ -1,4 +1,4 @@
-"""How messages about tables quote texts, numbers and names."""
+"""Texts, numbers and names in messages about tables."""
 
 import difflib
 import re
@@ -18,17 +18,17 @@ def quoted(text: str) -> str:
 
 
 def one_line(name: str) -> str:
-    """Return a column's name with a space for line breaks and the like."""
+    """Return a column's name with single spaces for line breaks and other white space."""
     return " ".join(name.split())
 
 
 def without_password(address: str) -> str:
-    """Return a database's address as it can be shown."""
+    """Return a database's address without user and password."""
     return re.sub("(?<=://).*@", "", address)
 
 
 def format_number(value: str | float) -> str:
-    """Write a number as people do, 7 and not 7.0; a text stays as it is."""
+    """Return a number as people write it, 7 and not 7.0; a text stays as it is."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
     return str(value)
@@ -36,7 +36,7 @@ def format_number(value: str | float) -> str:
 
 def counted(number: int, what: str) -> str:
     """Return a number of things, such as 1 cell, 2 cells."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def option_for(flag: str, column: str) -> str:
@@ -45,13 +45,13 @@ def option_for(flag: str, column: str) -> str:
 
 
 def up_to_ten(names: Iterable[str]) -> str:
-    """List some names; dots say that there are more."""
+    """List up to ten names, with dots if there are more."""
     first = list(islice(names, 11))
     return ", ".join(first[:10]) + (", ..." if len(first) > 10 else "")
 
 
 def closest(name: str, names: Iterable[str]) -> str:
-    """Suggest what was meant by a name that is not among `names`."""
+    """Suggest the names closest to one that is not among `names`, or list them."""
     folded = {each.casefold().strip(): each for each in reversed(list(names))}
     near = difflib.get_close_matches(name.casefold().strip(), folded, n=3, cutoff=0.6)
     if near:
@@ -73,7 +73,7 @@ class Decision:
     undo: str = ""
 
     def text(self) -> str:
-        """Write it in a line: those of which the same is said together."""
+        """Return one line, in which columns with the same text stand together."""
         groups = defaultdict[str, list[str]](list)
         for name, what in self.columns.items():
             groups[what].append(name)
@@ -86,7 +86,7 @@ class Decision:
 
 
 def refuse_all(path: str, messages: Sequence[str], repair: Mapping[str, Any]) -> None:
-    """Raise one InputError for all obstacles, if any; the options of `repair` would mend them."""
+    """Raise one InputError for all messages, if any; the options of `repair` would mend them."""
     told = [each.removeprefix(f"{path}: ") for each in messages]
     if told:
         head = f"{path}: {len(told)} obstacles\n  " if len(told) > 1 else f"{path}: "

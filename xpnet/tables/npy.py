@@ -1,4 +1,4 @@
-"""Files opened, and bounded by the memory; NPY, NPZ and IDX arrays, mapped unless packed."""
+"""Open files, within the limits of memory; read NPY, NPZ and IDX arrays, mapped unless packed."""
 
 import bz2
 import gzip
@@ -28,7 +28,7 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def read_whole(stream: Any) -> bytes:
-    """Read what may be endless; as a table it takes several times the memory."""
+    """Read a stream that may be endless; a table takes several times the memory of its text."""
     whole, limit = io.BytesIO(), free_memory()
     while chunk := stream.read(CELLS):
         whole.write(chunk)
@@ -36,7 +36,7 @@ def read_whole(stream: Any) -> bytes:
     return whole.getvalue()
 
 
-_standard_input = lru_cache(maxsize=1)(read_whole)  # which is there once, and looked at often
+_standard_input = lru_cache(maxsize=1)(read_whole)  # can be read once only, and is needed again
 
 
 def _open_zip(path: str) -> Any:
@@ -56,14 +56,14 @@ _UNPACK: dict[str, Callable[[str], Any]] = {
 
 
 def unpacked(path: str) -> str:
-    """Return a file's name as it would be if it were not packed."""
+    """Return a file's name without the ending of a packed one, such as .gz."""
     stem, ending = os.path.splitext(path)
     return stem if ending in _UNPACK else path
 
 
 @contextmanager
 def open_binary(path: str) -> Iterator[Any]:
-    """Open a file, or what is packed in it; anything that goes wrong becomes a FileError."""
+    """Open a file, unpacked if it is packed; anything that goes wrong becomes a FileError."""
     try:
         if path == STANDARD_INPUT:
             yield io.BytesIO(_standard_input(sys.stdin.buffer))
@@ -83,7 +83,7 @@ def open_binary(path: str) -> Iterator[Any]:
 
 
 def check_memory(path: str, size: int, limit: int | None = None) -> None:
-    """Refuse a table that needs more bytes than are free, or than a limit."""
+    """Refuse a table that needs more bytes than the limit, by default the free memory."""
     if size > (limit := free_memory() if limit is None else limit):
         found = f"its cells need {size / 1e9:,.1f} GB or more, and {limit / 1e9:,.1f} GB are free"
         raise InputError(f"{path}: {found}; give fewer rows, or train with --stream.")
@@ -96,10 +96,11 @@ def pieces(rows: int, columns: int) -> Iterator[slice]:
 
 
 def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
-    """Return mean, standard deviation and constancy of each column; NaN does not count.
+    """Return the mean and standard deviation of each column, and whether it is constant.
 
-    Updated block by block (Chan, Golub and LeVeque, 1983), so that rows are read once. The mean of
-    a constant column is exactly its value, that of an empty one 0; their deviation is 0.
+    NaN does not count. All are updated block by block (Chan, Golub and LeVeque, 1983), so that rows
+    are read once. The mean of a constant column is exactly its value, that of an empty column is 0;
+    their deviation is 0.
     """
     count, mean, squares = (np.zeros(columns) for _ in range(3))
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
@@ -136,7 +137,7 @@ class RowFile:
     shape : (int, int)
         Rows and columns.
     dtype : numpy.dtype
-        Of the numbers in the file.
+        The type of the numbers in the file.
 
     Raises
     ------
@@ -151,7 +152,7 @@ class RowFile:
         self.shape, self.dtype = self._rows.shape, array.dtype
 
     def standardized(self) -> "RowFile":
-        """Read all rows once; return the same rows scaled to mean 0 and variance 1 per column.
+        """Read all rows once; return the rows with each column scaled to mean 0 and variance 1.
 
         Constant columns become 0.
         """
@@ -159,11 +160,11 @@ class RowFile:
         return RowFile(self.path, center=mean, scale=np.where(std > 0.0, std, 1.0))
 
     def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order, some at a time."""
+        """Yield all rows in order, block by block."""
         return (self.read_rows(part) for part in pieces(*self.shape))
 
     def read_rows(self, rows: Any) -> Any:
-        """Return these rows (host integers, in any order) as a host array (len(rows), columns)."""
+        """Return the rows with these numbers, in their order, as a host array (rows, columns)."""
         if os.path.getsize(self.path) < self._rows.nbytes:  # to read on would end the process
             raise FileError(f"{self.path}: became shorter while being read; get it again.")
         raw = np.array(self._rows[rows])

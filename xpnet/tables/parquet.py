@@ -1,4 +1,4 @@
-"""Parquet, Arrow and JSON; and tables in memory, data frames and dicts; read with Polars."""
+"""Read Parquet, Arrow and JSON files, data frames and dicts, with Polars."""
 
 import io
 import os
@@ -23,13 +23,13 @@ READERS = {
     ".parquet": "scan_parquet", ".pq": "scan_parquet", ".feather": "scan_ipc", ".arrow": "scan_ipc",
     ".jsonl": "scan_ndjson", ".ndjson": "scan_ndjson", ".json": "read_json",
 }  # fmt: skip
-"""By the endings of files: Polars' functions."""
+"""Polars' functions by the endings of files."""
 
 OF_PANDAS = {
     ".dta": "read_stata", ".sav": "read_spss", ".sas7bdat": "read_sas", ".xpt": "read_sas",
     ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",
 }  # fmt: skip
-"""Likewise those of pandas, which need not be there."""
+"""The functions of pandas, which is optional, for other endings."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Frame:
 
 
 def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Frame:
-    """Read one of the `READERS`' files, or only names and types; rows then come from `blocks`."""
+    """Read a file by one of the `READERS`; if `lazily`, rows are read by `blocks` only."""
     import polars
 
     reader = READERS[os.path.splitext(unpacked(path).lower())[1]]
@@ -73,7 +73,7 @@ def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Fra
 
 
 def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[str]) -> Frame:
-    """Read one of these files; of the tables on a web page the one with the `columns`."""
+    """Read a file with pandas; of several tables on a web page, the one with the `columns`."""
     reader = OF_PANDAS[os.path.splitext(path.lower())[1]]
     try:
         import pandas
@@ -108,7 +108,7 @@ def reason(error: object) -> str:
 
 
 def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
-    """Look at a Polars LazyFrame; `path` is for messages."""
+    """Return the `Frame` of a Polars LazyFrame; `path` is for messages."""
     import polars
 
     frame = _flat(frame)
@@ -136,9 +136,9 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
 
 
 def _flat(frame: Any) -> Any:
-    """Return a frame with a column for each field of records, named outer.inner.
+    """Return a frame with a column for each field of nested records, named outer.inner.
 
-    Of an object with one list of records, such as {"meta": ..., "data": [...]}, these are the rows.
+    The rows of an object with one list of records, such as {"meta": ..., "data": [...]}, are these.
     """
     import polars
 
@@ -151,7 +151,7 @@ def _flat(frame: Any) -> Any:
 
 
 def frame_of(data: Any, as_texts: Collection[str]) -> Frame:
-    """Return what a data frame (pandas or Polars) or a dict of columns holds."""
+    """Return the `Frame` of a data frame (pandas or Polars) or a dict of columns."""
     import polars
 
     if isinstance(data, polars.LazyFrame | polars.DataFrame):
@@ -179,7 +179,7 @@ def _column(name: str, cells: Any) -> Any:
 
 
 def frame_like(data: Any, columns: dict[str, Any]) -> Any:
-    """Return columns as a data frame, with pandas' index, if `data` is one; else as they are."""
+    """Return columns as a data frame if `data` is one, with the index of pandas; else as given."""
     import polars
 
     if isinstance(data, polars.DataFrame | polars.LazyFrame):

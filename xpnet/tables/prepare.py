@@ -54,7 +54,7 @@ from xpnet.tables.preprocessing import (
 from xpnet.tables.rows import PreparedRows
 from xpnet.tables.summary import (
     Summary,
-    refuse_missing,
+    missing_message,
     refuse_spoilt_numbers,
     refuse_text,
     summarize,
@@ -74,12 +74,11 @@ _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table ready for training: x (rows, inputs), y (rows,), the same of validation rows, if any.
+    """A table ready for training: x, (rows, inputs), and y, (rows,) or (rows, targets).
 
-    Several targets are y (rows, targets).
-
-    `notes` are what the user should know, `decisions` what was done to the table unasked. With
-    several networks, `folds` has the numbers of the rows that each is trained and validated on.
+    The validation rows, if any, are prepared alike. `notes` are for the user, `decisions` are what
+    was done to the table unasked. For several networks, `folds` has the numbers of the rows that
+    each of them is trained and validated on.
     """
 
     preprocessing: Preprocessing
@@ -111,13 +110,13 @@ def prepare(
     dtype: str = "float32",
     stream: bool = False,
 ) -> Prepared:
-    """Choose the preprocessing from a table, and apply it; raise InputError if nothing fits.
+    """Choose the preprocessing of a table, and apply it; raise InputError if none fits.
 
     The options are those of the command; `effects` are those of texts with many values, see
-    `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class where there
-    are classes; means and deviations come from the other rows alone. With several `nets`, every one
-    keeps other rows; x has all, of which means and deviations are. To `stream` prepares rows as
-    they are read.
+    `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class if there
+    are classes; means and deviations are those of the other rows. With several `nets`, each one
+    holds out rows of its own, and x, means and deviations are those of all rows. With `stream`,
+    rows are prepared when they are read.
     """
     missing = missing or ("refuse" if strict else "impute")
     for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
@@ -130,22 +129,19 @@ def prepare(
     table, notes = with_gaps(table, found, keep, impute=missing == "impute" and not strict)
     cells = {name: found[name] for name in used}
     choice = choose_columns(table, cells, keep, impute=missing == "impute")
-    layout = "image" if table.matrix.dtype == np.uint8 else table.layout
-    plan = Preprocessing(
-        "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
-        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
-        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words)  # fmt: skip
+    plan = _unscaled_plan(table, targets, choice, missing)
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes += _row_notes(table, rows, plan, choice, stream)
+    _refuse_too_few(table, len(rows), plan, choice)
+    notes += _row_notes(table, len(rows), stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
     train, held, folds = _divided(plan, y, validation, nets, seed, notes)
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
-        how = (encode, len(rows)) if standardize else None
-        plan = _with_scales(plan, table, rows[train], how, found, notes)
+        encoding = encode if standardize else None
+        plan = _with_scales(plan, table, rows[train], found, notes, encoding, total=len(rows))
     if plan.task == "regression" and standardize and scale_target:
         plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
@@ -188,6 +184,17 @@ def _used(
     if not names:
         raise InputError(f"{table.path}: no columns are left besides the target; add some.")
     return names
+
+
+def _unscaled_plan(
+    table: Table, targets: tuple[str, ...], choice: Choice, missing: str
+) -> Preprocessing:
+    layout = "image" if table.matrix.dtype == np.uint8 else table.layout
+    return Preprocessing(
+        "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
+        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
+        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words,
+    )  # fmt: skip
 
 
 def _decisions(
@@ -248,11 +255,8 @@ def _refuse(
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
     used = (table, [each.name for each in choice.columns], _MISSING_REMEDY)
     for needed in (used, (source, plan.targets, _NO_TARGET)):
-        try:
-            if plan.missing == "refuse":
-                refuse_missing(*needed)
-        except InputError as error:
-            messages.append(str(error))
+        if plan.missing == "refuse" and (message := missing_message(*needed)):
+            messages.append(message)
             repair["missing"] = "impute"
     for each in guesses:
         if each.repair:
@@ -261,21 +265,23 @@ def _refuse(
     refuse_all(table.path, messages, repair)
 
 
-def _row_notes(
-    table: Table, rows: np.ndarray, plan: Preprocessing, choice: Choice, stream: bool
-) -> list[str]:
-    if len(rows) < 2 or (len(rows) < MIN_LABELLED and 10 * len(rows) < table.rows):
-        of = f" of {table.rows}" if len(rows) < table.rows else ""
+def _refuse_too_few(table: Table, rows: int, plan: Preprocessing, choice: Choice) -> None:
+    """Refuse a table without enough rows that have a target, or without columns of use."""
+    if rows < 2 or (rows < MIN_LABELLED and 10 * rows < table.rows):
+        of = f" of {table.rows}" if rows < table.rows else ""
         kept = f" with {' and '.join(plan.targets)}" if plan.missing == "impute" and of else ""
-        least = MIN_LABELLED if of and len(rows) > 1 else 2
-        found = f"found {len(rows)}{of} rows{kept} to train on"
+        least = MIN_LABELLED if of and rows > 1 else 2
+        found = f"found {rows}{of} rows{kept} to train on"
         raise InputError(f"{table.path}: {found}; give {least} or more.")
     if not choice.columns:
         message = f"{table.path}: no columns of use are left besides the target"
         names = ", ".join(f"{name} ({why})" for name, why in [*choice.left_out.items()][:10])
         keep = option_for("--keep", next(iter(choice.left_out)))
         raise InputError(f"{message}: {names}; add some, or pass {keep}.")
-    notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
+
+
+def _row_notes(table: Table, rows: int, stream: bool) -> list[str]:
+    notes = [f"{rows} rows are few: the scores are rough"] if rows < FEW_ROWS else []
     if stream and table.layout == "table":
         notes.append(f"rows read from a temporary file of {table.matrix.nbytes:,} bytes")
     return notes
@@ -284,7 +290,7 @@ def _row_notes(
 def _divided(
     plan: Preprocessing, y: np.ndarray, validation: float, nets: int, seed: int, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:
-    """Return which rows train and which ones are held out; for several networks, folds of all."""
+    """Return the rows to train on and those held out; for several networks, all rows and folds."""
     everything, none = np.arange(len(y)), np.arange(0)
     share = min(validation, MAX_VALIDATION_ROWS / len(y))
     if not share:
@@ -315,7 +321,7 @@ def _with_tasks(
 def _with_task(
     plan: Preprocessing, task: str, source: Table, rows: np.ndarray, strict: bool
 ) -> tuple[Preprocessing, np.ndarray]:
-    """Find the task and the classes from the target; return class numbers, or raw values."""
+    """Find task and classes from the target; also return its class numbers, or raw values."""
     name = plan.target
     cells = source.numbers([name], rows)[:, 0]
     if (infinite := np.flatnonzero(np.isinf(cells))).size:
@@ -374,32 +380,33 @@ def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
 def _kind(values: np.ndarray, distinct: int) -> str:
     if distinct == 2:
         return "binary"
-    whole = np.array_equal(values, np.round(values))
+    are_integers = np.array_equal(values, np.round(values))
     few = distinct <= _MAX_INTEGER_CLASSES and len(values) >= 2 * distinct
     low, high = np.min(values), np.max(values)
     numbered = low in (0, 1) and high - low == distinct - 1  # unlike points from 80 to 97
-    return "multiclass" if whole and few and (numbered or distinct <= 10) else "regression"
+    return "multiclass" if are_integers and few and (numbered or distinct <= 10) else "regression"
 
 
 def _with_scales(
     plan: Preprocessing,
     table: Table,
     rows: np.ndarray,
-    how: tuple[str, int] | None,
     found: Mapping[str, Summary],
     notes: list[str],
+    encode: str | None,
+    total: int,
 ) -> Preprocessing:
-    """Measure columns on the training rows: means, deviations, medians where there are gaps.
+    """Measure columns on the training rows: means, deviations, medians where cells are missing.
 
-    To be standardised, `how` has what to encode, and how many rows there are in all.
+    Without `encode` numbers stay as they are. `total` is the number of all rows.
     """
     numbers = {each.name: each.indicator for each in plan.columns if isinstance(each, Number)}
     mean, std, same = _scales(table, [*numbers], rows)
     used = zip(numbers.items(), same, strict=True)
     if constant := [name for (name, indicator), each in used if each and not indicator]:
         notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
-    bins = bins_for(how[1], len(numbers), how[0]) if how else 0
-    if not how:
+    bins = bins_for(total, len(numbers), encode) if encode else 0
+    if not encode:
         mean, std = np.zeros_like(mean), np.ones_like(std)
     scales = dict(zip(numbers, zip(mean.tolist(), std.tolist(), strict=True), strict=True))
 
@@ -424,7 +431,7 @@ def _with_scales(
 def _with_effects(
     plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarray, seed: int, dtype: str
 ) -> tuple[Preprocessing, np.ndarray]:
-    """Measure the effects of texts with many values; return the inputs with those of other rows."""
+    """Measure the effects of texts with many values; in the inputs, they come from other rows."""
     columns, others = list[Column](), dict[str, np.ndarray]()
     for column in plan.columns:
         if isinstance(column, Category) and plan.task != "multiclass" and not plan.more_targets:
@@ -456,7 +463,7 @@ def _with_target_scales(plan: Preprocessing, source: Table, rows: np.ndarray) ->
 
 
 def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:
-    """Standardise the parts of dates, whatever is done to numbers: days since 1970 are large."""
+    """Standardise the parts of dates, even if numbers are not: days since 1970 are large."""
     values = column.values(table, table.numbers([column.name], rows)[:, 0], rows)
     mean, std, _ = moments([values], len(column.parts))
     std = np.where(std > 0, std, 1.0)

@@ -22,7 +22,7 @@ from xpnet.tables.columns import (
 from xpnet.tables.encodings import piecewise_linear
 from xpnet.tables.messages import counted, format_number, quoted, up_to_ten
 from xpnet.tables.npy import check_memory, pieces
-from xpnet.tables.summary import complete_rows, refuse_missing, refuse_text, summarize
+from xpnet.tables.summary import complete_rows, missing_message, refuse_text, summarize
 from xpnet.tables.table import Table
 
 Rows: TypeAlias = np.ndarray | None
@@ -41,8 +41,8 @@ _NOT_FILLED_IN = "fill it in, or train with --missing impute"
 class Preprocessing:
     """From raw columns to inputs (n, inputs) and targets (n,), and from predictions back.
 
-    To impute uses a number's `fill` or mean, the means for a date, and no category for text, as for
-    text never seen in training.
+    With `missing='impute'`, a missing number becomes the column's `fill` or mean, and a missing
+    date the means of its parts; a missing text has no category, like a text never seen in training.
     """
 
     task: str  # of TASKS
@@ -52,12 +52,12 @@ class Preprocessing:
     target_mean: float = 0.0
     target_std: float = 1.0
     missing: str = "refuse"
-    layout: str = "table"  # of "image", the matrix holds bytes, which are divided by 255
-    left_out: tuple[str, ...] = ()  # of no use; they may be in other tables, too
+    layout: str = "table"  # an "image" holds bytes, which are divided by 255
+    left_out: tuple[str, ...] = ()  # columns of no use; other tables may have them, too
     target_log: bool = False  # whether mean and deviation are those of the logarithm
-    more_targets: tuple[Target, ...] = ()  # of the same task, with an output each
-    gap_words: tuple[str, ...] = ()  # that stood for nothing among numbers
-    target_gap: float | None = None  # likewise, a number such as -999
+    more_targets: tuple[Target, ...] = ()  # of the same task, each with an output of its own
+    gap_words: tuple[str, ...] = ()  # words that mean "missing" among numbers
+    target_gap: float | None = None  # a number, such as -999, that means "missing" in the target
 
     @cached_property
     def inputs(self) -> int:
@@ -86,17 +86,17 @@ class Preprocessing:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns that are text whatever a table's cells look like, including the target."""
+        """The columns, and targets, that are text even if all cells of a table are numbers."""
         words = tuple(each.name for each in self.columns if not isinstance(each, Number))
         named = (each.target for each in self.each_target if isinstance([*each.classes, 0][0], str))
         return (*words, *named)
 
     @property
     def labels(self) -> np.ndarray:
-        """The classes as an array (classes,): texts, integers where all are whole, or numbers."""
+        """The classes as an array, (classes,): texts, integers, or numbers if some are not."""
         labels = np.asarray(self.classes)
-        whole = labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all()
-        return labels.astype(np.int64) if whole and not (labels % 1).any() else labels
+        exact = labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all()
+        return labels.astype(np.int64) if exact and not (labels % 1).any() else labels
 
     def input_names(self) -> list[str]:
         """Name each input: the column, or column=category."""
@@ -123,7 +123,7 @@ class Preprocessing:
         return [ignored] if extra else []
 
     def notes(self, table: Table) -> list[str]:
-        """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
+        """Return the notes of `check`, and on cells imputed, unseen, or far from training."""
         found, table = self.check(table), self._as_trained(table)
         found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
@@ -151,7 +151,7 @@ class Preprocessing:
         return found
 
     def _far_outside(self, table: Table) -> dict[str, int]:
-        """Count, for each column of numbers, those that are far from all that training saw."""
+        """Count, for each column of numbers, those that are far from the mean in training."""
         places, _, (mean, std, _) = self._numbers
         counts, names = np.zeros(len(places), np.int64), [self._names[at] for at in places]
         if self.layout == "image":
@@ -162,7 +162,7 @@ class Preprocessing:
         return {names[at]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
-        """Return the rows in which no cell is missing unless imputed, nor the `target`."""
+        """Return the numbers of the rows without missing cells, unless imputed, or `target`."""
         check_memory(table.path, 8 * table.rows)  # to hold the numbers of all rows
         table = self._as_trained(table)
         good = np.ones(table.rows, dtype=bool)
@@ -174,7 +174,7 @@ class Preprocessing:
         return np.flatnonzero(good)
 
     def _as_trained(self, table: Table) -> Table:
-        """Return the table with the units of training, and what stood for nothing there missing."""
+        """Return the table in the units of training, with its codes for missing values as NaN."""
         numbers, factors = [each for each in self.columns if isinstance(each, Number)], {}
         gaps = {each.name: each.gap for each in numbers if each.gap is not None}
         gaps |= {} if self.target_gap is None else {self.target: self.target_gap}
@@ -207,7 +207,7 @@ class Preprocessing:
         for part in pieces(count, len(table.names)):
             cells = table.numbers(self._names, rows[part])
             if not impute and np.isnan(cells).any():
-                refuse_missing(table, self._names, _NOT_FILLED_IN)
+                raise InputError(missing_message(table, self._names, _NOT_FILLED_IN))
             for place, first, end, column in self._with_inputs:
                 inputs = x[part, first:end]
                 if not isinstance(column, Number):
@@ -224,13 +224,13 @@ class Preprocessing:
 
     @cached_property
     def _with_inputs(self) -> list[tuple[int, int, int, Column]]:
-        """Each column with its place, its first input and the next one's."""
+        """Each column with its place, its first input, and the end of its inputs."""
         ends = np.cumsum([0, *(len(each.input_names()) for each in self.columns)]).tolist()
         return [*zip(range(len(self.columns)), ends[:-1], ends[1:], self.columns, strict=True)]
 
     @cached_property
     def _numbers(self) -> tuple[list[int], list[int], np.ndarray]:
-        """Of all number columns: places, inputs, and rows of means, deviations and fills."""
+        """Places and inputs of all number columns, and their means, deviations and fills."""
         found = [(at, first, c) for at, first, _, c in self._with_inputs if isinstance(c, Number)]
         scales = [(c.mean, c.std, c.mean if c.fill is None else c.fill) for _, _, c in found]
         places, inputs = [place for place, _, _ in found], [first for _, first, _ in found]
@@ -262,7 +262,7 @@ class Preprocessing:
                 x[:, first : first + len(edges) - 1] = piecewise_linear(cells[:, at], edges)
 
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
-        """Return targets, (rows,) or (rows, targets): class numbers, int64, or scaled, float64."""
+        """Return targets, (rows,) or (rows, targets): class numbers, or scaled float64 values."""
         if self.more_targets:
             return np.stack([one.encode_target(table, rows) for one in self.each_target], axis=1)
         source, name = target_of(table, self.target)
@@ -270,7 +270,7 @@ class Preprocessing:
         rows = np.arange(table.rows) if rows is None else rows
         cells = source.numbers([name], rows)[:, 0]
         if np.isnan(cells).any():
-            refuse_missing(source, [name], "fill it in or remove the row")
+            raise InputError(missing_message(source, [name], "fill it in or remove the row"))
         if self.task == "regression":
             refuse_text(source, name)
             if self.target_log and (bad := np.flatnonzero(cells < 0.0)).size:
@@ -285,14 +285,14 @@ class Preprocessing:
         return codes
 
     def of_values(self, values: np.ndarray) -> np.ndarray:
-        """Return a regression's targets as the network is trained on them; of the same shape."""
+        """Scale a regression's targets as the network is trained on them; the shape stays."""
         with np.errstate(divide="ignore"):  # the logarithm of 0 becomes 0 again
             scaled = np.log(values) if self.target_log else values
         mean, std = self.target_scales
         return np.asarray((scaled - mean) / std)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
-        """Return a regression's outputs or targets in their own units; of the same shape."""
+        """Return a regression's outputs or scaled targets in their own units; the shape stays."""
         mean, std = self.target_scales
         scaled: np.ndarray = np.asarray(outputs, np.float64) * std + mean
         return np.exp(np.minimum(scaled, MAX_LOG)) if self.target_log else scaled
@@ -324,24 +324,24 @@ class Preprocessing:
         return columns
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it in JSON's types; floats survive exactly."""
+        """Return all fields in JSON's types; floats survive exactly."""
         found: dict[str, Any] = to_json(self)
         return found
 
     @classmethod
     def from_dict(cls, given: Any) -> "Preprocessing":
-        """Make it from the result of `to_dict`; FileError names the first field that is invalid."""
+        """Restore it from `to_dict`'s result; a FileError names the first invalid field."""
         plan: Preprocessing = from_json(cls, given)
         classes = [len(each.classes) for each in plan.each_target]
         wanted = {"binary": {2}, "regression": {0}}
         several = plan.task != "multiclass" and len(set(plan.targets)) == len(plan.targets)
         texts = [each for each in plan.columns if isinstance(each, Category)]
-        whole = all(len(each.texts) == len(each.effects) for each in texts)
+        complete = all(len(each.texts) == len(each.effects) for each in texts)
         good = {
             "task": plan.task in TASKS,
             "missing": plan.missing in MISSING_POLICIES,
             "layout": plan.layout in LAYOUTS,
-            "columns": whole and 0 < len(plan.columns) == len(set(plan._names)),
+            "columns": complete and 0 < len(plan.columns) == len(set(plan._names)),
             "classes": {*classes} == wanted.get(plan.task, {*classes} - {0, 1}),
             "more_targets": several or not plan.more_targets,
         }

@@ -1,4 +1,4 @@
-"""The inputs of rows that stay on disk, prepared as they are read, by whoever needs them."""
+"""Rows that stay on disk, and are prepared when they are read, by the process that needs them."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -27,15 +27,15 @@ class PreparedRows:
         return len(self.rows), self.plan.inputs
 
     def read_rows(self, rows: np.ndarray | slice) -> np.ndarray:
-        """Return these of the rows, prepared."""
+        """Return the rows with these numbers, prepared."""
         return self.plan.transform(self.table, self.rows[rows], dtype=self.dtype)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield all rows in order, some at a time."""
+        """Yield all rows in order, block by block."""
         return (self.read_rows(part) for part in pieces(*self.shape))
 
     def shared_out(self, of_each: Iterable[range]) -> list[Callable[[], np.ndarray | None]] | None:
-        """Return what reads the rows of each process there, `read_here`; None if only this can."""
+        """Return for each process a function that reads its rows; None if only this one can."""
         path = os.path.abspath(self.table.path)
         if self.table.layout == "table" and not path.lower().endswith(IN_GROUPS):
             return None
@@ -46,7 +46,7 @@ class PreparedRows:
 def read_here(
     path: str, stamp: tuple[int, int], plan: Preprocessing, rows: np.ndarray, dtype: str
 ) -> np.ndarray | None:
-    """Read and prepare ascending rows of a file; None where it is not as it was there."""
+    """Read and prepare ascending rows of a file; None if it is another file on this machine."""
     if not os.path.exists(path) or _stamp(path) != stamp:
         return None
     inputs = np.empty((len(rows), plan.inputs), dtype)

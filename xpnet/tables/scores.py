@@ -1,4 +1,4 @@
-"""How good predictions are, beside those of the best constant, and how much each column adds."""
+"""Scores of predictions, beside those of the best constant, and the importance of columns."""
 
 import math
 from collections.abc import Callable
@@ -21,10 +21,10 @@ def class_names(classes: tuple[Any, ...]) -> list[str]:
 
 
 def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
-    """Measure outputs (n, outputs) against the best constant, in the target's own unit.
+    """Return scores of outputs, (n, outputs), and of the best constant, in the target's own unit.
 
-    y (n,), or (n, targets), are class numbers, or values as the network is trained on them. Of
-    several targets, the score is the mean of theirs, which are in `targets`.
+    y, (n,) or (n, targets), are class numbers, or values as the network is trained on them. For
+    several targets, the score is the mean of their scores, which are in `targets`.
     """
     name = "r2" if plan.task == "regression" else "accuracy"
     if plan.more_targets:
@@ -67,9 +67,10 @@ def permutation_importance(
 ) -> dict[str, tuple[float, float]]:
     """Return by how much accuracy, or R2, falls if a column is shuffled, the largest first.
 
-    Breiman, Random Forests, 2001, section 10, on the columns of the raw table: all inputs of a
-    column, of x (n, inputs), are shuffled alike. `predict` takes some rows of x and their numbers,
-    and gives outputs; each column has the mean and the standard deviation over the repeats.
+    Breiman, Random Forests, 2001, section 10, for the columns of the raw table: all inputs of a
+    column, in x (n, inputs), are shuffled together. `predict` takes some rows of x and their
+    numbers and returns outputs. Each column has the mean and the standard deviation over the
+    repeats.
     """
     if repeats < 1:
         raise bad_argument("repeats", repeats, "must be an integer >= 1")

@@ -1,4 +1,4 @@
-"""How a CSV file is written, where nobody says so: only what can be read in one way is found."""
+"""Detect how a CSV file is written; where it is ambiguous, the usual way is taken."""
 
 import codecs
 import re
@@ -14,10 +14,10 @@ from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 22
-_HEAD = 1 << 16  # bytes that delimiters are looked for in
-_RECORDS = 25  # likewise
-_TITLES = 10  # lines above the header, and below the rows
-_LAST, _MIN_ROWS, _MIN_FILLED = 200, 5, 3  # lines looked at, to know how many cells rows have
+_HEAD = 1 << 16  # bytes, and
+_RECORDS = 25  # records, in which delimiters are looked for
+_TITLES = 10  # at most: lines above the header, and below the rows
+_LAST, _MIN_ROWS, _MIN_FILLED = 200, 5, 3  # last lines; rows, and cells, to know what is usual
 _QUOTE, _NEWLINE = 34, 10
 _WORDS = rb"(grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme|moyenne"
 _TOTAL = re.compile(rb"(?i)[\W_]*(%s)\b:?[^\w \n]" % _WORDS)
@@ -27,7 +27,7 @@ _FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?[^A-Za-z]*$")  # a number, with s
 
 
 def find_encoding(path: str) -> str:
-    """Return the encoding of a file: cp1252 (Windows) if nothing in it, of all, is UTF-8."""
+    """Return the encoding: cp1252 (Windows) if the first character beyond ASCII is not UTF-8."""
     decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
     with open_binary(path) as file:
         chunk = file.read(_CHUNK)
@@ -51,11 +51,11 @@ def find_layout(
     header: bool | None,
     columns: Collection[str],
 ) -> tuple[str, str, bool, int, int]:
-    """Return delimiter, decimal sign if sure, whether there is a header, lines before, and titles.
+    """Return delimiter, decimal sign or "", whether there is a header, lines before it, and titles.
 
-    `data` is how the file begins, in UTF-8; what is not None is known. Lines before the header are
-    blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it fits, and
-    a header that has the `columns`.
+    `data` is the beginning of the file, in UTF-8; what is not None is known. Lines before the
+    header are blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it
+    fits, and a header that has the `columns`.
     """
     skipped, named = _lines_before_header(data)
     body = data.split(b"\n", skipped)[-1]
@@ -74,9 +74,9 @@ def find_layout(
 
 
 def _lines_before_header(data: bytes) -> tuple[int, str]:
-    """Count blank lines, comments and ``sep=;`` at the beginning; return that delimiter, too.
+    """Count blank lines, comments and ``sep=;`` at the beginning; also return that delimiter.
 
-    A line that begins with # and has as many fields as the next one, of data, is a header.
+    A line that begins with # is a header if it has as many fields as a line of data below it.
     """
     named, lines = "", data[:_HEAD].split(b"\n")
     for at, line in enumerate(lines[:-1]):
@@ -94,10 +94,10 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
 
 
 def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple[int, str]:
-    """Count lines above the header, such as the name of a report; return the delimiter, too.
+    """Count the lines above the header, such as the name of a report; also return the delimiter.
 
-    They lack cells that the header has, or the `columns`. The header is all words; below it are
-    numbers or dates, unless titles are written with as many delimiters.
+    They have fewer cells than the header, or lack the `columns`. The header is all words; below it
+    are numbers or dates, unless the titles have as many delimiters.
     """
     lines, full = body[:_HEAD].split(b"\n", _TITLES), False
     written = [at for at, line in enumerate(lines[:-1]) if line.strip() and not is_ruler(line)]
@@ -125,13 +125,13 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
 
 
 def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
-    """Return whether half of the columns looked for, or more, are among some names."""
+    """Return whether at least half of the wanted columns, if any, are among the names."""
     wanted = {*map(one_line, columns)}
     return 0 < len(wanted) <= 2 * len(wanted & {one_line(str(name)) for name in names})
 
 
 def rows_end(data: bytes, delimiter: str) -> int:
-    """Return where rows end in the end of a file, before totals, and notes."""
+    """Return where the rows end in the last part of a file, before totals and notes."""
     end = len(data.rstrip(b"\n"))
     lines = data[max(end - _HEAD, 0) : end].split(b"\n")[-_LAST:]
     for line in reversed(lines[_notes_from(lines, delimiter) :]):
@@ -141,10 +141,10 @@ def rows_end(data: bytes, delimiter: str) -> int:
 
 
 def _notes_from(lines: list[bytes], delimiter: str) -> int:
-    """Return where lines end in notes: text after a blank line, totals, or half empty rows.
+    """Return from where on the lines are notes: text after a blank line, totals, half empty rows.
 
-    These are called a balance, or such, or have one cell, unlike all others in its column, or are
-    cut off, and not in the first cell. What is called a total is called so once.
+    Such rows begin with a word like balance, or have a single cell, or are cut off; and their first
+    cell is unlike all others in its column. A word for a total occurs only once.
     """
     rows = [fields_of(line, delimiter) if not is_ruler(line) else [] for line in lines]
     filled = [sum(map(bool, row)) for row in rows]
@@ -168,12 +168,12 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
 
 
 def _shape(cell: str) -> str:
-    """Return how a cell is written: a for letters, 0 for digits."""
+    """Return a cell's pattern: a for letters, 0 for digits."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", cell.replace(" ", "")))
 
 
 def whole_records(data: bytes) -> list[bytes]:
-    """Return the first records, none of them blank, without their line ends."""
+    """Return the first records without line ends, blank lines and rulers."""
     part = data[:_HEAD]
     cuts = [-1, *outside_quotes(part, _NEWLINE)[: 4 * _RECORDS].tolist()]
     if len(data) <= _HEAD and not data.endswith(b"\n"):
@@ -183,10 +183,10 @@ def whole_records(data: bytes) -> list[bytes]:
 
 
 def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
-    """Return the only delimiter that divides the records alike; the usual one if it does.
+    """Return the only delimiter that divides all records alike; the usual one if it does.
 
-    If the first record lacks the usual one, half of them are enough: the others are refused later.
-    It may be one short, as R writes them, without a name for the rows' names.
+    If the first record lacks the usual one, half of the records are enough: the others are refused
+    later. The first may have one field less, as R writes it, without a name for the row names.
     """
     if not records:
         return usual
@@ -203,7 +203,7 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
 
 
 def _decimal_sign(data: bytes, delimiter: str) -> str:
-    """Return the decimal sign, or "" if that is not sure."""
+    """Return the decimal sign, or "" if it is not certain."""
     edge, text = re.escape(delimiter), data.decode("utf-8", "replace")
 
     def found(sign: str, other: str, *, sure: bool = False) -> bool:
@@ -223,8 +223,8 @@ def _decimal_sign(data: bytes, delimiter: str) -> str:
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
     """Return whether the first line can only be data, not names.
 
-    So it is if it has a number wherever all others have one, and one of these is no whole number,
-    two cells are alike, or a text occurs again in its column.
+    It must have a number wherever all others have one. And one of these has a fraction, or two
+    cells are equal, or a text occurs again in its column.
     """
 
     def number(cell: str) -> bool:
@@ -254,12 +254,12 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
 
 
 def is_ruler(record: bytes) -> bool:
-    """Return whether this is a line of dashes, as below the header of Markdown and psql."""
+    """Return whether a line is a ruler, as below the headers of Markdown and psql."""
     return re.fullmatch(rb"[-=+:| \t]*--[-=+:| \t]*", record) is not None
 
 
 def fixed_width(data: bytes) -> str:
-    """Return a pattern for rows of columns of fixed width, with dashes below the names, or ""."""
+    """Return a pattern for rows of fixed-width columns, with dashes below the names; else ""."""
     for header, line in pairwise(data[:_HEAD].split(b"\n", _TITLES)[:_TITLES]):
         if header.strip() and re.fullmatch(rb"-+( -+)+ *", line):
             *widths, _ = map(len, line.split())
@@ -268,10 +268,10 @@ def fixed_width(data: bytes) -> str:
 
 
 def header_lines(first: list[str], others: list[list[str]]) -> int:
-    """Count lines below a header that are no rows: of units, or as Qualtrics and pandas write.
+    """Count the lines below a header that are no rows: units, or those of Qualtrics and pandas.
 
-    These end in one with ImportId; or names are lacking, or alike, and they have words where all
-    others have numbers.
+    Those of Qualtrics end with ImportId. In pandas' header of several lines, names are missing or
+    equal, and there are words where all other lines have numbers.
     """
     count, others = 0, [*takewhile(lambda row: len(row) == len(first), others)]
     for at, row in enumerate(others[:3], 1):
@@ -287,7 +287,7 @@ def header_lines(first: list[str], others: list[list[str]]) -> int:
 
 
 def _are_units(first: list[str], *others: list[str]) -> bool:
-    """Return whether a row has units, or nothing, where others have numbers, and nothing else."""
+    """Return whether the first row has only units, in columns of numbers."""
     words = [*filter(None, first)]
     told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)
     for cell, *column in zip(first, *others, strict=False):
@@ -298,14 +298,14 @@ def _are_units(first: list[str], *others: list[str]) -> bool:
 
 
 def without_quotes(text: str) -> str:
-    """Write double primes for quotes that quote nothing, such as those of 5'10"."""
+    """Replace quotes that quote nothing, such as in 5'10", by double primes."""
     if 2 * text.count('"') < text.count("\n") or re.search('(?:^|[\n,;\t| ])"', text):
         return text
     return text.replace('"', "\u2033")
 
 
 def single_spaces(records: bytes) -> bytes:
-    """Leave one space between fields, and none around records."""
+    """Leave one space between fields, and none at the ends of records."""
     return re.sub(rb"[ \t]+", b" ", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", records))
 
 

@@ -1,4 +1,4 @@
-"""What is in the columns of a table, found in one pass over its rows; and the refusal of cells."""
+"""What the columns of a table hold, found in one pass over its rows; and errors about cells."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Summary:
 
 
 def summarize(table: Table, names: Sequence[str]) -> dict[str, Summary]:
-    """Look at some columns, once."""
+    """Return what one pass over the rows shows of some columns."""
     found = {name: Summary() for name in names}
     for name in table.texts.keys() & found.keys():
         found[name].counts = np.zeros(len(table.texts[name] or ()), np.int64)
@@ -58,15 +58,16 @@ def complete_rows(table: Table, names: Sequence[str]) -> np.ndarray:
     return np.concatenate([~np.isnan(table.numbers(names, each)).any(axis=1) for each in parts])
 
 
-def refuse_missing(table: Table, names: Sequence[str], remedy: str) -> None:
-    """Raise the InputError for missing cells in some columns, if there are any."""
+def missing_message(table: Table, names: Sequence[str], remedy: str) -> str:
+    """Return the message for missing cells in some columns; "" if there are none."""
     missing = {name: each for name, each in summarize(table, names).items() if each.missing}
-    if missing:
-        name = min(missing, key=lambda each: missing[each].first_missing)
-        total = sum(each.missing for each in missing.values())
-        counts = up_to_ten(f"{quoted(name)} {each.missing}" for name, each in missing.items())
-        found = f"a missing cell, the first of {total} ({counts})"
-        raise InputError(f"{table.place(missing[name].first_missing, name)}: {found}; {remedy}.")
+    if not missing:
+        return ""
+    name = min(missing, key=lambda each: missing[each].first_missing)
+    total = sum(each.missing for each in missing.values())
+    counts = up_to_ten(f"{quoted(name)} {each.missing}" for name, each in missing.items())
+    found = f"a missing cell, the first of {total} ({counts})"
+    return f"{table.place(missing[name].first_missing, name)}: {found}; {remedy}."
 
 
 def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
@@ -85,9 +86,10 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
-    """Refuse text that is, or was meant as, mostly numbers; the likes of 3+ or <1 pass.
+    """Refuse texts of which most are, or were meant as, numbers.
 
-    So do texts of which none is a number even with signs, such as addresses.
+    All of the kind of 3+ or <1 pass, and texts such as addresses, of which none is a number even
+    with signs.
     """
     words = texts_of(table, name)
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
@@ -110,5 +112,5 @@ def texts_of(table: Table, name: str) -> tuple[str, ...]:
 
 
 def text_numbers(cells: np.ndarray) -> np.ndarray:
-    """Return the numbers of texts as integers, -1 where a cell is missing."""
+    """Return a text column's cells as places in its texts, int64; -1 where a cell is missing."""
     return np.asarray(np.nan_to_num(cells, nan=-1.0), dtype=np.int64)

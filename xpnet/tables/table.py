@@ -42,8 +42,8 @@ _FORMATS = (
 class Table:
     """Rows of a file, as read: nothing is scaled, encoded or left out.
 
-    With named columns, the matrix is float64 with NaN for missing cells, and in a text column the
-    place of each text in `texts`; else of the file's own type. It may be on disk, mapped.
+    With named columns, the matrix is float64, with NaN for missing cells and, in text columns, the
+    place of each cell's text in `texts`; otherwise it has the file's own type. It may be on disk.
     """
 
     path: str
@@ -51,17 +51,18 @@ class Table:
     matrix: np.ndarray  # (rows, columns)
     texts: Texts = field(default_factory=dict)
     signs: Mapping[str, str] = field(default_factory=dict)  # beside numbers: currencies, units
-    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # for nothing, likewise
+    # For each numeric column, the words that mean "missing".
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     layout: str = "table"  # or "matrix", whose columns are x0, x1, ...
-    unfit: Mapping[str, str] = field(default_factory=dict)  # types of columns such as lists, NaN
+    # Columns whose type cannot be used, such as lists, and that type; they are NaN.
+    unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None  # of a matrix: the target, one column
     arrays: tuple[str, ...] = ()  # in an NPZ file
-    guesses: Mapping[str, Any] = field(default_factory=dict)  # options: how CSV is written
+    guesses: Mapping[str, Any] = field(default_factory=dict)  # detected options of CSV
     passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
-    line_of: Callable[[int], int] | None = None  # where a row of CSV begins
-    gaps: dict[str, float] = field(
-        default_factory=dict
-    )  # for nothing: numbers such as 999, or up to -8
+    line_of: Callable[[int], int] | None = None  # the line on which a row of CSV begins
+    # For each column, a number that means "missing", such as 999; if negative, all up to it do.
+    gaps: dict[str, float] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
@@ -71,7 +72,7 @@ class Table:
 
     @property
     def gap_words(self) -> tuple[str, ...]:
-        """The words of all columns that stand for nothing among numbers."""
+        """The words of all columns that mean "missing" among numbers."""
         return tuple(dict.fromkeys(itertools.chain(*self.words.values())))
 
     @cached_property
@@ -93,7 +94,7 @@ class Table:
         return self.places[name]
 
     def numbers(self, names: Sequence[str], rows: np.ndarray | slice) -> np.ndarray:
-        """Return some columns of some rows, a new float64 (rows, columns); texts as places."""
+        """Return some columns of some rows, a new float64 array (rows, columns)."""
         places = [self.index(name) for name in names]
         if len(places) == 1:
             found = np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
@@ -149,10 +150,10 @@ def read_table(
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
-    The options are those of the command. To `stream` leaves the rows on disk: in the file, or for
-    CSV and Parquet in a temporary one. In `as_texts` are columns that are text even if all their
-    cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
-    The header, or the sheet, is the one that has the `columns`, or half of them.
+    The options are those of the command. `stream` leaves the rows on disk: in the file or, for CSV
+    and Parquet, in a temporary one. The columns `as_texts` are text even if all their cells are
+    numbers: 1 is not 01. The `gaps` are words that mean "missing" among numbers. The header, or the
+    sheet, is the one that has half of the `columns` or more.
     """
     path = _address(os.fspath(path))
     database = "://" in path
@@ -195,7 +196,7 @@ def read_table(
 
 
 def _address(path: str) -> str:
-    """Return a path, as the address of a database if it is one; refuse what is on the web."""
+    """Return a path, or the address of a database; refuse addresses on the web."""
     if re.match("https?://|s3://|ftp://", path):
         how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
         raise FileError(f"{path}: addresses are not read; {how}")
@@ -204,7 +205,7 @@ def _address(path: str) -> str:
 
 
 def read_part(path: str, start: int, count: int) -> Table:
-    """Read rows of an NPY or IDX file, or the groups of rows of Parquet or Arrow that hold them."""
+    """Read consecutive rows of an NPY, IDX, Parquet or Arrow file, and no more than needed."""
     if path.lower().endswith(IN_GROUPS):
         frame = open_file(path, lazily=True)
         return _of_frame(replace(frame, frame=frame.frame.slice(start, count), rows=count))
@@ -242,7 +243,7 @@ def _first_process() -> int:
 
 
 def _refuse_forked_process() -> None:
-    """Refuse to wait for Polars' threads, which a fork leaves behind, for ever."""
+    """Refuse to read after a fork: Polars would wait for ever for threads that it left behind."""
     if _first_process() != os.getpid():
         message = "this process was forked from one that had read a table, and cannot read any"
         remedy = 'start it with multiprocessing\'s "spawn" or "forkserver", or pass arrays'
@@ -273,7 +274,7 @@ def _matrix_table(path: str, array: np.ndarray, label: str | None = None) -> Tab
 
 
 def table_of(data: Any, plan: "Preprocessing") -> Table:
-    """Return as a `Table` what `Model.predict` takes besides files; see there."""
+    """Return a `Table` of what `Model.predict` takes besides files."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
         return _of_frame(frame_of(data, plan.text_columns), gaps=plan.gap_words)

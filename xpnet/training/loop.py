@@ -158,7 +158,7 @@ class Training:
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
         self.head = resolve_head(net.output, options.loss)
-        self.metrics = resolve_metrics(options.metrics, net.output.name)
+        self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
         self.rows: int = data.y.shape[0]

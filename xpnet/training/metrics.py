@@ -12,15 +12,15 @@ Metric: TypeAlias = Callable[[Any, Any], float]
 
 
 def accuracy(outputs: Any, targets: Any) -> float:
-    """Return the share of rows of which each output is on its target's side of 0.5.
+    """Return the share of rows whose class is right, whatever the output activation.
 
-    Of a softmax output, the share of rows of which the largest output is that of the class.
+    Host arrays, (n, outputs). Where each row of the targets is one class, one-hot or smoothed, the
+    largest output has to be that of the class; elsewhere, every output on its target's side of 0.5.
     """
+    one_class = np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3)  # as `as_targets`
+    if outputs.shape[1] == 1 or one_class:
+        return float(np.mean(class_numbers(np, outputs) == class_numbers(np, targets)))
     return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
-
-
-def _softmax_accuracy(outputs: Any, targets: Any) -> float:
-    return float(np.mean(class_numbers(np, outputs) == class_numbers(np, targets)))
 
 
 def r2(outputs: Any, targets: Any) -> float:
@@ -39,12 +39,8 @@ def mean_absolute_error(outputs: Any, targets: Any) -> float:
 METRICS: dict[str, Metric] = {m.__name__: m for m in (accuracy, r2, mean_absolute_error)}
 
 
-def resolve_metrics(metrics: Any, output: str) -> dict[str, Metric]:
-    """Return a dict of metrics from names and callables ``metric(outputs, targets)``.
-
-    `output` is the name of the output activation.
-    """
-    known = METRICS | ({"accuracy": _softmax_accuracy} if output == "softmax" else {})
+def resolve_metrics(metrics: Any) -> dict[str, Metric]:
+    """Return a dict of metrics from names and callables ``metric(outputs, targets)``."""
     resolved: dict[str, Metric] = {}
     for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
         if not callable(metric) and metric not in METRICS:
@@ -52,5 +48,5 @@ def resolve_metrics(metrics: Any, output: str) -> dict[str, Metric]:
         name = getattr(metric, "__name__", "metric") if callable(metric) else metric
         if name in resolved:
             raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
-        resolved[name] = metric if callable(metric) else known[metric]
+        resolved[name] = metric if callable(metric) else METRICS[metric]
     return resolved
