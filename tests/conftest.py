@@ -49,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Threads of BLAS that wait for each other spin: they double the time, and more on busy cores.
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")  # for what is loaded or started from here on
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process would compile all modules anew
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime's database is memory that is shared
     threadpoolctl.threadpool_limits(1, user_api="blas")
     hypothesis.settings.load_profile("slow" if config.getoption("--run-slow") else "ci")
