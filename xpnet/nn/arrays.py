@@ -171,10 +171,10 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
 
 
 def as_row_weights(
-    given: Any, device: Any, dtype: str, rows: int, name: str = "sample_weight"
+    array: Any, device: Any, dtype: str, rows: int, name: str = "sample_weight"
 ) -> Array:
     """Return row weights on the device as (rows, 1); refuse negative weights, and all zero."""
-    xp, weights = device.xp, put_numbers(given, device, dtype, name)
+    xp, weights = device.xp, put_numbers(array, device, dtype, name)
     if tuple(weights.shape) != (rows,):
         raise InputError(f"{name} has shape {tuple(weights.shape)}; pass ({rows},)")
     low, total = float(xp.min(weights)), float(xp.sum(weights))

@@ -55,16 +55,10 @@ _OTHER_KINDS = re.compile(
 
 
 def open_csv(
-    path: str,
-    encoding: str | None,
-    delimiter: str | None,
-    decimal: str | None,
-    header: bool | None,
-    as_texts: Collection[str],
-    columns: Collection[str],
-    usual: str,
+    path: str, encoding: str | None, delimiter: str | None, decimal: str | None,
+    header: bool | None, as_texts: Collection[str], columns: Collection[str], usual: str,
     data: bytes | None = None,
-) -> "Csv":
+) -> "Csv":  # fmt: skip
     """Read the header; detect what is None. `usual` is the delimiter usual for the file's ending.
 
     `data` is the content, if it does not come from the file itself.

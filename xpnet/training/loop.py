@@ -21,7 +21,7 @@ import numpy as np
 from xpnet.backend.device import Array
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
-from xpnet.nn.arrays import Batch
+from xpnet.nn.arrays import Batch, is_row_source
 from xpnet.nn.losses import Head, Loss, penalty, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD, Optimizer
@@ -259,7 +259,7 @@ class Training:
         net, state = self.net, self.state
         step = self.make_step(net, self.flat_gradients, state.optimizer)
         if net.device.record is not None:
-            if not hasattr(self.data.x, "read_rows"):
+            if not is_row_source(self.data.x):
                 self.launches = Launches(self, step)
             return step
         if self.launches is None:

@@ -1,4 +1,4 @@
-"""Many networks of one shape, trained at once: other seeds, learning rates or penalties.
+"""Many networks of one architecture, trained at once: other seeds, learning rates or penalties.
 
 Each has a `Training` of its own, which does for it whatever is done between epochs. The steps are
 taken for all together: parameters stand in one array, (networks, parameters), and each network is a
@@ -18,6 +18,7 @@ from xpnet.backend.device import CPU, Array, for_many
 from xpnet.backend.signals import finish_step_first
 from xpnet.backend.threads import processors
 from xpnet.errors import DivergenceError, InputError
+from xpnet.nn.arrays import is_row_source
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
 from xpnet.nn.schedules import looks_at_losses
@@ -45,7 +46,7 @@ def fit_many(
     seed: int | Sequence[int] | None = None,
     **options: Any,
 ) -> list[History]:
-    """Train networks of one shape in place, all at once; return the history of each.
+    """Train networks of one architecture in place, all at once; return the history of each.
 
     Each ends as if `xpnet.fit` had trained it alone, to rounding. One that diverges keeps its last
     good weights, its history says "diverged", and the others go on.
@@ -74,7 +75,7 @@ def fit_many(
     count = len(nets)
     if not count or len({id(net) for net in nets}) < count:
         raise InputError(f"{count} networks given; pass one or more, each another one")
-    if hasattr(x, "read_rows"):
+    if is_row_source(x):
         raise InputError(f"x is {x}; fit_many needs an array")
     each = zip(*(_of_each(given, count) for given in (optimizer, l1, l2, seed)), strict=True)
     with nets[0].device.active:
@@ -103,7 +104,7 @@ def train_all(runs: Sequence[Training]) -> None:
     groups = dict[Any, list[Training]]()
     for run in runs:
         seen = [*hooks(run.callbacks, "on_epoch_start"), *hooks(run.callbacks, "on_batch_end")]
-        is_array = hasattr(run.data.x, "dtype") and not hasattr(run.data.x, "read_rows")
+        is_array = hasattr(run.data.x, "dtype") and not is_row_source(run.data.x)
         alone = seen or not is_array or type(run) is not Training or len(runs) == 1
         groups.setdefault(id(run) if alone else kind(run), []).append(run)
     for group in groups.values():

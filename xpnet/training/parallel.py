@@ -17,7 +17,7 @@ import numpy as np
 
 from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
-from xpnet.nn.arrays import Batch
+from xpnet.nn.arrays import Batch, is_row_source
 from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, rows_of, take_rows
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
@@ -259,7 +259,7 @@ class SentRows:
     def read_rows(self, rows: Any) -> Any:
         """Return these rows, in the first process, as a host array (len(rows), columns)."""
         source = self._source
-        return source.read_rows(rows) if hasattr(source, "read_rows") else source[rows]
+        return source.read_rows(rows) if is_row_source(source) else source[rows]
 
     def blocks(self) -> tuple[()]:
         """Return no rows."""
