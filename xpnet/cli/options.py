@@ -181,7 +181,7 @@ class ParityOptions(TrainOptions):
     LEFT_OUT: ClassVar = (
         "validation", "validation_target", "optimizer", "nesterov", "schedule", "epochs",
         "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "compile",
-        "json", "simple",
+        "json", "simple", "groups",
     )  # fmt: skip
 
     data: str = argument("[DATA]", "As for train; generated if left out.", "")
@@ -190,6 +190,7 @@ class ParityOptions(TrainOptions):
     momentum: float = option(0.0, "Momentum of SGD.")
     dtype: str = option("float64", DTYPE)
     validation: str = "0"
+    optimizer: str = "sgd"
     simple: bool = True
 
 
@@ -205,6 +206,7 @@ class PlaygroundOptions(TrainOptions):
 
     data: str = argument("[DATA]", "As for train; without, sets of points to choose from.", "")
     validation: str = "0"
+    optimizer: str = "sgd"
     simple: bool = True
     dtype: str = "float64"
     port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")

@@ -29,6 +29,13 @@ NOT_LBFGS = (
     "lr", "steps", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
     "checkpoint",
 )  # fmt: skip
+# What would be ignored elsewhere.
+ONLY = {
+    "chunks": "under mpiexec", "groups": "where a share is held out",
+    "momentum": "with --optimizer sgd", "nesterov": "with --optimizer sgd",
+    "patience": "with --early-stopping", "checkpoint_every": "with --checkpoint",
+    "resume": "with --checkpoint",
+}  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
 # For tables of up to so many rows, the number of networks, and the steps of each. On few rows a
@@ -172,10 +179,18 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
                 raise InputError(what)
         if find_spec("scipy") is None:
             raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
-    if options.chunks is not None and rank() is None:
-        raise InputError("--chunks: it has an effect only under mpiexec; leave it out")
-    if options.groups is not None and not _share(options.validation):
-        raise InputError("--groups: it has an effect only where a share is held out; leave it out")
+    met = {
+        "under mpiexec": rank() is not None,
+        "where a share is held out": bool(_share(options.validation)),
+        "with --optimizer sgd": options.optimizer == "sgd",
+        "with --early-stopping": options.early_stopping,
+        "with --checkpoint": options.checkpoint is not None,
+    }
+    for name, condition in ONLY.items():
+        if getattr(given, name) != getattr(type(given), name) and not met[condition]:
+            raise InputError(f"{flag(name)}: it has an effect only {condition}; leave it out")
+    for name in {*(options.drop or ())} & {*(options.keep or ())}:
+        raise InputError(f"--drop {name} --keep {name}: give one of them")
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")

@@ -21,7 +21,7 @@ from xpnet.cli.scores import describe_training, described_task
 from xpnet.cli.task import Task, fit_options, judge, limit_threads, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
-from xpnet.errors import DivergenceError, InputError
+from xpnet.errors import DivergenceError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, save_model
@@ -103,8 +103,6 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         from xpnet.report.report import page_template
 
         page_template()
-    if options.resume and not options.checkpoint:
-        raise InputError("--resume: it has an effect only with --checkpoint; add that")
     if options.save_config:
         with atomic_write(options.save_config) as file:
             file.write(options.as_toml().encode())

@@ -162,12 +162,9 @@ class Doctor:
         run.served = Step(inputs=x)
 
     def check_gradients(
-        self,
-        loss: Callable[[Any], Any],
-        gradients: Callable[[Any], Any],
-        parameters: Mapping[str, Any],
-        **options: Any,
-    ) -> GradientReport:
+        self, loss: Callable[[Any], Any], gradients: Callable[[Any], Any],
+        parameters: Mapping[str, Any], **options: Any,
+    ) -> GradientReport:  # fmt: skip
         """Check hand-written gradients with `xpnet.check_gradients`; the findings join the report.
 
         The check uses small random parameters of the same shapes: saturated units have slopes of 0,

@@ -464,9 +464,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _lbfgs(self, data: Data, held_out: Data | None) -> LBFGS:
         if self.callbacks or self.progress:
-            raise InputError(
-                "callbacks and progress: L-BFGS has no epochs to show; use solver='adam' or 'sgd'"
-            )
+            remedy = "use solver='adam' or 'sgd'"
+            raise InputError(f"callbacks and progress: L-BFGS has no epochs to show; {remedy}")
         return LBFGS(
             self.network_, data, loss=self._core_loss(), l2=self._l2(data, data.y.shape[0]),
             max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, validation=held_out,

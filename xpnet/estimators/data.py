@@ -111,11 +111,9 @@ def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tup
 
     `stratify` keeps the proportions of two classes, in host targets (n, 1) of 0 and 1.
     """
+    rows, classes = np.arange(len(targets)), targets > 0.5 if stratify else None
     train, held_out = train_test_split(
-        np.arange(len(targets)),
-        random_state=seed,
-        test_size=fraction,
-        stratify=targets > 0.5 if stratify else None,
+        rows, random_state=seed, test_size=fraction, stratify=classes
     )
     if len(held_out) < 2:
         raise InputError(

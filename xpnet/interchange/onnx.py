@@ -159,12 +159,8 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
 def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
     """Scale a column in float64, like `Preprocessing`; fill in missing cells, and add the bins."""
     if column.gap is not None:
-        cells = graph.add(
-            "Where",
-            graph.add("LessOrEqual" if column.gap < 0 else "Equal", cells, column.gap),
-            np.nan,
-            cells,
-        )
+        gaps = graph.add("LessOrEqual" if column.gap < 0 else "Equal", cells, column.gap)
+        cells = graph.add("Where", gaps, np.nan, cells)
     scaled = graph.add("Div", graph.add("Sub", cells, column.mean), column.std)
     missing = graph.add("IsNaN", cells)
     if impute:

@@ -62,9 +62,8 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     fields, tensors = _content(path, refuse)
     file_format, version = fields.get("format"), fields.get("format_version")
     if file_format != f"xpnet {kind}":
-        refuse(
-            "format", f"is {quoted_value(file_format)}, not 'xpnet {kind}'", f"name a {kind} file"
-        )
+        problem = f"is {quoted_value(file_format)}, not 'xpnet {kind}'"
+        refuse("format", problem, f"name a {kind} file")
     if type(version) is not int or not 1 <= version <= newest:
         refuse(
             "format_version",

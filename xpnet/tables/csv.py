@@ -134,7 +134,7 @@ def _names(
         line = body[a:b].strip()
         if len(below) == count and not (is_ruler(line) and end == len(header)):
             break
-        below, end = below + [line] * bool(line and not is_ruler(line)), b
+        below, end = [*below, line] if line and not is_ruler(line) else below, b
     named = [
         own if own and row.count(own) == 1 else " ".join(dict.fromkeys(filter(None, [own, *more])))
         for own, *more in zip(row, *others[:count], strict=True)
