@@ -23,6 +23,7 @@ def test_a_healthy_training_has_no_findings(run: Run) -> None:
     assert run(*command, "--json", "--simple").json["ok"] is True
 
 
+@pytest.mark.untraced
 def test_causes_are_named_with_options_that_help(run: Run) -> None:
     outcome = run("doctor", BANKNOTE, "--target", "class", *SICK)
     assert outcome.status == 0

@@ -251,6 +251,7 @@ def test_an_error_taken_from_a_part_of_the_inputs_is_named():
         "zeros(1)", "zeros(2)").replace("(p - Y)", "(p - X)"))  # fmt: skip
 
 
+@pytest.mark.untraced(but=["y.tolist()"])
 @pytest.mark.parametrize("labels", ["y", "y.tolist()"])
 def test_softmax_that_learns_sample_by_sample_has_no_findings(labels):
     assert codes(ONE_BY_ONE.replace("zip(X, y)", f"zip(X, {labels})")) == ()
@@ -407,6 +408,7 @@ def test_rows_of_unit_length_whose_directions_predict_have_no_findings():
     assert "normalised-per-row" not in codes(script.replace("rate = 2.0", "rate = 0.02"))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("layer", ["1", "2"])
 def test_a_layer_whose_gradient_nothing_uses_is_seen_wherever_it_is(layer):
     script = RIGHT.replace("X.T @ d1", "dW1").replace("h.T @ d2", "dW2").replace(
