@@ -79,15 +79,10 @@ def paired(finding: Finding, roles: Roles) -> list[Edit]:
     return _one_order(roles) or _stale(roles) or _same_set(roles)
 
 
-def _names(value: Value, roles: Roles) -> list[str]:
-    """Return what the script calls a step's value, and the data that it is of."""
-    return [name for _, names in kept(value, roles) for name in names]
-
-
 def _one_order(roles: Roles) -> list[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
-    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
+    x, t = ({name: each.shape[:1] for each, name in kept(value, roles)
              if isinstance(each.object, np.ndarray)}
             for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
     for each in statements(tree(file)):
@@ -128,7 +123,7 @@ def _same_set(roles: Roles) -> list[Edit]:
     old = made.site.operands[0] if made and made.site.operands else ""
     right = [
         f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
-        for name in _names(roles.layers[0].inputs, roles)
+        for _, name in kept(roles.layers[0].inputs, roles)
         if "_" in name and "_" in old
     ]
     right = [each for each in right if each != old and assigned(roles.file, each)]
