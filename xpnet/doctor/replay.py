@@ -1,4 +1,4 @@
-"""What single steps of a loop show: the formulas its arrays fit, and what its updates did.
+"""Single steps of a loop, recomputed: the formulas that its arrays fit, and what its updates did.
 
 With a the activations below the last weights W, outputs o and targets y, the gradient of W is
 c aᵀ delta with delta = (o - y) s, where s is one of a few slopes and c a factor such as 1 / batch.
@@ -54,7 +54,7 @@ class Replay:
 
     @classmethod
     def of(cls, shown: Step) -> "Replay":
-        """Recompute it from all rows of a step, with parameters and gradients."""
+        """Return the replay of a step with all rows, parameters and gradients."""
         weights, below = list(shown.weights.values()), [shown.inputs, *shown.activations]
         rows, o = {len(each) for each in below if each is not None}, shown.predictions
         if len(weights) != len(below) or shown.inputs is None or len(rows) != 1:
@@ -137,7 +137,7 @@ def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Eviden
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer's weights (inputs, units), what enters it (rows, inputs), and the gradient."""
+    """One layer's weights (inputs, units), its inputs (rows, inputs), and its gradient."""
 
     name: str
     weights: Any
@@ -145,18 +145,18 @@ class _Layer:
     gradient: Any  # None if its shape differs from that of the weights
 
     def fit(self, delta: Any, limit: float = FIT) -> float | None:
-        """Return c if the gradient is c inputs.T @ delta, perhaps with a penalty; else None."""
+        """Return c if the gradient is c inputs.T @ delta, with or without a penalty; else None."""
         product = self.inputs.T @ delta
         factor = multiple(self.gradient, product, limit)
         return factor or multiple(self.without_penalty(product), product, limit)
 
     def wrong_slope(self, a: Any, error: Any) -> str:
-        """Return what the error was multiplied by in place of the slope at a, which leaves it."""
+        """Return what the error was multiplied by instead of the slope at the activations a."""
         forms = _forms(a).items()
         return next((form for form, each in forms if self.fit(error * each) is not None), "")
 
     def product(self, products: Iterable[tuple[str, Any]]) -> Evidence | None:
-        """Return which of some wrong products the gradient is, if it is one."""
+        """Return the wrong product that the gradient equals, if there is one."""
         for text, wrong in products:
             if multiple(self.gradient, wrong, FIT) is not None:
                 return Evidence(
@@ -181,9 +181,9 @@ class _Layer:
 def _wrong_products(
     layer: _Layer, a: Any, error: Any, slope: Any = None, delta: Any = None, w: Any = None
 ) -> Iterator[tuple[str, Any]]:
-    """Yield what code computes in place of inputs.T @ delta, in a layer that `a` leaves.
+    """Yield what code may compute instead of inputs.T @ delta, in a layer with activations `a`.
 
-    From the layer after it, delta comes back through the weights w.
+    The delta of the layer after it comes back through the weights w.
     """
     x = layer.inputs
     for kind in FORMS:
@@ -199,7 +199,7 @@ def _wrong_products(
 
 
 def _unknown(layer: _Layer, delta: Any) -> Evidence | None:
-    """See a gradient that is nothing like the right one; one that was cut off is no mistake."""
+    """Find a gradient that is nothing like the right one; a clipped one is no mistake."""
     product = layer.inputs.T @ delta
     rest = layer.without_penalty(product)
     size = np.abs(layer.gradient) if rest is not None else np.ones(2)
@@ -244,12 +244,12 @@ def _made(
 
 
 def slope_of(kind: str, a: Any) -> Any:
-    """Return f'(z) from a = f(z), which is positive where z is if f is a ReLU."""
+    """Return f'(z) from a = f(z); a ReLU's a is positive where z is."""
     return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
 
 
 def _forms(a: Any) -> dict[str, Any]:
-    """Return all that code multiplies by as if it were f'(z), by its text."""
+    """Return what code may multiply by instead of f'(z), by its text."""
     z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
     found = {form: slope_of(kind, a) for kind, form in FORMS.items()}
     found |= {TWICE[kind]: slope_of(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
@@ -257,7 +257,7 @@ def _forms(a: Any) -> dict[str, Any]:
 
 
 def _gradient(shown: Step, name: str) -> Any:
-    """Return a gradient turned as `Step.weights` are; None if its shape differs."""
+    """Return a gradient, transposed like `Step.weights`; None if its shape differs."""
     gradient, weights = shown.gradients.get(name), shown.weights[name]
     if gradient is not None and gradient.shape == shown.parameters[name].shape == (weights.size,):
         gradient = gradient.reshape(weights.shape)  # the weights of a single unit
@@ -267,7 +267,7 @@ def _gradient(shown: Step, name: str) -> Any:
 
 
 def multiple(given: Any, of: Any, limit: float) -> float | None:
-    """Return the factor, not 0, by which one array is a multiple of another; None if it is not."""
+    """Return the factor, not 0, by which one array is a multiple of another; else None."""
     if given is None or given.shape != of.shape or given.size < FEW:
         return None
     size = float(np.sum(of**2))
@@ -278,7 +278,7 @@ def multiple(given: Any, of: Any, limit: float) -> float | None:
 
 @dataclass(frozen=True)
 class Update:
-    """What one step did to the parameters, compared with the gradients shown before it."""
+    """What one step did to the parameters, compared with the gradients before it."""
 
     step: int
     # Between the change of each parameter and its gradient: -1 is straight downhill.
@@ -327,7 +327,7 @@ def _norm(array: Any) -> float:
 
 
 def _cosine(a: Any, b: Any) -> float:
-    """Return the cosine between two arrays of one shape; NaN if one is 0 or not finite."""
+    """Return the cosine between two arrays; NaN if one is 0 or not finite."""
     with np.errstate(all="ignore"):
         norms = _norm(a) * _norm(b)
         return float(np.sum(a * b)) / norms if 0.0 < norms < np.inf else float("nan")

@@ -44,13 +44,9 @@ def find_encoding(path: str) -> str:
 
 
 def find_layout(
-    data: bytes,
-    delimiter: str | None,
-    usual: str,
-    decimal: str | None,
-    header: bool | None,
+    data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None,
     columns: Collection[str],
-) -> tuple[str, str, bool, int, int]:
+) -> tuple[str, str, bool, int, int]:  # fmt: skip
     """Return delimiter, decimal sign or "", whether there is a header, lines before it, and titles.
 
     `data` is the beginning of the file, in UTF-8; what is not None is known. Lines before the
