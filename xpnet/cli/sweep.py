@@ -273,7 +273,7 @@ def _result(candidate: Candidate) -> dict[str, Any]:
 
 
 def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
-    """Return the loss by which candidates are compared, in the target's own unit."""
+    """Return the loss by which candidates are compared; that of numbers is in their own unit."""
     y = np.reshape(y, (len(y), -1))
     if plan.task == "regression":
         if not plan.more_targets:  # whose units may differ

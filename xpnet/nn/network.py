@@ -246,6 +246,10 @@ class MLP:
         x, y, loss, sample_weight
             As in `xpnet.fit`.
 
+        Returns
+        -------
+        float
+
         Raises
         ------
         InputError

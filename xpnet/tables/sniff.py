@@ -219,8 +219,8 @@ def _decimal_sign(data: bytes, delimiter: str) -> str:
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
     """Return whether the first line can only be data, not names.
 
-    It must have a number wherever all others have one. And one of these has a fraction, or two
-    cells are equal, or a text occurs again in its column.
+    It must have a number wherever all others have one. Also, one of these must not be a plain
+    integer, or two cells be equal, or a text occur again in its column.
     """
 
     def number(cell: str) -> bool:
