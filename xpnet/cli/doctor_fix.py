@@ -126,12 +126,12 @@ class Fixer:
     def _mend(self, now: Attempt) -> None:
         """Mend what all findings name, or else the first, run that, and mend it again."""
         for _ in range(ROUNDS):
-            edits = [each for each in now.repairs if each]
-            codes = [e["code"] for e, its in zip(now.report["findings"], now.repairs, strict=True)
-                     if its]  # fmt: skip
+            codes = [each["code"] for each in now.report["findings"]]
+            edits = [(code, its) for code, its in zip(codes, now.repairs, strict=True) if its]
             latest: Attempt | None = None
             for some in dict.fromkeys((len(edits), 1)):
-                each = self._tried(now, chain(*edits[:some]), besides=codes[:some])
+                besides, parts = [*zip(*edits[:some], strict=True)] or ((), ())
+                each = self._tried(now, chain(*parts), besides=besides)
                 if each is not None and (latest is None or each.better_than(latest)):
                     latest = each
                 if latest is not None and latest.better_than(now):

@@ -14,6 +14,7 @@ from xpnet.cli.output import say, show, show_report
 from xpnet.errors import InputError, SaveError, XpnetError
 
 NOTHING = 2  # exit status where no network was found
+ENOUGH = 0.8  # of the targets' variance, to be content with
 ROLES = ("weights", "outputs", "targets", "loss")
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ def _in_words(found: "Examination") -> list[str]:
             lines.append(f"  its gradients were not measured: {facts['not_measured']}")
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
+        if not found.report.findings and (skill := facts.get("skill", 1.0)) < ENOUGH:
+            lines += [f"Yet it explains only {max(skill, 0.0):.0%} of the targets' variance; what "
+                      "an optimizer keeps, and what inputs can tell, was not looked at."]  # fmt: skip
     else:
         lines = ["", f"No network was found: {facts['not_mapped']}."]
         lines += ["What is updated again and again:"] if facts["mapping"] else []

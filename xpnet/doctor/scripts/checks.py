@@ -17,7 +17,7 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Roles, a_few, in_source, listed
+from xpnet.doctor.scripts.mapping import VIEWS, Roles, a_few, in_source, listed
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
@@ -98,7 +98,7 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     old, sites = [*(e.site.operands[0] for e in found), ""][0], [each.site for each in found]
     copied = [e.operands[0].made_by for e in found if e.site.kind == "in place"]
     for made in (e for e in copied if e and e.name in ("copy", "array")):
-        yield (made, old, f"what {sites[0]} changes is this copy, and the weights stay as they were",
+        yield (made, old, f"what {sites[0]} changes is this copy; the weights stay as they were",
                "hand on the arrays themselves, without copying them",
                at_sites([made.site], UNCOPIED))  # fmt: skip
     if found:
@@ -176,23 +176,11 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
 def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
-    operations = roles.step.operations
-    inputs = {each.shape[::way] for each in roles.inputs for way in (1, -1)}
-    fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
-             if not roles.depends(v)} - inputs  # fmt: skip
-    used = {v for each in operations for v in each.operands} | roles.states
-    turns = {each.place for each in operations if each.result in used}  # of a loop
     never, gradients = _never_updated(seen)
     for each in gradients[:1]:
         place, said = _left_out(never, roles)
         said += f"; nothing uses its gradient, {each.site}"
         yield roles.step.updates[0].operation, place, said
-    for each in operations:
-        unused = each.result.names and each.place not in turns and each.result.shape in fixed
-        made = maker(each.result)
-        product = made is not None and made.name in PRODUCTS
-        if unused and product and each.result.size > 1 and roles.errors & ancestors([each.result]):
-            yield each, each.result.names[-1], "nothing uses this gradient"
 
 
 @check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", severity="warning")

@@ -1,5 +1,6 @@
 """Shows the steps of a script to a doctor, and notes what concerns the whole run."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -201,7 +202,9 @@ class Observer:
         """Say what was not found."""
         roles = self.latest
         if roles is None:
-            return self.recorder.problem or "no parameter that is updated again and again"
+            none = self.recorder.problem or "no parameter that is updated again and again"
+            own = {"torch", "tensorflow", "jax"} & {*sys.modules}
+            return none + "".join(f"; the training of {each} is not followed" for each in own)
         missing = [self.recorder.problem] if self.recorder.problem else []
         missing += [each for each, n in self._problems.items() if 2 * n > len(self.steps)]
         missing += [] if roles.outputs else ["outputs and targets (no difference of the two)"]

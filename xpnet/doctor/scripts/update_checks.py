@@ -101,21 +101,6 @@ def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
                edits)  # fmt: skip
 
 
-@check("update-wrong", "Kingma & Ba, Adam, 2015", "count the steps: t += 1 in each")
-def never_counted(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """1 - b**t is for means of t steps. With the same t, all later steps are far too long."""
-    first, latest = (
-        {e.site: float(e.operands[1].data) for e in some.step.operations
-         if e.name == "power" and e.result.size == 1 and 0.0 < e.operands[0].data < 1.0
-         and e.result in some.cone}
-        for some in (seen.start, roles)
-    )  # fmt: skip
-    adaptive = any(e.name == "sqrt" and e.result in roles.cone for e in roles.step.operations)
-    for site, t in first.items() if adaptive and roles.step.number > ROWS_ALIKE else ():
-        if site.operands[1].isidentifier() and latest.get(site) == t:
-            yield None, "the update", f"{site}: {site.operands[1]} is {t:g} in all steps"
-
-
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""

@@ -38,6 +38,7 @@ POINTS = 2  # steps after which is measured, or one more if they do not show all
 LONGEST_STEP = 10.0  # seconds that a child may take
 OFF_ZERO = 1e-4  # how far at most a parameter of 0 is moved, to be measured there
 LARGE = 1000.0  # inputs for which shorter moves are not lost in rounding
+UNFINISHED = "another step did not end, perhaps for a file written in the loop: here it is not"
 LENGTHS = 1.0, 0.1, 0.01  # times the first step, that are tried
 
 
@@ -134,7 +135,7 @@ class Measurer:
         self._now = {each.parameter: each.new.object for each in a_few(roles.step.updates)
                      if each.parameter not in roles.several
                      and np.asarray(each.new.object).dtype.kind == "f"}  # fmt: skip
-        at, unfinished = self._where(), "the script did not come to the end of another step"
+        at, unfinished = self._where(), UNFINISHED
         (found,) = self._ask([at], seen_in)
         if found is None:
             return unfinished

@@ -146,14 +146,14 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         found = {n: each.verdict(loss) for n, each in judges.items() if loss in each.slopes}
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
         found = {n: judges[n].of_number(each, loss, usual) for n, each in found.items()}
-        agreeing = sum(each.kind in ("right", "sign") for each in found.values())
-        compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
-        weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
-        close = sum(abs(each.cosine) - (each.kind == "wrong") for each in found.values())
+        arrays = [n for n in found if len(judges[n].ways) > 1] or [*found]  # a number fits any
+        agree = [n for n in arrays if found[n].kind in ("right", "sign")]
+        weight = 0.5 if len(judges[arrays[0]].ways) == 1 and not all(usual) else 1.0
+        close = sum(abs(found[n].cosine) - (found[n].kind == "wrong") for n in arrays)
         if cut:  # that the loss is none of these; a number alone agrees with any
             found = {n: v if v.kind != "wrong" and len(judges[n].ways) > 1 else Verdict("unknown")
                      for n, v in found.items()}  # fmt: skip
-        ranked.append((round(weight * agreeing + 0.1 * close, 9), loss, found, usual))
+        ranked.append((round(weight * len(agree) + 0.1 * close, 9), loss, found, usual))
     return _explained(roles, judges, sorted(ranked, key=lambda each: -each[0]))
 
 
@@ -171,9 +171,13 @@ def _explained(
         down = kinds.count("right") >= kinds.count("sign")  # most updates go down
         for way in (down,) if known else (down, not down):  # a number's sign may be by chance
             mistakes = _mistakes(variants, judges, found, loss, usual, way)
-            doubt = best and any(m and m.kind in OF_LOSSES for m in mistakes.values())
+            named = {each.kind for each in mistakes.values() if each}
+            surely = best is None or (named and not named & OF_LOSSES and all(
+                v.kind != "unknown" or best.verdicts[n].kind == "unknown"
+                for n, v in found.items()
+            ))  # fmt: skip
             best = best or Measured(loss, found, mistakes)
-            if not doubt and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
+            if surely and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
                 return Measured(loss, found, mistakes)
     return best or Measured("", {}, {})
 

@@ -114,10 +114,13 @@ def _show_traceback(error: BaseException) -> str:
         each.stack[:] = [frame for frame in each.stack if not _is_ours(frame.filename)]
         each = each.__cause__ or each.__context__
     print("".join(told.format()), end="", file=sys.stderr)
-    line = told.stack[-1].lineno if told.stack else 0
+    others = (*INSTALLED, str(Path(os.__file__).parent))
+    own = [f for f in told.stack if not any(each in f.filename for each in others)] or told.stack
+    line = own[-1].lineno if own else 0
     relative = isinstance(error, ImportError) and "relative import" in str(error)
     hint = "; run it from the folder above its package: -m package.module" if relative else ""
-    return f"the script stopped in line {line}: {type(error).__name__}: {error}{hint}"
+    said = str(error).rstrip(".")
+    return f"the script stopped in line {line}: {type(error).__name__}: {said}{hint}"
 
 
 def _is_ours(file: str) -> bool:
