@@ -45,7 +45,7 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
-    unit: str = ""  # if each cell had one
+    unit: str = ""  # of files that have no `Signs`
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -189,6 +189,14 @@ def occurrences(texts: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
     return found
 
 
+@dataclass(frozen=True)
+class Signs:
+    """What stood beside the numbers of a column, such as a unit; see `xpnet.tables.cells`."""
+
+    name: str
+    signs: str
+
+
 Column: TypeAlias = Number | Category | Dates | Words
 
 
@@ -205,7 +213,7 @@ class Target:
 # What version 1 did not have.
 _LATER = {
     "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "also", "left_out",
-    "target_log", "more_targets", "gap_words", "target_gap",
+    "target_log", "more_targets", "gap_words", "target_gap", "signs",
 }  # fmt: skip
 
 

@@ -138,16 +138,25 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
 def _flat(frame: Any) -> Any:
     """Return a frame with a column for each field of nested records, named outer.inner.
 
-    The rows of an object with one list of records, such as {"meta": ..., "data": [...]}, are these.
+    The rows of an object with one list of records, such as {"meta": ..., "data": [...]}, are these;
+    pandas writes an object of columns, such as {"a": {"0": ..., "1": ...}}.
     """
     import polars
 
     schema = frame.collect_schema()
+    alone = len(frame.head(2).collect()) == 1
+    if alone and all(map(_has_numbered_fields, schema.values())):
+        columns = frame.collect().row(0, named=True).items()
+        return polars.LazyFrame([_column(name, [*each.values()]) for name, each in columns])
     records = [name for name, kind in schema.items() if kind == polars.List(polars.Struct)]
-    if len(records) == 1 and len(frame.head(2).collect()) == 1:
+    if len(records) == 1 and alone:
         return _flat(frame.select(records).explode(records).unnest(records))
     fields = [name for name, kind in schema.items() if kind == polars.Struct]
     return _flat(frame.unnest(fields, separator=".")) if fields else frame
+
+
+def _has_numbered_fields(kind: Any) -> bool:
+    return hasattr(kind, "fields") and all(each.name.isdigit() for each in kind.fields)
 
 
 def frame_of(data: Any, as_texts: Collection[str]) -> Frame:

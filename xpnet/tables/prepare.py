@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import is_date, meaning_of
+from xpnet.tables.cells import MIXED, POINTS, is_date, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -21,6 +21,7 @@ from xpnet.tables.columns import (
     Dates,
     Labels,
     Number,
+    Signs,
     Target,
     Words,
     encode_labels,
@@ -69,6 +70,7 @@ MIN_LABELLED = 10  # rows with a target, where nearly all have none
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
+_DECIMAL = {POINTS: "--decimal .", MIXED: "--decimal ,"}  # which reads 1.234 in the other way
 _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out)"
 
 
@@ -190,10 +192,12 @@ def _unscaled_plan(
     table: Table, targets: tuple[str, ...], choice: Choice, missing: str
 ) -> Preprocessing:
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
+    used = {*targets, *(each.name for each in choice.columns)}
     return Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
         left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
         target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words,
+        signs=tuple(Signs(*each) for each in table.signs.items() if each[0] in used),
     )  # fmt: skip
 
 
@@ -203,10 +207,11 @@ def _decisions(
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
     impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
+    needed = plan.needed if impute else ()
     encoded, pooled = dict[str, str](), list[str]()
     imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
-        if impute and (count := found[each.name].missing):
+        if each.name in needed and (count := found[each.name].missing):
             gap, told = table.gaps.get(each.name), imputed
             found_as = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
             if gap is not None:
@@ -224,13 +229,14 @@ def _decisions(
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
     encoded, pooled = encoded | pairs, [*pooled, *pairs]
-    used = {*plan.targets, *(each.name for each in choice.columns)}
-    signs = {name: each for name, each in table.signs.items() if name in used}
+    signs = {each.name: each.signs for each in plan.signs}
     droppable = [name for name in signs if name not in plan.targets]
+    undo = ["--drop COLUMN"] if droppable else []
+    undo += [option for sign, option in _DECIMAL.items() if sign in "".join(signs.values())]
     every = [
         Decision("read", read, table.guesses),
         Decision("passed over", table.passed_over, {"strict": False}),
-        Decision("numbers", signs, {"drop": droppable} if droppable else {}),
+        Decision("numbers", signs, {"drop": droppable} if droppable else {}, ", ".join(undo)),
         Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}, {}, "--missing"),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}, "--keep COLUMN"),
         Decision("dates", dates, {"drop": [*dates]}),
@@ -253,7 +259,7 @@ def _refuse(
 ) -> None:
     messages = [*choice.obstacles.values()]
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
-    used = (table, [each.name for each in choice.columns], _MISSING_REMEDY)
+    used = (table, plan.needed, _MISSING_REMEDY)
     for needed in (used, (source, plan.targets, _NO_TARGET)):
         if plan.missing == "refuse" and (message := missing_message(*needed)):
             messages.append(message)
