@@ -12,7 +12,7 @@ from xpnet.cli.main import COMMANDS
 from xpnet.cli.options import ScriptOptions, flag, parsed_fields
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
-from xpnet.doctor.scripts.checks import CHECKS
+from xpnet.doctor.scripts.examine import CHECKS
 from xpnet.doctor.scripts.gradients.conclusions import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +69,7 @@ def explanations() -> dict[str, list[str]]:
     """Return why each code matters, by each rule, check or measurement that gives it."""
     found: dict[str, list[str]] = {}
     known = [(rule.code, rule.why) for rule in RULES]
-    known += [(code, str(function.__doc__)) for code, _, _, function in CHECKS]
+    known += [(check.code, check.why) for check in CHECKS]
     known += [(key.partition("/")[0], why) for key, (_, why, _) in TEXTS.items()]
     known += [(code, why) for code, why, _ in KINDS.values()]
     for code, why in known:

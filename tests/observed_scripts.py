@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from xpnet.doctor.findings import Report
+from xpnet.doctor.scripts.examine import report
+from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.instrument import instrument
 from xpnet.doctor.scripts.recording.trace import Recorder
@@ -35,14 +38,15 @@ BATCH = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y"
 )  # fmt: skip
 
 
-def observed(script: str) -> Observer:
+def report_of(script: str) -> Report:
+    """What is found without measuring slopes."""
     recorder = Recorder()
     observer = Observer(recorder)
     tree = instrument(script, "script.py", recorder.sites)
     with np.errstate(all="ignore"):
         exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
-    return observer
+    return report(observer, Measurer(recorder))
 
 
 def codes(script: str) -> tuple[str, ...]:
-    return observed(script).report().codes
+    return report_of(script).codes

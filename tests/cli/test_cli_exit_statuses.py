@@ -24,7 +24,12 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--lr abc", "'--lr': 'abc' is not a valid float; see xpnet train --help"),
         ("--out", "requires an argument"),
         ("--nonsense", "No such option"),
+        # what would be ignored
         ("--resume", "only with --checkpoint"),
+        ("--patience 3", "only with --early-stopping"),
+        ("--momentum 0.5", "only with --optimizer sgd"),
+        ("--groups class --validation 0", "only where a share is held out"),
+        ("--drop skewness --keep skewness", "--drop skewness --keep skewness: give one of them"),
         # the table
         ("--target klass", "did you mean 'class'?"),
         ("--drop colour", "column to drop, 'colour'"),

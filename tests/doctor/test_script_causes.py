@@ -1,7 +1,7 @@
 """Causes that the operations of a script show, beside what its arrays do."""
 
 import pytest
-from observed_scripts import BATCH, RIGHT, codes, observed
+from observed_scripts import BATCH, RIGHT, codes, report_of
 
 
 @pytest.mark.parametrize("script", [RIGHT, BATCH], ids=["all rows", "batches"])
@@ -375,7 +375,7 @@ def test_gradients_that_are_cut_to_almost_nothing_are_named_and_others_not(cut):
     for gradient in ("X.T @ d1", "d1.sum(axis=0)", "h.T @ d2", "d2.sum(axis=0)"):
         script = script.replace(f"rate * {gradient}", f"rate * cut({gradient})")
     assert codes(script.replace("LIMIT", "1.0")) == ()
-    (found,) = observed(script.replace("LIMIT", "1e-6")).report().findings
+    (found,) = report_of(script.replace("LIMIT", "1e-6")).findings
     assert found.code == "learning-rate-too-small"
     assert f"{cut}: this leaves".replace("LIMIT", "1e-6") in found.evidence
 
@@ -390,7 +390,7 @@ SOFTMAX = (
 @pytest.mark.parametrize("factor", [" * p * (1 - p)", " * (p * (1 - p))"])
 def test_softmax_has_not_the_derivative_of_a_sigmoid(factor):
     assert codes(SOFTMAX) == ()
-    found = observed(SOFTMAX.replace("(p - Y) / len(X)", f"(0.01 * (p - Y)){factor}")).report()
+    found = report_of(SOFTMAX.replace("(p - Y) / len(X)", f"(0.01 * (p - Y)){factor}"))
     assert found.codes[0] == "gradient-activation-derivative"
     assert found.findings[0].repair["edits"][0]["text"] in ("(0.01 * (p - Y))", "0.01 * (p - Y)")
 
@@ -451,7 +451,7 @@ BATCHES = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- 
 
 
 def test_targets_of_one_class_follow_from_the_rows_that_are_left_out():
-    (first, *others) = observed(BATCHES).report().findings
+    (first, *others) = report_of(BATCHES).findings
     assert first.code == "rows-left-out"
     assert "constant-target" in first.explanation
     assert "constant-target" not in {each.code for each in others}

@@ -4,9 +4,9 @@ import textwrap
 
 import numpy as np
 import pytest
+from observed_scripts import report_of
 
-from xpnet.doctor.scripts.mapping import Mapping, map_step
-from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.instrument import instrument
 from xpnet.doctor.scripts.recording.trace import Recorder
 
@@ -112,8 +112,8 @@ ANEW = FLAT.replace("BEFORE", "pass").replace(
 )
 
 
-def mappings(script: str, **roles: list[str]) -> list[Mapping]:
-    recorder, found = Recorder(roles), list[Mapping]()
+def mappings(script: str, **roles: list[str]) -> list[Roles]:
+    recorder, found = Recorder(roles), list[Roles]()
     recorder.on_step.append(lambda step: found.append(map_step(step)))
     tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
     exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
@@ -271,17 +271,9 @@ def test_the_first_step_starts_from_the_initial_weights():
     assert np.array_equal(update.old.data, rng.normal(size=(3, 4)))
 
 
-def observed(script: str) -> Observer:
-    recorder = Recorder()
-    observer = Observer(recorder)
-    tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
-    exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
-    return observer
-
-
 def test_the_mapping_is_told_with_lines_and_names():
     script = DATA + BY_NAME.replace("W2 -= 0.5 * A1.T @ dZ2", "W2 += -0.5 * (A1.T @ dZ2)")
-    facts = observed(script).report().facts
+    facts = report_of(textwrap.dedent(script)).facts
     assert facts["not_mapped"] == ""
     lines = "\n".join(facts["mapping"])
     assert (
@@ -293,7 +285,7 @@ def test_the_mapping_is_told_with_lines_and_names():
 
 def test_the_doctors_rules_see_a_script():
     own_bias_each = BY_NAME.replace("b1 -= 0.5 * dZ1.sum(axis=0)", "b1 = b1 - 0.5 * dZ1")
-    assert observed(DATA + own_bias_each).report().codes[0] == "parameter-shape-changed"
+    assert report_of(textwrap.dedent(DATA + own_bias_each)).codes[0] == "parameter-shape-changed"
 
 
 def test_a_script_goes_on_when_it_cannot_be_recorded():

@@ -399,6 +399,37 @@ def test_neighbouring_rows_that_are_alike_are_noted(table):
         assert sum("neighbouring rows" in each for each in notes_of(table("a,y\n" + rows))) == count
 
 
+def with_patients(rows=400, patients=40):
+    """Rows that tell their patient, and each patient a target that follows from nothing."""
+    rng = np.random.default_rng(0)
+    targets, of_row = rng.integers(2, size=patients), rng.integers(patients, size=rows)
+    lines = [f"{rng.normal():.3f},{each},{targets[each]}\n" for each in of_row]
+    return "a,patient,sick\n" + "".join(lines)
+
+
+def test_rows_of_one_group_are_never_both_trained_on_and_held_out(table):
+    given = table(with_patients())
+    ready = prepare(given, "sick", groups="patient", validation=0.25, nets=3)
+    assert ready.preprocessing.input_names() == ["a"]
+    patients = given.column("patient")
+    for train, held in ready.folds:
+        assert not {*patients[train]} & {*patients[held]}
+        assert len({*patients[held]}) == 10
+        assert len(train) + len(held) == len(patients)
+    assert len({tuple(held) for _, held in ready.folds}) == 3
+    ready.preprocessing.transform(table("a\n1.5\n"))  # new rows need no group
+    with pytest.raises(InputError, match="no column for --groups, 'b'"):
+        prepare(given, "sick", groups="b", validation=0.25)
+
+
+def test_people_with_several_rows_are_noted_where_rows_are_held_out_one_by_one(table):
+    note = "rows of one 'patient' are trained on and held out; for a score on new ones, pass"
+    for validation, count in ((0.2, 1), (0.0, 0)):
+        notes = notes_of(table(with_patients()), target="sick", validation=validation)
+        assert sum(each.startswith(note) for each in notes) == count
+    assert not [e for e in notes_of(table(with_patients(60, 6)), "sick") if e.startswith(note)]
+
+
 def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
     rows = [f"{i / 7},{i % 80 if i % 150 else 999},{900 + i % 99},{i % 2}\n" for i in range(300)]
     ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y")

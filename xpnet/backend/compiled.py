@@ -1,7 +1,7 @@
-"""A recorded step as a compiled function that takes many: loops by numba, products by NumPy's BLAS.
+"""Compile a recorded step to a function that takes many: loops by numba, products by NumPy's BLAS.
 
-`Source` turns a tape into the text of a function; `load` compiles it, once, and keeps the result in
-a folder of the user's. Operations on arrays of one shape share a loop, so that most of their
+`Source` turns a tape into the text of a function; `load` compiles it once, and keeps the result in
+the user's cache folder. Operations on arrays of the same shape share a loop, so that most of their
 results never leave the processor.
 """
 
@@ -62,14 +62,14 @@ from numba import types
 
 
 class NoCompilerError(NotRecordableError):
-    """There is nothing to compile with."""
+    """No compiler is installed."""
 
 
 class Source:
     """The text of a function that takes many steps, and the scratch arrays that it needs, by dtype.
 
-    Buffers of the tape that are `kept`, such as parameters, become arguments; all others, the
-    step's inputs and constants among them, are places in one scratch array for each dtype.
+    Buffers of the tape in `kept`, such as parameters, become arguments. All others, such as the
+    step's inputs and constants, are parts of one scratch array for each dtype.
     """
 
     def __init__(self, tape: Tape, kept: Iterable[Any], product: str) -> None:
@@ -138,7 +138,7 @@ class Source:
         return self._places.get(view.buffer, 0) + view.offset
 
     def _entry(self, view: View, letters: str) -> str:
-        """Return the text of the entry that meets the loops' indices, broadcast."""
+        """Return the text of an array's entry at the loops' indices, broadcast."""
         terms = [str(self._start(view))]
         used = letters[len(letters) - len(view.shape) :]
         for letter, step in zip(used, view.strides, strict=True):
@@ -153,7 +153,7 @@ class Source:
         self._lines.append("    " * len(sizes) + line)
 
     def _map(self, group: list[Operation], number: int, readers: dict[int, set[int]]) -> None:
-        """One loop for elementwise operations of one shape."""
+        """Write one loop for elementwise operations of the same shape."""
         shape = group[0].out.shape
         every = dict.fromkeys(v for each in group for v in (each.out, *_views(each.inputs)))
         seen = {view: view for view in every}
@@ -243,10 +243,10 @@ def _is_large_product(each: Operation) -> bool:
 
 
 def _fold_products(operations: list[Operation]) -> list[Operation]:
-    """Let BLAS take products, times a number, from parameters, if they serve for nothing else.
+    """Let BLAS subtract products, times a number, from the parameters, if nothing else reads them.
 
-    That is ``g = a @ b`` here and there, each in its part of a gradient, and at the end
-    ``p -= rate * g`` of all parameters: large gradients are then neither written nor read.
+    Products ``g = a @ b``, each a part of the gradient, and ``p -= rate * g`` at the end become one
+    call each: large gradients are then neither written nor read.
     """
     *before, scaled, taken = operations
     read = {view.buffer for each in before for view in _views(each.inputs)}
@@ -280,7 +280,7 @@ def _fold_products(operations: list[Operation]) -> list[Operation]:
 
 
 def _part(each: Operation, shape: tuple[int, ...], start: int, end: int) -> Operation:
-    """Return an operation on vectors for some of their entries."""
+    """Return an operation on vectors, restricted to some of their entries."""
 
     def part(view: Any) -> Any:
         if not isinstance(view, View) or view.shape != shape:
@@ -291,7 +291,7 @@ def _part(each: Operation, shape: tuple[int, ...], start: int, end: int) -> Oper
 
 
 def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """Put neighbours together that can share a loop: elementwise, of one shape."""
+    """Group neighbours that can share a loop: elementwise operations of the same shape."""
     group: list[Operation] = []
     for each in operations:
         alone = each.name == "dot" or each.name in _REDUCTIONS
@@ -309,7 +309,7 @@ def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
 
 
 def _expression(each: Operation, given: list[Any]) -> str:
-    """Return what an entry of the result is, in the precision that NumPy would compute it in."""
+    """Return the text of an entry of the result, in the precision that NumPy would use."""
     kinds = [view.dtype for view in _views(each.inputs)]
     numbers = [value for value in given if not isinstance(value, str)]
     kind = np.result_type(*kinds, *numbers) if kinds else np.dtype(each.out.dtype)
@@ -319,7 +319,7 @@ def _expression(each: Operation, given: list[Any]) -> str:
 
 
 def product_of(dtype: str) -> str:
-    """Return lines by which compiled code knows ``gemm``, the matrix product of NumPy's BLAS.
+    """Return the lines that declare ``gemm``, the matrix product of NumPy's BLAS.
 
     numba's ``numpy.dot`` uses SciPy's library, which may be another one, and slower.
     """
@@ -351,7 +351,7 @@ def product_of(dtype: str) -> str:
 
 
 def load(text: str) -> Callable[..., None]:
-    """Return the function of a text; it is compiled at its first use, and kept on disk."""
+    """Return the function with this text; it is compiled at its first call, and kept on disk."""
     from importlib.metadata import version  # which takes as long to import as all else here
 
     about = "\n".join([text, version("numba"), np.__version__])
@@ -374,7 +374,7 @@ def load(text: str) -> Callable[..., None]:
 
 
 def _folder() -> Path:
-    """Return a folder of the user's for compiled functions; a temporary one if need be."""
+    """Return the user's folder for compiled functions, or else a temporary one."""
     try:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(base) / "xpnet"
@@ -387,5 +387,5 @@ def _folder() -> Path:
 
 @cache
 def _temporary() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder where nobody else can have put code; it is removed at exit."""
+    """Return a new folder, in which nobody else can put code; it is removed at exit."""
     return tempfile.TemporaryDirectory(prefix="xpnet-")

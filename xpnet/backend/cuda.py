@@ -28,7 +28,7 @@ _GEMM_EX: list[Callable[[int], Any]] = [
 
 
 def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
-    """Open a CUDA device, and prove with a small product that it computes."""
+    """Open a CUDA device, and test it with a small product."""
     try:
         import cupy
     except ImportError as error:
@@ -71,7 +71,7 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
 
 @cache
 def _prove_it_computes(name: str, cupy: Any) -> None:
-    """Run one kernel and one product: missing CUDA libraries show up only when they are used."""
+    """Run one kernel and one product: missing CUDA libraries show only when they are used."""
     try:
         product = cupy.matmul(cupy.ones((2, 2), "f4"), cupy.ones((2, 2), "f4") + 1)
         total = float(product.sum())
@@ -109,11 +109,11 @@ class _Traceable:
 
 
 class _NothingToFuseError(Exception):
-    """A function returns an argument as it is, so a kernel would only copy it."""
+    """A function returns its argument unchanged, so a kernel would only copy it."""
 
 
 def _fused(cupy: Any, function: Function) -> Function:
-    """Make one kernel of an elementwise function; run it unchanged if CuPy cannot."""
+    """Make one kernel of an elementwise function, which runs unchanged if CuPy cannot."""
     name = getattr(function, "__name__", type(function).__name__)
     # C has functions such as tanh, and words such as double: hence the prefix.
     kernel_name = "xpnet_" + re.sub(r"\W", "_", name, flags=re.ASCII)
@@ -141,7 +141,7 @@ def _fused(cupy: Any, function: Function) -> Function:
 
 
 class GraphedStep:
-    """A step that is recorded as a CUDA graph at its second call and replayed from then on.
+    """A step that is recorded as a CUDA graph at its second call, and replayed from then on.
 
     The first call runs unchanged, which compiles the kernels. Recording executes nothing, so a step
     that cannot be recorded can still be run. A recording takes its arrays from its own pool:
@@ -189,10 +189,10 @@ _IDLE: dict[int, list[int]] = defaultdict(list)  # by GPU: cuBLAS handles of pas
 
 
 class _Products:
-    """A cuBLAS handle of a recording's own: CuPy 14 refuses to record the products of its own.
+    """A cuBLAS handle for one recording: CuPy 14 refuses to record products with its own handle.
 
-    The next recording takes over the handle when this object is no more: to destroy it would wait
-    for the whole GPU, which is not allowed while another thread records.
+    A later recording takes over the handle when this object is gone: to destroy it would wait for
+    the whole GPU, which is not allowed while another thread records.
     """
 
     def __init__(self, cupy: Any, stream: Any) -> None:
@@ -211,9 +211,9 @@ class _Products:
 
     @contextmanager
     def recordable(self) -> Iterator[None]:
-        """Let this stream's products go to this handle: CuPy looks up ``cublas.gemmEx`` each time.
+        """Send this stream's products to this handle: CuPy looks up ``cublas.gemmEx`` each time.
 
-        All threads find the same function there, so it leaves the others' products to CuPy's own.
+        All threads see the same function, so it passes on products of other streams.
         """
         original = self._cublas.gemmEx
 

@@ -1,6 +1,6 @@
-"""Where the arrays live: which namespace, and how they get there and back.
+"""Where arrays live: which namespace, and how they get to a device and back.
 
-Everything else receives a `Device` (or its ``xp``) and does not ask which one it is. Whatever needs
+Everything else receives a `Device` (or its ``xp``) and does not ask which one it is. All that needs
 CuPy itself is in `xpnet.backend.cuda`.
 """
 
@@ -42,7 +42,7 @@ _NONE_GIVEN: Any = np._NoValue
 class _NumPy:
     """NumPy's functions, some of them without their Python wrappers.
 
-    Those cost 1 µs, as array-api-compat's do: more than the work takes in a small network.
+    These cost 1 µs, as array-api-compat's do, which is more than the work in a small network.
     """
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ class _NumPy:
 
 
 def _is_narrow(a: Any) -> bool:
-    """Return whether this has so many short rows that it is faster to go by columns.
+    """Return whether an array has so many short rows that reducing it by columns is faster.
 
-    NumPy reduces row by row, which costs 20 to 50 ns for each. Recorded arrays are of another type.
+    NumPy reduces row by row, which costs 20 to 50 ns each. Recorded arrays are of another type.
     """
     if type(a) is not np.ndarray or a.size < 256:
         return False
@@ -117,7 +117,7 @@ def _ones(count: int, dtype: str) -> Array:  # long ones are not worth their mem
 
 @dataclass(frozen=True)
 class Device:
-    """One place where arrays are computed; `name` is that of `open_device`, or a library's own."""
+    """A place where arrays are computed; `name` is that of `open_device`, or a library's own."""
 
     name: str
     xp: Namespace = field(repr=False)
@@ -129,21 +129,21 @@ class Device:
     matmul: Callable[[Array, Array], Array] = field(repr=False)
     """``matmul(a, b)`` gives the product of vectors and matrices in the fastest way."""
     matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
-    """``matmul_into(out, a, b)`` writes it, for which the standard has no function."""
+    """``matmul_into(out, a, b)`` writes the product to `out`, which the standard cannot do."""
     vecdot: Callable[[Array, Array], Array] = field(repr=False)
     """``vecdot(a, b)`` gives the sums of products over the last axis."""
     ones: Callable[[int, str], Array] = field(repr=False)
-    """``ones(count, dtype_name)`` gives a vector, perhaps the same one each time: only read it."""
+    """``ones(count, dtype_name)`` gives a read-only vector, perhaps the same one each time."""
     block: int = field(repr=False, default=1 << 62)
     """Elements that an in-place update should process at a time, to stay in the cache."""
     fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
-    """``fuse(function)`` gives the same elementwise function, perhaps as one kernel."""
+    """``fuse(function)`` gives an elementwise function back, perhaps as one kernel."""
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
-    """``record(step)`` gives a step that replays what the first call did; None: steps just run."""
+    """``record(step)`` gives a step that replays its first call; None if steps just run."""
     active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
-    """Makes it the device on which this thread computes. `fit`, `predict` and all others that
-    check what they are given use it themselves; with several GPUs, use it around functions of
-    device arrays, such as `MLP.forward`, and arithmetic of your own."""
+    """A context in which this thread computes on the device. `fit`, `predict` and all functions
+    that check their arguments enter it themselves. With several GPUs, enter it around functions of
+    device arrays, such as `MLP.forward`, and around arithmetic of your own."""
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only, and what was switched off.
@@ -165,25 +165,16 @@ def _put_on_host(array: Any, dtype: str) -> Array:
 
 
 CPU = Device(
-    "cpu",
-    _NumPy(),
-    _put_on_host,
-    np.asarray,
-    _product,
-    _matmul_into,
-    _product,
-    _ones,
+    "cpu", _NumPy(), _put_on_host, np.asarray, _product, _matmul_into, _product, _ones,
     block=1 << 16,
-)
-
-
+)  # fmt: skip
 _CPU_STACK = replace(
     CPU, matmul=np.matmul, vecdot=np.vecdot, matmul_into=lambda out, a, b: np.matmul(a, b, out)
 )
 
 
 def for_many(device: Device) -> Device:
-    """Return the same device with products of stacks of matrices, for many networks at once."""
+    """Return the device for stacks of networks, whose products are of stacks of matrices."""
     # CuPy refuses such products in a CUDA graph.
     return _CPU_STACK if device is CPU else replace(device, record=None)
 
@@ -219,7 +210,7 @@ def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> 
 def device_of(array: Array) -> Device:
     """Return the device on which an array of any Array API library lives.
 
-    An object that is no such array raises `InputError`.
+    Raises `InputError` for an object that is no such array.
     """
     if isinstance(array, np.ndarray):
         return CPU
@@ -254,14 +245,14 @@ def device_of(array: Array) -> Device:
 
 
 def to_host(array: Any) -> Any:
-    """Return an array of any Array API library as a NumPy array; without a copy if it is one."""
+    """Return an array of any Array API library as a NumPy array, without a copy if it is one."""
     return np.asarray(device_of(array).get(array)) if is_foreign(array) else np.asarray(array)
 
 
 def real_numbers(array: Any) -> Array:
-    """Return what a caller gave as an array: another library's as it is, anything else as NumPy's.
+    """Return an argument as an array: another library's array unchanged, anything else NumPy's.
 
-    A TypeError or ValueError says what it is instead of real numbers.
+    A TypeError or ValueError says what it holds instead of real numbers.
     """
     if is_foreign(array):
         kind = "c" if "complex" in str(array.dtype) else "f"
@@ -278,7 +269,7 @@ def real_numbers(array: Any) -> Array:
 
 
 def is_foreign(array: Any) -> bool:
-    """Return whether this is an array of a library other than NumPy, which knows its own device."""
+    """Return whether this is an array of a library other than NumPy, which has a device."""
     if isinstance(array, (np.ndarray, np.generic, list, tuple)) or np.isscalar(array):
         return False
     import array_api_compat as compat

@@ -32,12 +32,12 @@ quietly: Callable[[], AbstractContextManager[None]] = nullcontext
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a binary file that replaces `path` when the block ends well, and vanishes otherwise.
+    """Open a binary file that replaces `path` if the block succeeds, and is removed otherwise.
 
     A symbolic link is followed; an existing file keeps its mode. A process killed while it writes
     leaves ``.xpnet-*.tmp``, which a later save in that directory removes after an hour. Any
-    `OSError`, also one of the block, becomes a `SaveError`, and the previous file is intact (unless
-    only the last flush of the directory failed, in which case the message says so).
+    `OSError`, also one of the block, becomes a `SaveError`, and the previous file is intact, unless
+    the message says that only the last flush of the directory failed.
     """
     with saving_to(path):
         target = _resolve(path)
@@ -54,7 +54,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
-    """Raise `SaveError` if `path` cannot be written, before hours are spent on what goes there."""
+    """Raise `SaveError` if `path` cannot be written, before hours are spent on its content."""
     with saving_to(path):
         target = _resolve(path)
         free = shutil.disk_usage(target.parent).free
@@ -66,11 +66,11 @@ def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
 
 @contextmanager
 def lock(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold `path` for this run: a second run on the same output is refused at once.
+    """Lock `path` for this run: a second run on the same output is refused at once.
 
-    The lock is the file `path` + ".lock", removed at the end; one left by a dead process is
-    taken over. File systems without locks let a second run begin. Raises `SaveError` if another
-    run holds it, or it cannot be written.
+    The lock is the file `path` + ".lock", which is removed at the end; one left by a dead process
+    is taken over. On file systems without locks a second run can begin. Raises `SaveError` if
+    another run holds the lock, or it cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -131,7 +131,7 @@ def saving_to(
 
 
 def _resolve(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `path` means, following symbolic links; raise OSError if unusable."""
+    """Return the file behind symbolic links; raise OSError if it cannot be written."""
     if "\0" in os.fspath(path):
         raise SaveError(f"{os.fspath(path)!r}: cannot save: not a file name; correct the path.")
     target = Path(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""Work in forked processes of Linux, which begin with all that this one has in memory."""
+"""Work in forked processes of Linux, which start with the memory of this one."""
 
 import ctypes
 import gc
@@ -17,7 +17,7 @@ _work: Callable[[Any], Any]  # that a process does
 def in_processes(
     work: Callable[[Item], Any], items: Iterable[Item], count: int
 ) -> Generator[tuple[Item, Any], None, None]:
-    """Yield each item and what the work on it gives, as they finish; None where it fails.
+    """Yield each item and its result, in the order in which they finish; None if the work fails.
 
     Up to `count` processes run at once. They end when the iterator is closed.
     """

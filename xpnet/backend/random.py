@@ -1,9 +1,9 @@
-"""Where every random number comes from.
+"""The source of every random number.
 
-Nothing here has state: a draw is determined by the seed, its purpose and counters (epoch, layer,
-step), so an interrupted run continues exactly if it knows where it was, and every device sees the
-same draws bit for bit. Host draws are float64 from NumPy's PCG64; dropout masks, needed at every
-step, come from a counter hash in integer array operations that any device can compute.
+Nothing here has state: a draw depends only on the seed, its purpose and counters (epoch, layer,
+step). So an interrupted run continues exactly if it knows where it was, and every device sees the
+same bits. Draws on the host are float64 from NumPy's PCG64; dropout masks, needed at every step,
+come from a counter hash in integer array operations, which any device can compute.
 """
 
 import operator
@@ -28,16 +28,16 @@ _TOP = 1 << 63
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
-    """Return the generator for one purpose ("weights", "order", "split", ...) and counters."""
+    """Return the generator for a purpose ("weights", "order", "split", ...) and counters."""
     entropy = [seed, zlib.crc32(purpose.encode()), *counters]
     return np.random.Generator(np.random.PCG64(entropy))
 
 
 def hash64(counter: Array, key: int | Array) -> Array:
-    """Return the splitmix64 hash of an int64 array and a key: the same 64 bits on every device.
+    """Return the splitmix64 hash of an int64 array and a key, the same 64 bits on every device.
 
-    It uses int64, which every library fully supports (PyTorch's uint64 cannot add): products wrap
-    alike, and a mask clears the sign bits that a right shift brings in.
+    It uses int64, which every library fully supports (PyTorch cannot add uint64): products wrap
+    around, and a mask clears the sign bits that a right shift brings in.
 
     Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
@@ -56,7 +56,7 @@ def _shifted(z: Array, bits: int) -> Array:
 
 
 def dropout_keys(seed: int, layers: int, steps: range) -> Any:
-    """Return the keys of each layer's mask at some training steps, host int64 (steps, layers)."""
+    """Return the key of each layer's mask at some training steps, host int64 (steps, layers)."""
     return hash64(np.asarray(steps, dtype=np.int64)[:, None], _layer_keys(seed, layers))
 
 
@@ -66,7 +66,7 @@ def _layer_keys(seed: int, layers: int) -> Any:
 
 
 def counters(count: int, *, unsigned: bool = False) -> Any:
-    """Return what `keep_mask` takes for so many entries: host int64, or uint64, (count,)."""
+    """Return the counters of `count` entries for `keep_mask`, host int64 or uint64."""
     found = np.arange(count) * _signed(_INCREMENT)
     return found.view(np.uint64) if unsigned else found
 
@@ -74,9 +74,9 @@ def counters(count: int, *, unsigned: bool = False) -> Any:
 def keep_mask(counter: Array, key: int | Array, rate: float, *, unsigned: bool = False) -> Array:
     """Return a boolean mask that keeps each entry with probability ``1 - rate``.
 
-    From the entries' `counters` and a key of `dropout_keys`, both int64; or both uint64, with
-    which NumPy takes half the time. The mask compares the first 31 bits of `hash64`, which its last
-    shift leaves alone.
+    It is made of the entries' `counters` and a key of `dropout_keys`, both int64 or both uint64,
+    which takes NumPy half the time. It compares the first 31 bits of `hash64`, which the last shift
+    of that does not change.
     """
     limit = min(int((1.0 - rate) * 2.0**31), (1 << 31) - 1) << 33
     if unsigned:

@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and SIGHUP: the current step is finished first; a second signal stops at once.
 
-The library handles only Ctrl-C, only while training, and it still ends in `KeyboardInterrupt`. A
-command calls `interrupt_on_signals` at its start: all three then raise `Interrupted`, at once
-outside training and after the current step within it.
+The library handles only Ctrl-C, only while training, and raises a `KeyboardInterrupt`. The command
+calls `interrupt_on_signals` at its start: all three signals then raise `Interrupted`, during
+training after the current step, and otherwise at once.
 """
 
 import signal
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked to stop. The network is consistent, checkpoints are saved."""
+    """A signal stopped the run. The network is consistent, and checkpoints are saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)  # of which a pickle makes it again
@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGINT, SIGTERM and SIGHUP raise `Interrupted`; what is ignored (nohup) stays ignored."""
+    """Let SIGINT, SIGTERM and SIGHUP raise `Interrupted`, unless they are ignored (nohup)."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows knows no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
@@ -34,10 +34,10 @@ def interrupt_on_signals() -> None:
 
 @contextmanager
 def finish_step_first(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block, the first signal calls `stop`, and `Interrupted` is raised at the end.
+    """Let the first signal within the block call `stop`, and raise `Interrupted` at its end.
 
-    A second signal raises it at once. Signals that the program handles itself are left to it, and
-    nothing changes outside the main thread, where Python delivers no signals.
+    A second signal raises it at once. Signals that the program handles itself are left to it.
+    Nothing changes outside the main thread, where Python delivers no signals.
     """
     received: list[int] = []
 

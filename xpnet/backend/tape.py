@@ -1,8 +1,8 @@
-"""What a function of NumPy arrays computes, noted call by call, so that it can be compiled.
+"""Record what a function of NumPy arrays computes, call by call, so that it can be compiled.
 
-The function is run once with `Recorded` arrays. Each notes what is done with it on a `Tape`, as
-operations on views of a few buffers. Whatever cannot be noted, such as a branch on a number, raises
-`NotRecordableError`; arrays that are made without a recorded one count as constants.
+The function is run once with `Recorded` arrays, which note on a `Tape` what is done with them, as
+operations on views of a few buffers. What cannot be noted, such as a branch on a number, raises
+`NotRecordableError`. Arrays that are made without a recorded one count as constants.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ _VIEWS = (np.reshape, np.transpose, np.matrix_transpose, np.squeeze, np.expand_d
 
 
 class NotRecordableError(Exception):
-    """The function does something that has to run in Python each time."""
+    """A function does something that has to run in Python each time."""
 
 
 class View(NamedTuple):
-    """Numbers in a buffer of the tape; offset and strides count elements."""
+    """An array as a part of a buffer of the tape; offset and strides count elements."""
 
     buffer: int
     offset: int
@@ -34,7 +34,7 @@ class View(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One call: ``name`` is a ufunc's, ``copy``, ``where``, ``dot``, or a ufunc's ``.reduce``."""
+    """One call. ``name`` is that of a ufunc or its ``.reduce``, ``copy``, ``where`` or ``dot``."""
 
     name: str
     inputs: tuple[Any, ...]  # views, and Python's numbers
@@ -44,7 +44,7 @@ class Operation(NamedTuple):
 
 
 class Tape:
-    """The operations of one run, and the buffers that they read and write, by their first use."""
+    """The operations of one run, and the buffers that they use, in the order of their first use."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
@@ -53,21 +53,21 @@ class Tape:
         self._kept: list[Any] = []  # so that no address is used twice
 
     def record(self, array: Any) -> Any:
-        """Return the same numbers as an array that notes what is done with it."""
+        """Return a view of an array that notes what is done with it."""
         self._number(array)
         own = array.view(Recorded)
         own.tape = self
         return own
 
     def note(self, name: str, inputs: Sequence[Any], out: Any, axis: tuple[int, ...] = ()) -> Any:
-        """Note an operation with its plain arrays; return its result as a recorded one."""
+        """Note an operation on plain arrays; return its result as a recorded array."""
         seen = tuple(self.view(each) if isinstance(each, np.ndarray) else each for each in inputs)
         recorded = self.record(out)
         self.operations.append(Operation(name, seen, self.view(out), axis))
         return recorded
 
     def view(self, array: Any) -> View:
-        """Return where an array's numbers are."""
+        """Return the place of an array in a buffer."""
         if isinstance(array, Recorded) and _root(array).ctypes.data not in self._numbers:
             raise NotRecordableError("an array came out of a call that cannot be noted")
         number = self._number(array)
@@ -172,7 +172,7 @@ RECORDING = replace(
     CPU, matmul=np.dot, vecdot=np.dot, block=1 << 62,
     matmul_into=lambda out, a, b: np.dot(a, b, out),
 )  # fmt: skip
-"""The CPU, for networks whose arrays are recorded."""
+"""The CPU, for networks of recorded arrays."""
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What this machine computes with: processors, memory, the BLAS that NumPy uses and its kernels."""
+"""What this machine computes with: processors, memory, NumPy's BLAS and its kernels."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ CGROUP = "/sys/fs/cgroup"  # of the container, if any, by cgroup v2
 
 
 def blas() -> dict[str, Any]:
-    """Return name, version, kernels and threads of NumPy's BLAS; None for what is not known."""
+    """Return the name, version, kernels and threads of NumPy's BLAS; None if not known."""
     import numpy  # noqa: F401  # only libraries that are loaded are found
     from threadpoolctl import threadpool_info
 
@@ -29,7 +29,7 @@ def blas() -> dict[str, Any]:
 
 
 def blas_threads(count: int) -> AbstractContextManager[Any]:
-    """Compute every product with so many threads; with one, processors change no bit."""
+    """Let BLAS use `count` threads; with one, the number of processors changes no bit."""
     import numpy  # noqa: F401  # only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
@@ -39,13 +39,13 @@ def blas_threads(count: int) -> AbstractContextManager[Any]:
 def threads_for(operations: float) -> AbstractContextManager[Any]:
     """Limit BLAS to one thread if a step's largest product has too few operations to be shared.
 
-    If the user has set a number of threads, nothing is limited.
+    A number of threads set by the user is kept.
     """
     return nullcontext() if operations >= WORTH_SHARING or _user_chose() else blas_threads(1)
 
 
 def threads_of_each(processes: int) -> AbstractContextManager[Any]:
-    """Limit BLAS to the share of one of several processes in the processors, likewise."""
+    """Limit BLAS in one of several processes to its share of the processors; see `threads_for`."""
     return nullcontext() if _user_chose() else blas_threads(max(1, processors() // processes))
 
 
@@ -54,13 +54,13 @@ def _user_chose() -> bool:
 
 
 def processors() -> int:
-    """Return on how many processors this process may run."""
+    """Return the number of processors that this process may use."""
     linux = sys.platform == "linux"  # which knows
     return len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
 
 
 def free_memory() -> int:
-    """Return how many bytes this process may still use, if Linux says; otherwise very many."""
+    """Return the bytes that this process may still use; `sys.maxsize` if that is not known."""
     found = [sys.maxsize]
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -78,7 +78,7 @@ def free_memory() -> int:
 
 
 def system_report() -> dict[str, Any]:
-    """Return all that `xpnet devices` shows, ready for JSON; also why there are no more GPUs."""
+    """Return all that `xpnet devices` shows, ready for JSON, with the reason if there is no GPU."""
     import numpy as np
 
     from xpnet.backend.device import open_device

@@ -1,4 +1,4 @@
-"""`xpnet devices` and `xpnet parity`: what computes here, and whether it computes the same."""
+"""`xpnet devices` and `xpnet parity`: the devices of this machine, and whether they agree."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from xpnet.tables.preprocessing import Preprocessing
 
 
 def devices(options: DevicesOptions) -> None:
-    """Show what this machine computes with."""
+    """Print what this machine computes with."""
     report = system_report()
     blas = {name: each or "?" for name, each in report["blas"].items()}  # Apple's is not known
     with_blas = f"{blas['name']} {blas['version']}, {blas['threads']} thread(s)"
@@ -30,7 +30,7 @@ def devices(options: DevicesOptions) -> None:
 
 
 def parity(options: ParityOptions) -> int:
-    """Compare the same training on NumPy and on another device; 1 if they differ too much.
+    """Compare the same training on NumPy and on another device; return 1 if they differ too much.
 
     On the CPU the other device is array-api-strict's, which refuses what a GPU would refuse.
     """
@@ -46,7 +46,7 @@ def parity(options: ParityOptions) -> int:
 
 
 def _generated(options: ParityOptions) -> Task:
-    """Make a table of three classes: the class is the largest of three sums of the inputs."""
+    """Return a task with three classes: the class is the largest of three sums of inputs."""
     if options.target is not None:
         raise InputError("--target: it has an effect only with a table; name one")
     x = generator(options.seed, "parity").standard_normal((500, 8))

@@ -158,7 +158,7 @@ class Fixer:
         if texts == before.texts or processor_seconds() > self.limit:
             return None
         self._write(texts)
-        tried = Attempt(texts, self._report(), before.what + (what,) * bool(what))
+        tried = Attempt(texts, self._report(), (*before.what, *filter(None, [what])))
         self.skills.append(tried.skill)
         better = tried.better_than(self.best, MUCH if what else CLEARLY)
         self.best = tried if better else self.best

@@ -108,6 +108,6 @@ def _in_words(found: "Examination") -> list[str]:
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
     else:
         lines = ["", f"No network was found: {facts['not_mapped']}."]
-        lines += ["What is updated again and again:"] * bool(facts["mapping"])
+        lines += ["What is updated again and again:"] if facts["mapping"] else []
         lines += [f"  {line}" for line in facts["mapping"]]
     return lines + (["", f"Note: {found.outcome.how}."] if found.outcome.how else [])

@@ -51,7 +51,7 @@ def predict(options: PredictOptions) -> None:
 
 
 def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list[str]]:
-    """Read a model and rows whose targets are known, and predict them; also return notes."""
+    """Read a model and rows with targets, and predict these; also return notes."""
     model, data = _read(options, target=options.target)
     plan = model.preprocessing
     if data.layout == "table" and options.target not in (None, ",".join(plan.targets)):
@@ -67,7 +67,7 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
 
 
 def evaluate(options: EvaluateOptions) -> None:
-    """Measure a model on rows whose targets are known."""
+    """Print the scores of a model on rows with targets."""
     model, judged, notes = judge(options)
     plan, y = model.preprocessing, judged.y
     scores = score(plan, judged.outputs, y)
@@ -82,7 +82,7 @@ def evaluate(options: EvaluateOptions) -> None:
 
 
 def inspect(options: InspectOptions) -> None:
-    """Show what a model file holds."""
+    """Print what a model file holds."""
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
     version, count = model.format_version, 1 + len(model.other_nets)
@@ -107,7 +107,7 @@ def inspect(options: InspectOptions) -> None:
 
 
 def report(options: ReportOptions) -> None:
-    """Write the report of a model, with figures where there is a table to judge it on."""
+    """Write the report of a model, with figures of the table, if one is given."""
     from xpnet.report.report import model_report
 
     out = options.out or f"{Path(options.model).stem}.html"
@@ -141,7 +141,7 @@ def _about(command: str, options: ModelOptions) -> dict[str, Any]:
 
 
 def _read(options: ModelOptions, **arrays: Any) -> tuple[Model, Table]:
-    """Read the model and the table, as the model needs it."""
+    """Read the model, and the table with the options that the model needs."""
     model = load_model(options.model, options.device)
     if model.preprocessing is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Every option, one line each: those of a command are a dataclass, whose docstring is its help.
+"""Every option, in one line each. A command's options are a dataclass, whose docstring is its help.
 
 The same object is parsed, used, written into reports, and turned back into a command.
 """
@@ -32,12 +32,12 @@ def of_train(default: Any, help: str) -> Any:
 
 
 def argument(name: str, help: str, default: Any = MISSING) -> Any:
-    """Return the field of an argument, which is given by its place."""
+    """Return the field of a positional argument."""
     return field(default=default, metadata={"help": help, "argument": name})
 
 
 def flag(name: str) -> str:
-    """Write a field's name as its option."""
+    """Return the option of a field, such as --batch-size."""
     return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
 
 
@@ -60,6 +60,7 @@ ENCODE = (
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
 CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."
+GROUPS = "Column, such as of patients, whose rows are held out together; it is no input."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -98,6 +99,7 @@ class TrainOptions:
     strict: bool = option(False, "Refuse all that would be decided about the table unasked.")
     drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
     keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
+    groups: str | None = option(None, GROUPS)
     raw: bool = option(False, "Do not standardise numbers.")
     encode: str = option(None, ENCODE)
     sheet: str | None = option(None, SHEET)
@@ -124,7 +126,7 @@ class TrainOptions:
     save_config: str | None = of_train(None, "TOML file to write the given options to.")
 
     def with_recipe(self) -> "TrainOptions":
-        """Fill in the options that are not given and that `--simple` or L-BFGS decide on."""
+        """Fill in options that are not given, and whose defaults `--simple` or L-BFGS decide."""
         recipe = TEXTBOOK if self.simple or self.optimizer == LBFGS else RECIPE
         unset = {name: each for name, each in recipe.items() if getattr(self, name) is None}
         return replace(self, **unset)
@@ -138,14 +140,14 @@ class TrainOptions:
         return shlex.join(words)
 
     def as_toml(self) -> str:
-        """Return these options as `--config` reads them."""
+        """Return these options as TOML, which `--config` reads."""
         values = [("data", self.data), *((name[2:], value) for name, value in self.given())]
         # A number or text of JSON is one of TOML, too.
         lines = (f"{name} = {json.dumps(each, ensure_ascii=False)}\n" for name, each in values)
         return "".join(lines)
 
     def given(self) -> list[tuple[str, Any]]:
-        """Return the options that are not the default ones, and their values."""
+        """Return the options that differ from the defaults, with their values."""
         apart = ("data", "json", "config", "save_config")
         named = [each for each in fields(TrainOptions) if each.name not in apart]
         values = ((flag(each.name), getattr(self, each.name), each.default) for each in named)
@@ -179,7 +181,7 @@ class ParityOptions(TrainOptions):
     LEFT_OUT: ClassVar = (
         "validation", "validation_target", "optimizer", "nesterov", "schedule", "epochs",
         "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "compile",
-        "json", "simple",
+        "json", "simple", "groups",
     )  # fmt: skip
 
     data: str = argument("[DATA]", "As for train; generated if left out.", "")
@@ -188,6 +190,7 @@ class ParityOptions(TrainOptions):
     momentum: float = option(0.0, "Momentum of SGD.")
     dtype: str = option("float64", DTYPE)
     validation: str = "0"
+    optimizer: str = "sgd"
     simple: bool = True
 
 
@@ -203,6 +206,7 @@ class PlaygroundOptions(TrainOptions):
 
     data: str = argument("[DATA]", "As for train; without, sets of points to choose from.", "")
     validation: str = "0"
+    optimizer: str = "sgd"
     simple: bool = True
     dtype: str = "float64"
     port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")
@@ -236,9 +240,9 @@ SWEPT = ("hidden", "activation", "lr", "l2", "dropout")
 
 
 def repeated(arguments: Sequence[str]) -> list[str]:
-    """Write an option of `sweep` before each of the values that follow it: that is what is parsed.
+    """Repeat an option of `sweep` before each of its values, as the parser needs it.
 
-    A file that exists is no value, but the table.
+    A file that exists is the table, and no value.
     """
     words, name = list[str](), ""
     for word in arguments:
@@ -341,7 +345,7 @@ class ScriptOptions:
 
 
 def names_script(arguments: Sequence[str]) -> bool:
-    """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
+    """Return whether arguments are ``doctor`` and a script, by the ending of its first word."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
         if word in ("--seconds", "--as", "--report"):
@@ -361,7 +365,7 @@ def parsed_fields(options: type) -> "list[Field[Any]]":
 
 
 class Command(click.Command):
-    """A command whose arguments are explained, too."""
+    """A command whose help also explains the arguments."""
 
     explained: Sequence[tuple[str, str]] = ()
 
@@ -374,10 +378,10 @@ class Command(click.Command):
 
 
 def parser(name: str, options: type, command: Callable[[Any], Any], **how: Any) -> Command:
-    """Return a command that makes an object of a dataclass: its parameters are the fields.
+    """Return a command whose parameters are the fields of a dataclass.
 
-    What it returns runs the command on that object: Click only parses. Empty texts, as of an unset
-    variable of the shell, are refused.
+    It returns a function that runs the command on such an object: Click only parses. Empty texts,
+    such as an unset variable of the shell, are refused.
     """
     known, hints = parsed_fields(options), get_type_hints(options)
 
@@ -397,7 +401,7 @@ def parser(name: str, options: type, command: Callable[[Any], Any], **how: Any) 
 
 
 def _read_config(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
-    """Make the values of a TOML file the defaults of a command's options; read before them."""
+    """Make the values of a TOML file the defaults of a command's options."""
     if path:
         import tomllib
 

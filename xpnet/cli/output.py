@@ -1,6 +1,6 @@
-"""What the command line prints: results on standard output, everything else on standard error.
+"""Printing: results on standard output, everything else on standard error.
 
-Either may know fewer characters than Unicode has, and standard error may be closed or unread.
+Either may have an encoding without all of Unicode, and standard error may be closed or unread.
 """
 
 import json
@@ -20,7 +20,7 @@ speaker = ""  # who says it, where several processes might
 
 
 def say(text: str) -> None:
-    """Print a message for people on standard error; that nobody reads it must not stop the work."""
+    """Print a message on standard error; if nobody reads it, that must not stop the work."""
     try:
         _write(sys.stderr, f"{speaker}{text}\n")
     except OSError:
@@ -28,7 +28,7 @@ def say(text: str) -> None:
 
 
 def discard(descriptor: int) -> None:
-    """Write nothing more to a stream: not even at exit, which would fail again."""
+    """Write nothing more to a stream, not even at exit, which would fail again."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)
 
@@ -46,14 +46,14 @@ def silenced() -> Iterator[None]:
 
 
 def show(text: str) -> None:
-    """Print a result on standard output; if that is closed, the result is lost: a SaveError."""
+    """Print a result on standard output; raise SaveError if that is closed."""
     if sys.stdout is None:
         raise SaveError("standard output is closed; send it to a file, or to /dev/null")
     _write(sys.stdout, text + "\n")
 
 
 def show_report(wanted_json: bool, report: Mapping[str, Any], lines: Iterable[Any]) -> None:
-    """Print a report as one JSON object, or for people as two aligned columns."""
+    """Print a report as one JSON object, or as two aligned columns for people."""
     if wanted_json:
         show(json.dumps(_plain(report), allow_nan=False))  # what is not finite is null
     else:
@@ -61,12 +61,12 @@ def show_report(wanted_json: bool, report: Mapping[str, Any], lines: Iterable[An
 
 
 def format_lines(rows: Iterable[tuple[str, str]]) -> str:
-    """Return two aligned columns: names, and what is known about each."""
+    """Return names and texts as two aligned columns."""
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 
 def check_outputs(outputs: list[str], inputs: list[Any], plot: str | None = None) -> None:
-    """Refuse what could not be written at the end, or would be written over what is read."""
+    """Refuse outputs that could not be written at the end, or would overwrite an input."""
     for out in outputs:
         if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
             raise InputError(f"{out}: this command writes it twice; name another output.")
@@ -102,7 +102,7 @@ def write_table(path: str, columns: Mapping[str, Any]) -> None:
 
 
 def as_csv(frame: Any, file: Any = None, delimiter: str = ",") -> Any:
-    """Write a frame to a file, or return its text: digits that mean something, no powers of ten."""
+    """Write a frame to a file, or return its text, without insignificant digits and exponents."""
     import polars
 
     singles = polars.col(polars.Float32)  # which would be written as float64, or in both notations

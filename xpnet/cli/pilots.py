@@ -1,14 +1,14 @@
-"""How a target is best modelled, by short trainings: as it is, its logarithm, or as counts.
+"""Short trainings decide how a target is modelled: as it is, by its logarithm, or as counts.
 
-Of a skewed target the squared error sees little but the largest values. Where effects multiply the
-logarithm is better: on 2,500 simulated rows the root mean square error was 6 % lower; elsewhere it
-does harm (up to 55 % on Forbes2000). The Poisson loss knows that large counts vary more, which
-gained up to 3 % on simulated ones. So rows that were held out decide. The exponential of a mean
-logarithm is below the mean, so all answers are multiplied by one factor (Duan, "Smearing estimate",
-1983, in its simplest form: such that the training rows have their own mean).
+The squared error of a skewed target depends mostly on the largest values. Where effects multiply,
+the logarithm is better: on 2,500 simulated rows the root mean square error was 6 % lower; elsewhere
+it does harm (up to 55 % on Forbes2000). The Poisson loss takes into account that large counts vary
+more, which gained up to 3 % on simulated counts. So held-out rows decide. The exponential of a mean
+logarithm is below the mean, so all predictions are multiplied by one factor (Duan, "Smearing
+estimate", 1983, in its simplest form: such that the training rows keep their mean).
 
-Also, whether texts with many values have an input with their mean target, which helps much if they
-differ (12 to 16 % on simulated rows), and does harm if not.
+They also decide whether texts with many values have an input with their mean target. That helps if
+these differ (12 to 16 % on simulated rows), and does harm if not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,12 +35,12 @@ SKEWED = 2.0  # skewness: 0 if symmetric, 2 of an exponential distribution
 
 
 def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
-    """Return the task that the options describe, its target modelled as held-out rows say."""
+    """Return the task that the options describe, its target modelled as held-out rows decide."""
     return with_target(with_effects(read_task(options, to_train=to_train)))
 
 
 def with_effects(task: Task) -> Task:
-    """Return a task with effects of texts with many values, if rows that are held out gain."""
+    """Return a task with effects of texts with many values, if held-out rows gain by them."""
     plan = task.plan
     told = {
         name: f"; {len(effects):,} by their mean {plan.target}" for name, effects in _effects(plan)
@@ -75,7 +75,7 @@ def _without_effects(task: Task) -> Task:
 
 
 def with_target(task: Task) -> Task:
-    """Return a task with its target modelled as rows that are held out say."""
+    """Return a task with its target modelled as held-out rows decide."""
     options, plan = task.options, task.plan
     asked = options.loss != "auto" or options.strict or options.raw or options.simple
     usual = asked or options.optimizer == LBFGS or not task.of_net(0).held_out
@@ -98,7 +98,7 @@ def with_target(task: Task) -> Task:
 
 
 def calibrated(task: Task, nets: Sequence[MLP]) -> Task:
-    """Return the task with the factor that gives a logarithm's answers the right mean."""
+    """Return the task with the factor that gives predictions by the logarithm the right mean."""
     plan = task.plan
     if not plan.target_log:
         return task
@@ -112,7 +112,7 @@ def _are_counts(values: np.ndarray) -> bool:
 
 
 def _is_skewed(values: np.ndarray) -> bool:
-    """Return whether a target is above 0 and skewed, and its logarithm is not, or much less."""
+    """Return whether a target is above 0 and skewed, and its logarithm much less so."""
     if values.min() <= 0.0 or _skewness(values) < SKEWED:
         return False
     return abs(_skewness(np.log(values))) < 0.5 * _skewness(values)
@@ -145,7 +145,7 @@ def _pilots(task: Task) -> Iterator[Task]:
 
 
 def _is_better(candidate: Iterable[Task], plain: Iterable[Task], gain: float) -> bool:
-    """Return whether networks of a candidate err clearly less; the first alone can say no."""
+    """Return whether the candidate's networks are clearly better; the first alone can decide no."""
     losses = np.zeros(2)
     for tasks in zip(candidate, plain, strict=True):
         losses += [_pilot_loss(each) for each in tasks]
@@ -155,7 +155,7 @@ def _is_better(candidate: Iterable[Task], plain: Iterable[Task], gain: float) ->
 
 
 def _pilot_loss(task: Task) -> float:
-    """Train for a while; return the loss of held-out rows: of numbers, squares in their unit."""
+    """Train briefly; return the loss of held-out rows, of numbers the mean square in their unit."""
     net, (x, y), plan = make_network(task), task.judged, task.plan
     counts = task.options.loss == "poisson" or (not plan.classes and _are_counts(plan.values(y)))
     settings = fit_options(task) | {"epochs": (1 + counts) * PILOT_EPOCHS}

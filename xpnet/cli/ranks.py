@@ -1,7 +1,7 @@
 """`mpiexec -n 4 xpnet train ...`: one network, trained by several processes.
 
-The first one, of rank 0, reads and prepares the table, and sends each of the others its rows; it
-speaks, writes and checkpoints.
+The first one, of rank 0, reads and prepares the table, and sends each of the others its rows. Only
+it prints, writes and saves checkpoints.
 """
 
 import os
@@ -44,7 +44,7 @@ def communicator() -> Any:
 
 
 def sent(task: Any) -> Any:
-    """Return the `Task` of the first process; the others have the rows that it sends them."""
+    """Return the first process's `Task`, in the others with the rows that it sends them."""
     comm = communicator()
     if comm is None:
         return task
@@ -55,7 +55,7 @@ def sent(task: Any) -> Any:
 
 
 def described(chunks: int | None) -> str:
-    """Say how many processes there are, and what depends on their number."""
+    """Describe the number of processes, and what depends on it."""
     from xpnet.training.parallel import chunks_for
 
     count = communicator().size
@@ -65,12 +65,12 @@ def described(chunks: int | None) -> str:
 
 
 def own_device(device: str) -> str:
-    """Return the device of this process: of several GPUs, each takes another."""
+    """Return the device of this process: each takes another of several GPUs."""
     return f"gpu:{_number(RANKS_ON_MACHINE) or 0}" if device == "gpu" and rank() else device
 
 
 def end_all(tell: Callable[[], int]) -> NoReturn:
-    """Say what went wrong, and end all processes with its exit status."""
+    """Print the error, and end all processes with its exit status."""
     try:
         abort: Callable[[int], Any] = communicator().Abort
     except InputError:  # without mpi4py all have the same error, and none can end the others

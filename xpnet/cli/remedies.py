@@ -1,4 +1,4 @@
-"""The doctor's findings as the commands tell them: remedies as options."""
+"""The doctor's findings for the command line, with options as remedies."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ REMEDIES = {
 
 
 def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
-    """Return the findings with remedies that are options, or words about them."""
+    """Return the findings with remedies in terms of options."""
     return tuple(
         replace(each, remedy=as_flags(each.repair, task) or REMEDIES.get(each.code, each.remedy))
         for each in findings
@@ -33,7 +33,7 @@ def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]
 
 
 def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:
-    """Write a repair as options for a shell; "" where none follows from it."""
+    """Return a repair as options for a shell; "" if there are none for it."""
     options, wanted = task.options, dict[str, Any]()
     for setting, value in (repair or {}).items():
         name = OPTION_OF.get(setting, setting)

@@ -27,14 +27,14 @@ def described_task(plan: Preprocessing) -> str:
 
 
 def describe_training(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Put the scores of a training into words; several networks hold out different rows."""
+    """Describe the scores of a training; several networks hold out different rows."""
     several = report["scores"]["rows"] > report["rows"]["validation"] > 0
     where = "rows, each held out from a network" if several else f"{report['validated_on']} rows"
     return describe(report["scores"], where)
 
 
 def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str]]:
-    """Put scores into words, as lines of names and texts; `where` says which rows they are of."""
+    """Describe scores in lines of names and texts; `where` names the rows."""
     baseline, rows = scores["baseline"], f"on {scores['rows']:,} {where}"
     if "targets" in scores:
         told = {name: describe(each, where) for name, each in scores["targets"].items()}
@@ -67,7 +67,7 @@ def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str
 def describe_importance(
     importance: dict[str, tuple[float, float]], scores: dict[str, Any]
 ) -> list[tuple[str, str]]:
-    """Put the importance of columns into words, the largest first, as lines of names and texts."""
+    """Describe the importance of columns, the largest first, in lines of names and texts."""
     measure = "accuracy" if "accuracy" in scores else "R2"
     shown = list(importance.items())[:MAX_LISTED]
     width = max(len(name) for name, _ in shown)
@@ -83,7 +83,8 @@ def describe_importance(
 def is_useless(scores: dict[str, Any]) -> bool:
     """Return whether the predictions are no better than the best constant.
 
-    Of classes, neither in accuracy nor in the mean recall, which counts rare ones as much.
+    For classes, they are better in neither accuracy nor mean recall, which counts all classes
+    alike.
     """
     if "accuracy" not in scores:
         return scores["r2"] is not None and not Skill(1.0 - scores["r2"], 1.0).is_clear

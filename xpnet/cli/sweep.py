@@ -1,7 +1,7 @@
 """`xpnet sweep`: train all candidates on a table that is read once, and say which is best.
 
-A candidate is what `xpnet train` makes of the same options, with its seeds and held-out rows, so
-that the best one's command gives it again. Candidates of one architecture are trained together.
+A candidate has the seeds and held-out rows that `xpnet train` has with the same options, so that
+its command trains it again. Candidates of one architecture are trained together.
 """
 
 import itertools
@@ -63,7 +63,7 @@ class Candidate:
 
 
 def sweep(options: SweepOptions) -> None:
-    """Train what is not in the file of finished candidates, and print how all of them did."""
+    """Train candidates that are not in the file of finished ones, and print the results of all."""
     started, every, out = time.perf_counter(), _settings(options), _output(options)
     with lock(out):
         kept, task = _finished(out), _task(every[0])
@@ -103,7 +103,7 @@ def sweep(options: SweepOptions) -> None:
 
 
 def _output(options: SweepOptions) -> str:
-    """Return the file of finished candidates; refuse what would fail or do harm at the end."""
+    """Return the file of finished candidates; refuse outputs that would fail or do harm."""
     stem = Path(unpacked(options.data)).stem
     out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
     outputs = [each for each in (out, options.plot) if each]
@@ -130,7 +130,7 @@ def _settings(options: SweepOptions) -> list[TrainOptions]:
 
 
 def _values(name: str, word: str | None) -> list[Any]:
-    """Return what a word means: itself, or the numbers of a range, evenly in logarithm."""
+    """Return the values that a word stands for: itself, or a range, evenly in logarithm."""
     if word is None or name not in NUMBERS:
         return [word]
     start, dots, rest = word.partition("..")
@@ -166,14 +166,13 @@ def _finished(out: str) -> list[dict[str, Any]]:
         if not all({"command", "data", "loss"} <= each.keys() for each in found):
             raise ValueError
     except (ValueError, AttributeError) as error:
-        raise FileError(
-            f"{out}: not a file written by xpnet sweep; name another with --out"
-        ) from error
+        message = f"{out}: not a file written by xpnet sweep; name another with --out"
+        raise FileError(message) from error
     return found
 
 
 def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
-    """Return candidates by what can be trained together; all are checked."""
+    """Return groups of candidates that can be trained together, after checking all."""
     groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
     device = make_network(rows[0]).device
     with device.active:
@@ -192,7 +191,7 @@ def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
 
 
 def _trained(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, Any]]]:
-    """Train candidates, those of one kind together; yield how those of each kind did."""
+    """Train candidates, each group at once; yield the results of each group."""
     for group in _groups(task, left):
         with limit_threads(group[0].task):
             train_together([run for each in group for run in each.runs])
@@ -201,7 +200,7 @@ def _trained(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, An
 
 
 def _by_processes(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, Any]]]:
-    """Do so in a process for each shape, as many at once as processors and memory allow."""
+    """Train each architecture in a process, as many at once as processors and memory allow."""
     shapes = dict[Any, list[TrainOptions]]()
     for each in left:
         shapes.setdefault((each.hidden, each.activation), []).append(each)
@@ -225,7 +224,7 @@ def _by_processes(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[st
 def _by_workers(
     options: SweepOptions, task: Task, left: list[TrainOptions]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Do so on the workers of a Dask cluster, in the order in which they finish."""
+    """Train on the workers of a Dask cluster; yield results in the order in which they finish."""
     asked = f"--scheduler {options.scheduler}"
     try:
         dask: Any = import_module("distributed")
@@ -256,7 +255,7 @@ def _given(options: TrainOptions) -> dict[str, Any]:
 
 
 def _result(candidate: Candidate) -> dict[str, Any]:
-    """Measure a candidate on rows held out, as `train` does; also each network on its own."""
+    """Return the scores of a candidate, and of each of its networks, on held-out rows."""
     told = {"command": candidate.options.as_command(), **_given(candidate.options)}
     if any(run.state.history.stopped == DIVERGED for run in candidate.runs):
         return told | {"loss": None, "stopped": DIVERGED}
@@ -274,7 +273,7 @@ def _result(candidate: Candidate) -> dict[str, Any]:
 
 
 def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
-    """Return what candidates are compared by: comparable even where their targets are scaled."""
+    """Return the loss by which candidates are compared; that of numbers is in their own unit."""
     y = np.reshape(y, (len(y), -1))
     if plan.task == "regression":
         if not plan.more_targets:  # whose units may differ
@@ -315,7 +314,7 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _plot(path: str, report: dict[str, Any]) -> None:
-    """Draw the losses over a number that was varied, one line for all the other settings."""
+    """Plot the losses over a number that was varied, a line for each of the other settings."""
     from xpnet.report.plots import plot_results
 
     name = next(each for each in NUMBERS if each in report["varied"])

@@ -1,4 +1,4 @@
-"""From the options of a training run to what `fit` takes, for `train`, `doctor` and `parity`."""
+"""From the options of a training run to the arguments of `fit`: for `train`, `doctor`, `parity`."""
 
 import itertools
 import math
@@ -24,21 +24,28 @@ from xpnet.tables.table import Table, read_table
 from xpnet.training.callbacks import EarlyStopping
 
 LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
-# What L-BFGS, which has no steps, cannot do.
+# Options that L-BFGS, which has no steps, does not have.
 NOT_LBFGS = (
     "lr", "steps", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
     "checkpoint",
 )  # fmt: skip
+# What would be ignored elsewhere.
+ONLY = {
+    "chunks": "under mpiexec", "groups": "where a share is held out",
+    "momentum": "with --optimizer sgd", "nesterov": "with --optimizer sgd",
+    "patience": "with --early-stopping", "checkpoint_every": "with --checkpoint",
+    "resume": "with --checkpoint",
+}  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
-# By the rows of the table: how many networks, and the steps of each. On few rows one network is a
-# matter of luck; many need more steps than there is time for in several.
+# For tables of up to so many rows, the number of networks, and the steps of each. On few rows a
+# single network is a matter of luck; many rows need more steps than there is time for in several.
 BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
 MAX_NETS = 100
-PATIENCE = 10  # epochs; what comes later only repeats what overfitting has begun
-STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
-LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
-LARGE_TO_SEND = 1 << 26  # bytes: one of several processes, of which each keeps its rows
+PATIENCE = 10  # epochs; later ones only overfit more
+STEPS_PER_EPOCH = 50  # after which the validation loss is measured
+LARGE = 1 / 8  # of the free memory: a table in memory takes several times the size of its file
+LARGE_TO_SEND = 1 << 26  # bytes, with several processes, each of which keeps its own rows
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
 PASSED_ON = (
     "loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule", "compile",
@@ -49,45 +56,45 @@ OUTPUTS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity
 
 @dataclass(frozen=True)
 class Task:
-    """A table made ready, and the options with every default filled in."""
+    """A prepared table, and the options with all defaults filled in."""
 
     options: TrainOptions
     plan: Preprocessing
-    x: Any  # (rows, inputs), to train on; may be `PreparedRows`
+    x: Any  # (rows, inputs), the training rows; may be `PreparedRows`
     y: Any  # (rows,)
-    held_out: tuple[Any, Any] | None  # validation rows, and their targets
-    rows: int  # of the table
+    held_out: tuple[Any, Any] | None  # inputs and targets of the validation rows
+    rows: int  # the number of rows of the table
     notes: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
-    folds: tuple[tuple[Any, Any], ...] = ()  # which rows train each network, and which validate it
+    folds: tuple[tuple[Any, Any], ...] = ()  # for each network, its training and validation rows
 
     @property
     def judged(self) -> tuple[Any, Any]:
-        """The rows that a network is judged on: those held out, if any."""
+        """Inputs and targets that a network is judged on: those held out, if any."""
         return self.held_out or (self.x, self.y)
 
     @property
     def nets(self) -> int:
-        """How many networks to train."""
+        """The number of networks to train."""
         return int(self.options.nets)
 
     def of_net(self, number: int) -> "Task":
-        """Return the task of one of several networks: its seed, its rows, its checkpoints."""
+        """Return the task of one of several networks, with its seed, rows and checkpoints."""
         options, (x, y, held_out) = self.options, (self.x, self.y, self.held_out)
         if self.nets == 1:
             return self
         if self.folds:
             train, held = self.folds[number]
             x, y, held_out = self.x[train], self.y[train], (self.x[held], self.y[held])
-        where = options.checkpoint and os.path.join(options.checkpoint, f"net-{number + 1}")
-        options = replace(options, seed=options.seed + number, checkpoint=where)
+        folder = options.checkpoint and os.path.join(options.checkpoint, f"net-{number + 1}")
+        options = replace(options, seed=options.seed + number, checkpoint=folder)
         return replace(self, options=options, x=x, y=y, held_out=held_out, folds=())
 
 
 def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
     """Read and prepare the table that the options name.
 
-    Only to train may a large one be left on disk, and may there be several networks.
+    Only `to_train`, a large table may stay on disk, and there may be several networks.
     """
     options = given.with_recipe()
     _check(given, options)
@@ -98,35 +105,35 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
             "measured on other rows, held in memory; give a share or a file"
         )
-    where = {"sheet": options.sheet, "query": options.query, "cache": options.cache}
-    table = _read(options, options.data, options.target, stream=stream, **where)
+    source = {"sheet": options.sheet, "query": options.query, "cache": options.cache}
+    table = _read(options, options.data, options.target, stream=stream, **source)
     if options.target is None and table.layout == "table":
         raise InputError(
             f"{table.path}: use --target to name the column to predict; the columns are "
             f"{up_to_ten(table.names)}."
         )
-    told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
-    alone = stream or rank() is not None
-    nets = _nets(options.nets, table.rows, alone=alone) if to_train else "1"
-    options = replace(options, nets=nets, **{name: table.guesses[name] for name in told})
+    detected = {"decimal", "no_header"} & table.guesses.keys()  # the model reads other tables alike
+    single = stream or rank() is not None
+    nets = _nets(options.nets, table.rows, single=single) if to_train else "1"
+    options = replace(options, nets=nets, **{name: table.guesses[name] for name in detected})
     try:
         prepared = prepare(
             table, options.target, task=options.task, strict=options.strict,
             missing="refuse" if options.missing == "error" else options.missing,
             drop=_names(options.drop), keep=_names(options.keep), standardize=not options.raw,
-            scale_target=options.loss != "poisson",  # which has no negative targets
-            encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
-            effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,
+            stream=stream, scale_target=options.loss != "poisson",  # which has none below 0
+            groups=options.groups, encode=options.encode, validation=share or 0.0, nets=int(nets),
+            seed=options.seed, effects=to_train and options.encode == "auto", dtype=options.dtype,
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
-    held_out = (prepared.x_validation, prepared.y_validation)
-    plan = prepared.preprocessing
+    plan, held_out = prepared.preprocessing, None
     if share is None:
         held_out = _validation_file(options, plan)
-    kept = None if share == 0.0 or prepared.folds else held_out
+    elif share and not prepared.folds:
+        held_out = prepared.x_validation, prepared.y_validation
     return with_defaults(Task(
-        options, plan, prepared.x, prepared.y, kept, table.rows, prepared.notes,
+        options, plan, prepared.x, prepared.y, held_out, table.rows, prepared.notes,
         prepared.decisions, prepared.folds,
     ))  # fmt: skip
 
@@ -135,21 +142,21 @@ def _names(given: list[str] | None) -> list[str]:
     return [*map(one_line, given or ())]
 
 
-def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> Table:
+def _read(options: TrainOptions, path: str, target: str | None, **others: Any) -> Table:
     header, names = False if options.no_header else None, options.target or ""
-    how = {"columns": {*filter(None, (names, *names.split(",")))}, **how}
+    others = {"columns": {*filter(None, (names, *names.split(",")))}, **others}
     return read_table(
         path, encoding=options.encoding, target=target, delimiter=options.delimiter,
-        decimal=options.decimal, header=header, **how,
+        decimal=options.decimal, header=header, **others,
     )  # fmt: skip
 
 
-def _nets(nets: str, rows: int, *, alone: bool) -> str:
+def _nets(nets: str, rows: int, *, single: bool) -> str:
     if nets == "auto":
-        return "1" if alone else next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
+        return "1" if single else next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
         raise InputError(f"--nets {nets}: give a number from 1 to {MAX_NETS}, or auto")
-    if alone and int(nets) > 1:
+    if single and int(nets) > 1:
         raise InputError(f"--nets {nets}: several need rows in memory and no mpiexec; leave it out")
     return nets
 
@@ -172,8 +179,18 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
                 raise InputError(what)
         if find_spec("scipy") is None:
             raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
-    if options.chunks is not None and rank() is None:
-        raise InputError("--chunks: it has an effect only under mpiexec; leave it out")
+    met = {
+        "under mpiexec": rank() is not None,
+        "where a share is held out": bool(_share(options.validation)),
+        "with --optimizer sgd": options.optimizer == "sgd",
+        "with --early-stopping": options.early_stopping,
+        "with --checkpoint": options.checkpoint is not None,
+    }
+    for name, condition in ONLY.items():
+        if getattr(given, name) != getattr(type(given), name) and not met[condition]:
+            raise InputError(f"{flag(name)}: it has an effect only {condition}; leave it out")
+    for name in {*(options.drop or ())} & {*(options.keep or ())}:
+        raise InputError(f"--drop {name} --keep {name}: give one of them")
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")
@@ -181,7 +198,7 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
 
 
 def _is_large(path: str) -> bool:
-    """Return whether a file can be read in batches, and is large: for the memory, or to be sent."""
+    """Return whether a file can be read in batches, and is too large to be held or sent."""
     if path.lower().endswith(PACKED) or not os.path.isfile(path):
         return False
     return os.path.getsize(path) > (LARGE * free_memory() if rank() is None else LARGE_TO_SEND)
@@ -211,18 +228,19 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
 
 
 def with_defaults(task: Task) -> Task:
-    """Fill in the options whose default depends on others, or on the number of rows."""
+    """Fill in the options whose defaults depend on others, or on the number of rows."""
     options, plan = task.options, task.plan
     if options.loss == "poisson" and plan.task != "regression":
         raise InputError(
             f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
             "--task regression, or leave the loss out"
         )
-    unset = {k: v for k, v in _of_rows(task).items() if getattr(options, k) is None}
+    defaults = _defaults_by_rows(task).items()
+    unset = {name: value for name, value in defaults if getattr(options, name) is None}
     return replace(task, options=replace(options, **unset))
 
 
-def _of_rows(task: Task) -> dict[str, Any]:
+def _defaults_by_rows(task: Task) -> dict[str, Any]:
     options, rows = task.options, task.x.shape[0]
     if options.optimizer == LBFGS:
         return {"epochs": MAX_EPOCHS}
@@ -230,18 +248,18 @@ def _of_rows(task: Task) -> dict[str, Any]:
     if options.simple and rows < MANY_ROWS:
         usual = 32
     batch_size = options.batch_size or usual
-    found = {"batch_size": batch_size, "lr": LEARNING_RATES.get(options.optimizer)}
+    defaults = {"batch_size": batch_size, "lr": LEARNING_RATES.get(options.optimizer)}
     if options.simple and options.steps is None:
         epochs = min(max(math.ceil(STEPS * batch_size / rows), MIN_EPOCHS), MAX_EPOCHS)
-        return {**found, "epochs": epochs}
+        return {**defaults, "epochs": epochs}
     if options.epochs is not None:
-        return found
+        return defaults
     steps = options.steps or next(steps for most, _, steps in BUDGETS if task.rows <= most)
-    return {**found, "steps": steps, "epochs": math.ceil(steps / STEPS_PER_EPOCH)}
+    return {**defaults, "steps": steps, "epochs": math.ceil(steps / STEPS_PER_EPOCH)}
 
 
 def make_network(task: Task) -> MLP:
-    """Make the untrained network that the options describe."""
+    """Return an untrained network as the options describe it."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
     return _network(task.options, task.plan.inputs, task.plan.outputs, output)
 
@@ -269,7 +287,7 @@ def _layers(hidden: str) -> list[int]:
 
 
 def limit_threads(task: Task) -> AbstractContextManager[Any]:
-    """Limit BLAS' threads to one, if asked for or if the products of a step are small."""
+    """Limit BLAS to one thread if `--deterministic`, or if the products of a step are small."""
     if task.options.deterministic or rank() is not None:
         return blas_threads(1)
     sizes = [task.plan.inputs, *_layers(task.options.hidden), task.plan.outputs]
@@ -299,27 +317,26 @@ def _optimizer(options: TrainOptions) -> Any:
         return SGD(rate, momentum=options.momentum, nesterov=options.nesterov)
     if name not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
-        raise InputError(
-            f"--optimizer {name!r} is not known here; use {known}, or, to train, lbfgs"
-        )
+        what = f"--optimizer {name!r} is not known here; use {known}, or, to train, lbfgs"
+        raise InputError(what)
     return OPTIMIZERS[name](rate)
 
 
 def judge(task: Task, nets: list[MLP]) -> Judged:
-    """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
+    """Predict the rows to judge on; with folds, each network predicts the rows held out from it."""
     x, y = task.judged
     if not task.folds:
         return Judged(x, mean_outputs(nets, x), y, lambda x, rows: mean_outputs(nets, x))
-    kept = np.zeros((len(y), len(nets)), dtype=bool)  # whether a row was kept from a network
+    held_out = np.zeros((len(y), len(nets)), dtype=bool)  # which rows from which networks
     for number, (_, held) in enumerate(task.folds):
-        kept[held, number] = True
-    rows = np.flatnonzero(kept.any(axis=1))
-    x, y, kept = x[rows], y[rows], kept[rows]
+        held_out[held, number] = True
+    rows = np.flatnonzero(held_out.any(axis=1))
+    x, y, held_out = x[rows], y[rows], held_out[rows]
 
     def predict(x: Any, rows: Any) -> Any:
         total = np.zeros((len(x), task.plan.outputs))
-        for net, held in zip(nets, kept[rows].T, strict=True):
+        for net, held in zip(nets, held_out[rows].T, strict=True):
             total[held] += net.predict(x[held])
-        return total / kept[rows].sum(axis=1, keepdims=True)
+        return total / held_out[rows].sum(axis=1, keepdims=True)
 
     return Judged(x, predict(x, slice(None)), y, predict)

@@ -21,7 +21,7 @@ from xpnet.cli.scores import describe_training, described_task
 from xpnet.cli.task import Task, fit_options, judge, limit_threads, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
-from xpnet.errors import DivergenceError, InputError
+from xpnet.errors import DivergenceError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, save_model
@@ -35,14 +35,14 @@ from xpnet.training.lbfgs import fit_lbfgs
 from xpnet.training.loop import Training
 from xpnet.training.many import train_all
 
-# What a model file says of its training. Of the options, as used and as given, what changes it.
+# The parts of the report that a model file keeps, besides the options that change the training.
 KEPT = (
     "epochs", "stopped", "rows", "decisions", "validated_on", "scores", "linear",
     "history", "doctor", "blas",
 )  # fmt: skip
-MOST_IN_FILE = 10_000  # epochs whose curves a model file keeps: those of longer runs are too large
-COPIED = 1 << 30  # bytes of rows, of networks that are trained together
-LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
+MOST_IN_FILE = 10_000  # epochs of a run whose curves a model file keeps; more are too large
+COPIED = 1 << 30  # bytes of rows of the networks that are trained together
+LINEAR_STEPS = 2_000  # of the linear model to compare with
 NOT_KEPT = {
     "data", "out", "plot", "report", "json", "checkpoint", "checkpoint_every", "resume", "stream",
     "cache", "config", "save_config",
@@ -58,12 +58,12 @@ def train(options: TrainOptions) -> None:
         return
     with _claimed_output(options) as out:
         task = load_task(options, to_train=True)
-        of_all = ranks.sent(task)
+        shared_task = ranks.sent(task)
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            history, compiled = _train(of_all, nets, doctor, ranks.communicator())
+            history, compiled = _train(shared_task, nets, doctor, ranks.communicator())
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             judged = judge(task, nets)
@@ -71,17 +71,17 @@ def train(options: TrainOptions) -> None:
             report["linear"] = _linear_scores(task) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
         report["compiled"] = compiled
-        training = _of_training(report, options)
+        summary = _training_summary(report, options)
         long = report["epochs"] > MOST_IN_FILE
-        saved = {k: v for k, v in training.items() if not (long and k == "history")}
+        saved = {k: v for k, v in summary.items() if not (long and k == "history")}
         save_model(out, nets[0], preprocessing=task.plan, training=saved, other_nets=nets[1:])
         if options.plot:
             history.plot(options.plot)
         if options.report:
             from xpnet.report.report import model_report
 
-            told = training | {"notes": report["notes"]}
-            model = Model(nets[0], task.plan, told, __version__, tuple(nets[1:]))
+            summary |= {"notes": report["notes"]}
+            model = Model(nets[0], task.plan, summary, __version__, tuple(nets[1:]))
             title = f"{Path(options.data).name}: {', '.join(task.plan.targets)}"
             model_report(model, title, options.as_command(), options.report, judged=judged)
     lines = _summary(report, task, nets[0])
@@ -92,7 +92,7 @@ def train(options: TrainOptions) -> None:
 
 @contextmanager
 def _claimed_output(options: TrainOptions) -> Iterator[Path]:
-    """Lock the model file for this run; refuse what would fail or do harm at the end."""
+    """Lock the model file for this run; refuse outputs that would fail or do harm at the end."""
     name = "model" if options.data == "-" else Path(unpacked(options.data)).stem
     out = Path(options.out or f"{name}.safetensors")
     outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
@@ -103,8 +103,6 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         from xpnet.report.report import page_template
 
         page_template()
-    if options.resume and not options.checkpoint:
-        raise InputError("--resume: it has an effect only with --checkpoint; add that")
     if options.save_config:
         with atomic_write(options.save_config) as file:
             file.write(options.as_toml().encode())
@@ -115,21 +113,21 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
 def _train(
     task: Task, nets: list[MLP], doctor: Doctor | None = None, parallel: Any = None
 ) -> tuple[History, dict[str, Any]]:
-    """Train the networks; return the history of the first one, which is watched by the doctor.
+    """Train the networks; return the history of the first one, which the doctor watches.
 
-    Also, whether its steps were compiled, and how many seconds that was expected to save.
+    Also return whether its steps were compiled, and the seconds that this was expected to save.
     """
     options, histories, compiled = task.options, list[History](), dict[str, Any]()
     count = max(1, COPIED // getattr(task.x, "nbytes", COPIED))  # each has rows of its own
     try:
         for start in range(0, len(nets), count):
-            some = range(start, min(start + count, len(nets)))
+            numbers = range(start, min(start + count, len(nets)))
             if options.optimizer == LBFGS:
-                histories += [_by_lbfgs(task.of_net(number), nets[number]) for number in some]
+                histories += [_by_lbfgs(task.of_net(number), nets[number]) for number in numbers]
                 continue
             runs = [
                 _training(task.of_net(number), nets[number], None if number else doctor, parallel)
-                for number in some
+                for number in numbers
             ]
             train_all(runs)
             for run in runs:
@@ -148,9 +146,9 @@ def _train(
 
 
 def _training(task: Task, net: MLP, doctor: Doctor | None, parallel: Any) -> Training:
-    """Prepare a training; that of the first network, with its doctor, shows its progress.
+    """Prepare a training; that of the first network, which has the doctor, shows its progress.
 
-    The doctor must see a run from its first step on, and the whole of a step.
+    The doctor must see a run from its first step on, and all rows of a step.
     """
     options, callbacks = task.options, list[Any]()
     if options.checkpoint and not ranks.rank():
@@ -174,8 +172,8 @@ def _by_lbfgs(task: Task, net: MLP) -> History:
 
 
 def _errors(doctor: Doctor, task: Task) -> list[Finding]:
-    found = in_cli_terms(doctor.report().findings, task)
-    return [each for each in found if each.severity == "error" or each.code == "overfitting"]
+    findings = in_cli_terms(doctor.report().findings, task)
+    return [each for each in findings if each.severity == "error" or each.code == "overfitting"]
 
 
 def _say_errors(errors: list[Finding]) -> None:
@@ -187,7 +185,7 @@ def _say_errors(errors: list[Finding]) -> None:
 
 
 def _linear_scores(task: Task) -> dict[str, Any]:
-    """Train networks without hidden layers on the same rows, and judge them on the same."""
+    """Return the scores of networks without hidden layers, trained and judged on the same rows."""
     epochs = math.ceil(LINEAR_STEPS * (task.options.batch_size or 1) / task.x.shape[0])
     options = replace(
         task.options, hidden="none", dropout=0.0, checkpoint=None, lr=0.01, steps=None,
@@ -204,23 +202,23 @@ def _linear_scores(task: Task) -> dict[str, Any]:
     return score(task.plan, judged.outputs, judged.y)
 
 
-def _of_training(report: dict[str, Any], options: Any) -> dict[str, Any]:
-    training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
-    training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
-    for name, all_of_them in (("options", report["options"]), ("given", asdict(options))):
-        training[name] = {k: v for k, v in all_of_them.items() if k not in NOT_KEPT}
-    return training
+def _training_summary(report: dict[str, Any], options: Any) -> dict[str, Any]:
+    summary = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
+    summary["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
+    for name, settings in (("options", report["options"]), ("given", asdict(options))):
+        summary[name] = {k: v for k, v in settings.items() if k not in NOT_KEPT}
+    return summary
 
 
 def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> dict[str, Any]:
-    plan, net, of_first = task.plan, nets[0], task.of_net(0)
-    validation = len(of_first.held_out[1]) if of_first.held_out else 0
+    plan, net, first = task.plan, nets[0], task.of_net(0)
+    validation = len(first.held_out[1]) if first.held_out else 0
     return {
         "command": "train",
         "task": plan.task,
         "target": ",".join(plan.targets),
         "classes": list(plan.classes),
-        "rows": {"table": task.rows, "training": len(of_first.y), "validation": validation},
+        "rows": {"table": task.rows, "training": len(first.y), "validation": validation},
         "columns": len(plan.columns),
         "decisions": {each.kind: dict(each.columns) for each in task.decisions},
         "network": net.config(),
@@ -259,12 +257,12 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
 def _course(report: dict[str, Any], options: TrainOptions) -> str:
     history, epochs, stopped = report["history"], report["epochs"], report["stopped"]
     best = history["best_epoch"] or epochs
-    told = counted(epochs, "iteration" if options.optimizer == LBFGS else "epoch")
-    told += f" with {options.optimizer} in {report['seconds']:.1f} s"
-    told += "" if stopped.endswith(" done") else f" ({stopped})"
-    told += f", the best is epoch {best}" if best < epochs else ""
-    told += f"; loss {history['loss'][best - 1]:.4g}"
-    told += " (penalty included)" if options.l1 or options.l2 else ""
+    text = counted(epochs, "iteration" if options.optimizer == LBFGS else "epoch")
+    text += f" with {options.optimizer} in {report['seconds']:.1f} s"
+    text += "" if stopped.endswith(" done") else f" ({stopped})"
+    text += f", the best is epoch {best}" if best < epochs else ""
+    text += f"; loss {history['loss'][best - 1]:.4g}"
+    text += " (penalty included)" if options.l1 or options.l2 else ""
     if history["validation_loss"]:
-        told += f", validation {history['validation_loss'][best - 1]:.4g}"
-    return told
+        text += f", validation {history['validation_loss'][best - 1]:.4g}"
+    return text

@@ -1,4 +1,4 @@
-"""`diagnose`: check an xpnet network's data and gradient, train a copy, say what is wrong."""
+"""`diagnose`: check the data and gradient of a network, train a copy, and say what is wrong."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -56,16 +56,16 @@ def diagnose(
     Parameters
     ----------
     net : MLP
-        With its initial weights; not changed. Or an ``MLPClassifier`` or ``MLPRegressor`` of
-        scikit-learn's: its settings are tried, with new weights.
+        With its initial weights; it is not changed. Or a scikit-learn ``MLPClassifier`` or
+        ``MLPRegressor``, whose settings are tried with new weights.
     x, y : array_like
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
-        Inputs as they are at prediction, to compare with those in training.
+        Inputs at prediction, to compare with those in training.
     names : sequence of str, optional
-        Of the inputs, for the findings; by default their numbers.
+        Names of the inputs, for the findings; by default their numbers.
     rows : int
-        The most rows to train on: evenly spaced, but of every class some.
+        The largest number of rows to train on: evenly spaced, with some of every class.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
         As for `fit`, except for progress; callbacks see the copy. By default an estimator's own.
 
@@ -114,7 +114,7 @@ def diagnose(
 
 
 def _refused(net: MLP, x: Any, y: Any, doctor: Doctor, loss: "str | Loss") -> tuple[Finding, ...]:
-    """Return findings for targets and values that `fit` would refuse; none where it would not."""
+    """Return findings for targets and values that `fit` would refuse, if there are any."""
     try:
         # What overflows is found below, with its cause.
         with net.device.active, np.errstate(over="ignore", invalid="ignore"):

@@ -3,8 +3,8 @@
 A hand-written loop calls `watch` once per step, before the update. For an xpnet network the doctor
 is a callback of `fit`; `diagnose` also checks data and gradient before it trains.
 
-What is looked at becomes a `Step`, float64 on the host; rules look at steps and return `Evidence`,
-from which come the findings of the report.
+What the doctor sees becomes a `Step`, float64 on the host; rules examine steps and return
+`Evidence`, of which the report's findings are made.
 """
 
 from collections import deque
@@ -56,9 +56,9 @@ CAN_BE_SHOWN = ("loss", "parameters", "gradients", "activations", *ROW_NAMES)
 
 
 class Doctor:
-    """Looks at one training run at a few steps; `report` says what is wrong with it.
+    """Watches a few steps of one training run; `report` says what is wrong with it.
 
-    Make a new one for the next run.
+    Another run needs a new one.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Doctor:
             Under the same names, from the first layer to the last, before the update. Gradients
             may also be called dW1, grad_W1 or W1_grad.
         activations : sequence of array, (batch, units)
-            Of the hidden layers. Samples may also be columns throughout, or one vector at a time.
+            Of the hidden layers. In all arrays samples may be columns instead, or single vectors.
         predictions, targets : array, (batch, outputs) or (batch,)
             Values, or probabilities; of logits the doctor can say less.
         inputs : array, (batch, inputs)
@@ -150,7 +150,7 @@ class Doctor:
         run.steps += 1
 
     def watch_prediction(self, inputs: Any) -> None:
-        """Look at the inputs, (rows, inputs), that the finished model gets in use."""
+        """Take inputs, (rows, inputs), that the finished model gets in use."""
         name, run = "inputs at prediction", self._run
         inputs = self._layout.as_batch(as_array(inputs, name), name)
         x = self._layout.host_rows(inputs, name, MAX_ROWS)
@@ -162,16 +162,13 @@ class Doctor:
         run.served = Step(inputs=x)
 
     def check_gradients(
-        self,
-        loss: Callable[[Any], Any],
-        gradients: Callable[[Any], Any],
-        parameters: Mapping[str, Any],
-        **options: Any,
-    ) -> GradientReport:
-        """Check hand-written gradients, see `check_gradients`; the findings join the report.
+        self, loss: Callable[[Any], Any], gradients: Callable[[Any], Any],
+        parameters: Mapping[str, Any], **options: Any,
+    ) -> GradientReport:  # fmt: skip
+        """Check hand-written gradients with `xpnet.check_gradients`; the findings join the report.
 
-        The check uses small random parameters of the same shapes: where units are saturated,
-        slopes are 0 and hide mistakes.
+        The check uses small random parameters of the same shapes: saturated units have slopes of 0,
+        which hide mistakes.
         """
         fresh = away_from_saturation(parameters)
         report = check_gradients(loss, gradients, fresh, **options)
@@ -179,13 +176,13 @@ class Doctor:
         return report
 
     def note(self, findings: Sequence[Finding] = (), **measured: Any) -> None:
-        """Take findings of another check, and attributes of `Run` such as ``diverged=True``."""
+        """Add findings of another check, and set attributes of `Run`, such as ``diverged=True``."""
         self._checked += tuple(findings)
         self._run = replace(self._run, **measured)
 
     @property
     def run(self) -> Run:
-        """All that was seen so far, with the latest step as the end."""
+        """The `Run` with all that was seen so far, and the latest step as its end."""
         run = replace(self._run, found=[])
         if run.whole:
             run.replay = Replay.of(run.whole[0])
@@ -200,7 +197,13 @@ class Doctor:
         return run
 
     def report(self) -> Report:
-        """Apply the rules to everything that was seen."""
+        """Apply the rules to everything that was seen.
+
+        Returns
+        -------
+        Report
+            Findings, worst first, and facts; ``print(doctor.report())`` is for people.
+        """
         with np.errstate(all="ignore"):
             run = self.run
             facts: dict[str, Any] = {
@@ -213,7 +216,7 @@ class Doctor:
             return Report(examine(run, self._checked), facts)
 
     def _keep(self, shown: Shown) -> None:
-        """Keep of a step what the rules need, and no more: of most steps only a few rows."""
+        """Keep what the rules need of a step: only a few rows of most steps."""
         run, number, layout = self._run, self._run.steps, self._layout
         whole = number < 2 and len(run.whole) == number and shown.numbers <= MAX_NUMBERS
         compared = bool(shown.parameters) and (self._before is not None or _is_sampled(number))
@@ -231,7 +234,8 @@ class Doctor:
                 self._compare(step, number)
         if "targets" in shown.rows and run.targets.wants(number):
             run.targets.add(layout.host_rows(shown.rows["targets"], "targets"))
-        rows, recent = layout.row_count(shown.rows), self._recent
+        axis, recent = -1 if layout.columns else 0, self._recent
+        rows = min((shape_of(each)[axis] for each in shown.rows.values()), default=0)
         if rows >= BATCH_ROWS:
             recent.clear()  # this batch is enough, and `run` copies it
             self._recent_rows = 0
@@ -289,7 +293,7 @@ class Doctor:
             run.validation_losses = list(history.validation_loss)
 
     def _look(self, training: "Training") -> tuple[Step, float]:
-        """Return the state on the sample, and the loss there, with penalty as in histories.
+        """Return a step on the sample, and the loss there, with penalty as in a history.
 
         The gradients are those of the data alone: the penalty's would hide that they vanish.
         """
@@ -312,7 +316,7 @@ class Doctor:
 
 
 def _targets_of(training: "Training") -> SeenTargets:
-    """Look at all targets, batch by batch if training takes them in their order."""
+    """Return a look at all targets, batch by batch if training takes them in their order."""
     y, xp, size = training.data.y, training.net.device.xp, training.batch_size
     if training.options.shuffle:
         first, differ = as_host(y[:1, :])[0], bool(xp.any(y != y[:1, :]))
@@ -324,7 +328,7 @@ def _targets_of(training: "Training") -> SeenTargets:
 
 
 def _is_sampled(step: int) -> bool:
-    """Return whether to look at a step: 0, 1, 2, 4, 8, ...: rarely, but at every stage of a run."""
+    """Return whether to look at a step: 0, 1, 2, 4, 8, ... are few, but at every stage of a run."""
     return step & (step - 1) == 0
 
 

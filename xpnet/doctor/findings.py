@@ -1,4 +1,4 @@
-"""What the doctor and the gradient check report: findings, worst first."""
+"""Findings of the doctor and the gradient check, and reports of them, worst first."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ UNSKILLED = 0.05  # share of the targets' variance below which a constant is as 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule saw: where, and the numbers; the rest where the rule's own does not fit."""
+    """What a rule saw: where, and the numbers; other texts replace those of the rule."""
 
     where: str
     measured: str
@@ -24,7 +24,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found, with its measured evidence and the change that fixes it.
+    """A finding, with the measured evidence and the change that fixes it.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class Report:
     ----------
     findings : tuple of Finding
     facts : dict
-        Numbers measured whether or not anything was found (skill, losses, steps). Of a
-        hand-written loop, ``not_shown`` lists what it did not show.
+        Numbers that are measured in any case (skill, losses, steps). For a hand-written loop,
+        ``not_shown`` lists what it did not pass to `watch`.
     """
 
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""Explain initial weights: the rule of each layer, why, and what it does to signal and gradient.
+"""Explain initial weights: each layer's rule, why, and its effect on signal and gradient.
 
 A good start keeps both variances of about the same size through all layers (Glorot and Bengio,
 2010; He et al., 2015).
@@ -43,7 +43,7 @@ class LayerInit(NamedTuple):
 
 @dataclass(frozen=True)
 class InitReport:
-    """What `explain_init` found, with no warnings for a healthy start; ``str()`` gives a table."""
+    """The result of `explain_init`; a healthy start has no warnings. ``str()`` gives a table."""
 
     title: str
     layers: tuple[LayerInit, ...]
@@ -64,7 +64,7 @@ class InitReport:
 
 
 def explain_init(net: MLP, x: Any = None) -> InitReport:
-    """Explain the weights of a network as they are; best before training.
+    """Explain the current weights of a network; it is best used before training.
 
     The gradient is that of a loss whose derivative with respect to the last pre-activations is
     drawn from a standard normal distribution.
@@ -73,7 +73,7 @@ def explain_init(net: MLP, x: Any = None) -> InitReport:
     ----------
     net : MLP
     x : array_like, (n, inputs), optional
-        Prepared inputs, of which at most 512 rows are used; standard normal ones by default.
+        Prepared inputs, of which at most 512 rows are used; by default standard normal numbers.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def explain_init(net: MLP, x: Any = None) -> InitReport:
 
 
 def _rule(net: MLP, layer: int) -> tuple[str, str]:
-    """Return the activation that a layer feeds, and its rule with the reason."""
+    """Return the activation behind a layer, and the layer's rule with its reason."""
     names = [*(each.name for each in net.hidden), net.output.name]
     if net.init == "callable":  # of a model file, which names the rule and cannot hold it
         return names[layer], "callable (given by the caller)"

@@ -1,8 +1,8 @@
-"""The same training on NumPy and on another device, compared layer by layer and step by step.
+"""Compare the same training on NumPy and on another device, layer by layer and step by step.
 
-Initial weights, the order of the rows and dropout masks must be the same bits. What is computed
-may differ by rounding, since sums run in a different order: the allowed difference is relative to
-the largest entry of the array, because a small entry can be the remainder of a cancellation.
+Initial weights, the order of the rows and dropout masks must have the same bits. Results may differ
+by rounding, since sums are in another order. The allowed difference is relative to the largest
+entry of the array, because a small entry may be the remainder of a cancellation.
 """
 
 from dataclasses import dataclass, replace
@@ -30,9 +30,9 @@ Taken = dict[tuple[str, int], Any]
 
 
 class Difference(NamedTuple):
-    """The largest difference of a quantity, at one step and in one layer; both from 1.
+    """The largest difference of a quantity, at one step and in one layer, counted from 1.
 
-    `largest` is infinite where only one side is finite.
+    `largest` is infinite if only one side is finite.
     """
 
     step: int
@@ -52,7 +52,7 @@ class ParityReport:
 
     @property
     def ok(self) -> bool:
-        """Whether all bits that must agree do, and all differences are within tolerance."""
+        """Whether all bits that must agree do so, and all differences are within tolerance."""
         within = all(each.largest <= each.allowed for each in self.differences)
         return within and all(self.same_bits.values())
 
@@ -133,7 +133,7 @@ def _open_other(other: str | Device) -> Device:
 
 
 class _Recorder:
-    """The callback that copies what each step computed, and stops after the last one."""
+    """A callback that copies what each step computed, and stops after the last one."""
 
     def __init__(self, steps: int) -> None:
         self.steps, self.taken = steps, list[Taken]()

@@ -1,4 +1,4 @@
-"""What single steps of a loop show: the formulas its arrays fit, and what its updates did.
+"""Single steps of a loop, recomputed: the formulas that its arrays fit, and what its updates did.
 
 With a the activations below the last weights W, outputs o and targets y, the gradient of W is
 c aᵀ delta with delta = (o - y) s, where s is one of a few slopes and c a factor such as 1 / batch.
@@ -9,6 +9,8 @@ that has a wrong form fits that form to the last digits.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,10 @@ TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
 OF_SUMS = {"sigmoid": "z * (1 - z)", "tanh": "1 - z**2"}  # the same, but taken at sums z
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
-# What gives outputs from the last sums z: one of the first, or one of the second after one of them.
+# What gives values from sums z: one function; for outputs, perhaps another one upon it.
 ONCE = ("identity", "sigmoid", "softmax", "tanh", "relu", "exp")
-AGAIN = ("sigmoid", "softmax")
+HIDDEN = [(kind,) for kind in FORMS]
+OUTPUTS = [*product(ONCE), *product(ONCE, ("sigmoid", "softmax"))]
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,21 @@ class Replay:
 
     @classmethod
     def of(cls, shown: Step) -> "Replay":
-        """Recompute it from all rows of a step, with parameters and gradients."""
+        """Return the replay of a step with all rows, parameters and gradients."""
         weights, below = list(shown.weights.values()), [shown.inputs, *shown.activations]
-        rows = {len(each) for each in below if each is not None}
+        rows, o = {len(each) for each in below if each is not None}, shown.predictions
         if len(weights) != len(below) or shown.inputs is None or len(rows) != 1:
             return cls()
         if any(w.shape[0] != a.shape[1] for w, a in zip(weights, below, strict=True)):
             return cls()
-        biases = _biases(shown, len(weights))
-        kinds = tuple(
-            _kinds(a, w, b, after)
-            for a, w, b, after in zip(below[:-1], weights, biases, shown.activations, strict=False)
-        )
+        biases = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
+        if len(biases) != len(weights):  # there are none, or nobody knows whose they are
+            biases = [np.array(np.nan if biases else 0.0)] * len(weights)
         with np.errstate(all="ignore"):
-            form = _output_form(below[-1], weights[-1], biases[-1], shown.predictions)
+            *hidden, last = zip(below, weights, biases, (*shown.activations, o), strict=True)
+            kinds = tuple(tuple(kind for (kind,) in _made(*layer, HIDDEN)) for layer in hidden)
+            forms = [] if o is None or o.size < FEW else _made(*last, OUTPUTS)
+            form = next((f"{'('.join(form[::-1])}(z{')' * len(form)}" for form in forms), "")
             goals, found = shown.goals, cls()
             if goals is not None and goals.shape == (*rows, weights[-1].shape[1]):
                 found = _backward(shown, below, kinds, form)
@@ -133,7 +137,7 @@ def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Eviden
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer's weights (inputs, units), what enters it (rows, inputs), and the gradient."""
+    """One layer's weights (inputs, units), its inputs (rows, inputs), and its gradient."""
 
     name: str
     weights: Any
@@ -141,20 +145,20 @@ class _Layer:
     gradient: Any  # None if its shape differs from that of the weights
 
     def fit(self, delta: Any, limit: float = FIT) -> float | None:
-        """Return c if the gradient is c inputs.T @ delta, perhaps with a penalty; else None."""
+        """Return c if the gradient is c inputs.T @ delta, with or without a penalty; else None."""
         product = self.inputs.T @ delta
         factor = multiple(self.gradient, product, limit)
         return factor or multiple(self.without_penalty(product), product, limit)
 
     def wrong_slope(self, a: Any, error: Any) -> str:
-        """Return what the error was multiplied by in place of the slope at a, which leaves it."""
+        """Return what the error was multiplied by instead of the slope at the activations a."""
         forms = _forms(a).items()
         return next((form for form, each in forms if self.fit(error * each) is not None), "")
 
     def product(self, products: Iterable[tuple[str, Any]]) -> Evidence | None:
-        """Return which of some wrong products the gradient is, if it is one."""
-        for text, product in products:
-            if multiple(self.gradient, product, FIT) is not None:
+        """Return the wrong product that the gradient equals, if there is one."""
+        for text, wrong in products:
+            if multiple(self.gradient, wrong, FIT) is not None:
                 return Evidence(
                     self.name, f"recomputed from the arrays shown, its gradient is {text}",
                     remedy="delta = (delta_next @ weights_next.T) * derivative; "
@@ -177,9 +181,9 @@ class _Layer:
 def _wrong_products(
     layer: _Layer, a: Any, error: Any, slope: Any = None, delta: Any = None, w: Any = None
 ) -> Iterator[tuple[str, Any]]:
-    """Yield what code computes in place of inputs.T @ delta, in a layer that `a` leaves.
+    """Yield what code may compute instead of inputs.T @ delta, in a layer with activations `a`.
 
-    From the layer after it, delta comes back through the weights w.
+    The delta of the layer after it comes back through the weights w.
     """
     x = layer.inputs
     for kind in FORMS:
@@ -195,7 +199,7 @@ def _wrong_products(
 
 
 def _unknown(layer: _Layer, delta: Any) -> Evidence | None:
-    """See a gradient that is nothing like the right one; one that was cut off is no mistake."""
+    """Find a gradient that is nothing like the right one; a clipped one is no mistake."""
     product = layer.inputs.T @ delta
     rest = layer.without_penalty(product)
     size = np.abs(layer.gradient) if rest is not None else np.ones(2)
@@ -226,51 +230,26 @@ def accumulates(replay: Replay, first: Step, second: Step) -> bool:
     return any(abs(left.get(kind, 0.0) / c - 1.0) < 1e-2 for kind, c in replay.deltas.items())
 
 
-def _biases(shown: Step, layers: int) -> list[Any]:
-    """Return the biases in order: zeros if there are none, NaN if they cannot be matched."""
-    found = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
-    if not found:
-        return [0.0] * layers
-    return found if len(found) == layers else [np.nan] * layers
-
-
-def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
-    """Return the activations that give a layer's values from those below, if any do."""
-    z = _sums(below, weights, bias, a)
-    if z is None:
-        return ()
-    return tuple(kind for kind in FORMS if _same(ACTIVATIONS[kind].forward(np, z), a))
-
-
-def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
-    """Return one activation, or else two in a row, that give the outputs from the last sums z."""
-    z = None if outputs is None else _sums(below, weights, bias, outputs)
-    if z is None or outputs.size < FEW:
-        return ""
-    once = {kind: ACTIVATIONS[kind].forward(np, z) for kind in ONCE}
-    forms = {f"{kind}(z)": a for kind, a in once.items()}
-    for kind, a in once.items():
-        forms |= {f"{outer}({kind}(z))": ACTIVATIONS[outer].forward(np, a) for outer in AGAIN}
-    return next((form for form, each in forms.items() if _same(each, outputs)), "")
-
-
-def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
-    fits = weights.shape == (below.shape[1], a.shape[1]) and np.size(bias) in (1, a.shape[1])
-    return below @ weights + bias if fits and len(below) == len(a) else None
-
-
-def _same(computed: Any, shown: Any) -> bool:
-    limit = FORWARD_FIT * max(float(np.max(np.abs(shown))), 1e-12)
-    return bool(np.max(np.abs(computed - shown)) <= limit)
+def _made(
+    below: Any, weights: Any, bias: Any, a: Any, forms: Iterable[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield the activations, one upon another, that give a layer's values from those below."""
+    alike = weights.shape == (below.shape[1], a.shape[1]) and len(below) == len(a)
+    if alike and np.size(bias) in (1, a.shape[1]):
+        z, limit = below @ weights + bias, FORWARD_FIT * max(float(np.max(np.abs(a))), 1e-12)
+        for form in forms:
+            made = reduce(lambda x, kind: ACTIVATIONS[kind].forward(np, x), form, z)
+            if np.max(np.abs(made - a)) <= limit:
+                yield form
 
 
 def slope_of(kind: str, a: Any) -> Any:
-    """Return f'(z) from a = f(z), which is positive where z is if f is a ReLU."""
+    """Return f'(z) from a = f(z); a ReLU's a is positive where z is."""
     return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
 
 
 def _forms(a: Any) -> dict[str, Any]:
-    """Return all that code multiplies by as if it were f'(z), by its text."""
+    """Return what code may multiply by instead of f'(z), by its text."""
     z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
     found = {form: slope_of(kind, a) for kind, form in FORMS.items()}
     found |= {TWICE[kind]: slope_of(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
@@ -278,7 +257,7 @@ def _forms(a: Any) -> dict[str, Any]:
 
 
 def _gradient(shown: Step, name: str) -> Any:
-    """Return a gradient turned as `Step.weights` are; None if its shape differs."""
+    """Return a gradient, transposed like `Step.weights`; None if its shape differs."""
     gradient, weights = shown.gradients.get(name), shown.weights[name]
     if gradient is not None and gradient.shape == shown.parameters[name].shape == (weights.size,):
         gradient = gradient.reshape(weights.shape)  # the weights of a single unit
@@ -288,7 +267,7 @@ def _gradient(shown: Step, name: str) -> Any:
 
 
 def multiple(given: Any, of: Any, limit: float) -> float | None:
-    """Return the factor, not 0, by which one array is a multiple of another; None if it is not."""
+    """Return the factor, not 0, by which one array is a multiple of another; else None."""
     if given is None or given.shape != of.shape or given.size < FEW:
         return None
     size = float(np.sum(of**2))
@@ -299,7 +278,7 @@ def multiple(given: Any, of: Any, limit: float) -> float | None:
 
 @dataclass(frozen=True)
 class Update:
-    """What one step did to the parameters, compared with the gradients shown before it."""
+    """What one step did to the parameters, compared with the gradients before it."""
 
     step: int
     # Between the change of each parameter and its gradient: -1 is straight downhill.
@@ -348,7 +327,7 @@ def _norm(array: Any) -> float:
 
 
 def _cosine(a: Any, b: Any) -> float:
-    """Return the cosine between two arrays of one shape; NaN if one is 0 or not finite."""
+    """Return the cosine between two arrays; NaN if one is 0 or not finite."""
     with np.errstate(all="ignore"):
         norms = _norm(a) * _norm(b)
         return float(np.sum(a * b)) / norms if 0.0 < norms < np.inf else float("nan")

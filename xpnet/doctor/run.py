@@ -1,4 +1,4 @@
-"""All that the doctor has seen of one training, and the few numbers that many rules share."""
+"""All that the doctor has seen of one training, and numbers that many rules use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ LONG_STEP = 0.3  # the same, in one step
 
 @dataclass
 class SeenTargets:
-    """The targets of a whole run, step by step: whether they differ, and how batches share them.
+    """The targets of a whole run: whether they differ, and how they are spread over the batches.
 
     The total variance of the targets is that within the batches plus that between their means.
     Shuffled batches of m rows leave about 1/m of it between them (the variance of a mean of m
@@ -35,7 +35,7 @@ class SeenTargets:
     _waiting: list[Any] = field(default_factory=list)
 
     def wants(self, step: int) -> bool:
-        """Return whether to add a step: all until targets differ and for long, then ever fewer."""
+        """Return whether to add a step: early ones, all until targets differ, later ever fewer."""
         return not self.differ or step < EVERY_STEP or step % (step // EVERY_STEP) == 0
 
     def add(self, targets: Any) -> None:
@@ -58,7 +58,7 @@ class SeenTargets:
 
     @property
     def share_between(self) -> float:
-        """Share of the targets' variance that lies between batches, 0 to 1; NaN if unknown."""
+        """The share of the targets' variance between batches, 0 to 1; NaN if it is not known."""
         if self.batches < 2:
             return float("nan")
         mean, squared_mean, square = self._sums / self.batches
@@ -68,7 +68,7 @@ class SeenTargets:
 
 @dataclass
 class Run:
-    """All that was seen of one training run; what was not shown or is not known is empty."""
+    """All that was seen of one training run; what is not known is empty."""
 
     first: Step = field(default_factory=Step)  # before training, or at its first steps
     last: Step = field(default_factory=Step)  # at the end
@@ -95,7 +95,7 @@ class Run:
 
     @property
     def start(self) -> Step:
-        """The first step: all of its rows, if they are known."""
+        """The first step, with all of its rows if they are known."""
         return [*self.whole, self.first][0]
 
     @property
@@ -116,7 +116,7 @@ class Run:
 
     @property
     def if_failing(self) -> str:
-        """Error if nothing was learnt, else note: for what may be meant."""
+        """The severity of what may be intended: error if nothing was learnt, else note."""
         return "error" if self.failing else "note"
 
     @property
@@ -130,11 +130,11 @@ class Run:
 
     @property
     def with_rate(self) -> str:
-        """The learning rate in words, if it was shown."""
+        """The learning rate in words; empty if it is not known."""
         return "" if self.learning_rate is None else f" with learning rate {self.learning_rate:g}"
 
     def rate_times(self, factor: float) -> dict[str, Any]:
-        """Return the change that multiplies the learning rate, shown or not."""
+        """Return the change that multiplies the learning rate, known or not."""
         if not self.learning_rate:
             return {"learning_rate_factor": factor}
         return {"learning_rate": float(f"{self.learning_rate * factor:.1g}")}
@@ -155,13 +155,13 @@ class Run:
         return float(np.mean(self.losses[:size])), float(np.mean(self.losses[-size:]))
 
     def travelled(self) -> float:
-        """Distance of all weights from their start, relative to their size at the start."""
+        """Return the distance of all weights from their start, relative to their size there."""
         return relative_change(self.first.weights, self.last.weights)
 
     def hidden_values(self, *kinds: str) -> list[tuple[str, str, Any, str]]:
         """Return (place, activation, values (rows, units), when) of hidden layers of some kinds.
 
-        Those at the end only where they do harm and no single long step has caused it.
+        Values at the end are left out if they do no harm, or a single long step has caused it.
         """
         harmful = not self.last.skill > 0.5 and not max(self.movement, default=0.0) > LONG_STEP
         steps = [(self.first, "at the start")]
@@ -176,7 +176,7 @@ class Run:
         return found
 
     def _kind(self, layer: int, values: Any) -> str:
-        """Return the name of a hidden layer's activation, or what its values look like."""
+        """Return the name of a hidden layer's activation, known or guessed from its values."""
         if self.hidden:
             return self.hidden[layer] if layer < len(self.hidden) else ""
         if np.any(values < 0):

@@ -1,7 +1,8 @@
-"""Which rows the doctor looks at: evenly spaced ones, but of every class some, however rare.
+"""The rows that the doctor looks at: evenly spaced ones, with some of every class, however rare.
 
-Evenly spaced rows alone may hold none of a class with one row in a thousand: whether it is ever
-recognised would not show. Rows chosen by class get weights, with which each counts for its share.
+Evenly spaced rows alone may have none of a class with one row in a thousand, and would not show
+whether it is ever recognised. Rows chosen by class have weights, by which each class counts for its
+share.
 """
 
 from numbers import Integral
@@ -18,7 +19,7 @@ MIN_CLASS_ROWS = 10  # rows of a class from which it shows whether it is recogni
 
 
 def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
-    """Return about `limit` rows in ascending order, and how many rows each stands for.
+    """Return the numbers of about `limit` rows, ascending, and how many rows each stands for.
 
     `labels`, host int (rows,), are the classes, or None; the shares are None if all count alike.
     """
@@ -51,10 +52,10 @@ def _labels(y: Any, device: Device, output: str) -> Any:
 def sample(
     data: Data, device: Device, dtype: str, output: str, limit: int, *, weigh: bool = True
 ) -> tuple[Data, Any]:
-    """Return about `limit` rows of data, and how many rows each class has.
+    """Return about `limit` rows of data, and the number of rows of each class.
 
-    The counts are None where all rows are returned, or the targets are not classes. With `weigh`,
-    row weights are multiplied by how many rows each stands for, if they differ.
+    The numbers are None if all rows are returned, or the targets are not classes. With `weigh`, row
+    weights are multiplied by the number of rows that each stands for, if these differ.
     """
     rows = data.y.shape[0]
     labels = _labels(data.y, device, output) if rows > limit else None
@@ -69,9 +70,9 @@ def sample(
 def sample_arrays(
     limit: int, x: Any, y: Any, sample_weight: Any = None, output: str = "", *, weigh: bool = True
 ) -> tuple[list[Any], Any]:
-    """Return `sample` of what a caller gave, as host arrays; the weights, (rows,), may be None.
+    """Return the `sample` of a caller's arrays, on the host; the weights, (rows,), may be None.
 
-    Rows that do not match, and what is not numbers, raise `InputError` or `InputTypeError`.
+    Raises `InputError` or `InputTypeError` if rows do not match, or arrays are not of numbers.
     """
     if not isinstance(limit, Integral) or limit < 1:
         raise InputError(f"rows {limit!r} must be an integer >= 1")

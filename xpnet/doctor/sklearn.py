@@ -19,10 +19,10 @@ PARAMETERS = {
 
 
 def as_network(estimator: Any, x: Any, y: Any) -> tuple[MLP, Any, dict[str, Any]]:
-    """Return a network like an ``MLPClassifier`` or ``MLPRegressor``, its targets, its settings.
+    """Return a network like an ``MLPClassifier`` or ``MLPRegressor``, its targets and its settings.
 
-    Targets are numbers, or class numbers of sorted labels; several labels a row stay as they are.
-    Settings are arguments of `diagnose`.
+    Targets are numbers, or class numbers of the sorted labels; several labels per row stay as they
+    are. Settings are arguments of `diagnose`.
     """
     try:
         given = estimator.get_params()

@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,13 +14,15 @@ from xpnet.backend.device import CPU, is_foreign, to_host
 from xpnet.errors import InputError, InputTypeError
 from xpnet.nn.arrays import class_numbers, put_numbers
 
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 ROW_NAMES = ("inputs", "targets", "predictions")
 MAX_ROWS = 400  # kept of anything; enough for every rule's limit
 BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
 
 
 def evenly_spaced(rows: int, limit: int) -> Any:
-    """Return numbers of at most `limit` rows; not every k-th: classes may alternate."""
+    """Return the numbers of at most `limit` rows, but not every k-th, as classes may alternate."""
     return np.linspace(0, rows - 1, min(rows, limit)).astype(np.int64)
 
 
@@ -32,7 +34,7 @@ def thinned(array: Any, limit: int | None) -> Any:
 
 
 def as_host(array: Any, rows: int | None = None, name: str = "the array") -> Any:
-    """Return a float64 copy on the host of what `as_array` takes, with at most `rows` rows."""
+    """Return a float64 copy on the host of at most `rows` rows of what `as_array` takes."""
     if array is None:
         raise InputTypeError(f"{name} is None; pass numbers")
     if is_foreign(array) or hasattr(array, "__array__"):
@@ -49,7 +51,7 @@ def as_array(value: Any, name: str) -> Any:
 
 
 def named_arrays(given: Any, name: str) -> dict[str, Any]:
-    """Return parameters or gradients as a dict of arrays; refuse what has no names."""
+    """Return parameters or gradients as a dict of arrays; refuse anything without names."""
     if not isinstance(given, Mapping):
         raise InputError(
             f"{name} is {type(given).__name__}; pass a dict of names and arrays, such as "
@@ -69,7 +71,7 @@ def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> d
 
 
 def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
-    """Return gradients as a dict of arrays named as the parameters; refuse names of their own."""
+    """Return gradients as a dict of arrays with the names of the parameters; refuse other names."""
     gradients = named_arrays(given, "gradients")
     if gradients.keys() <= parameters.keys():
         return gradients
@@ -87,18 +89,26 @@ def shape_of(array: Any) -> tuple[int, ...]:
     return () if array is None else tuple(array.shape) or (1,)
 
 
+def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
+    """Return the items of each key, in their order."""
+    found = dict[Key, list[Item]]()
+    for key, each in pairs:
+        found.setdefault(key, []).append(each)
+    return found
+
+
 def as_columns(array: Any) -> Any:
     """Return (rows,) as (rows, 1)."""
     return array.reshape(-1, 1) if array.ndim < 2 else array
 
 
 def is_bias(name: str, array: Any) -> bool:
-    """Return whether the shape or the name is a bias's: b1, bias, fc1.bias, w1b, b_in, bo."""
+    """Return whether an array is a bias, by its shape or name: b1, fc1.bias, w1b, b_in, bo."""
     return array.ndim < 2 or bool(BIAS.search(name))
 
 
 def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    """Return the change of all weights, or of biases alone, over their size; NaN if unknown."""
+    """Return the relative change of all weights, or of biases if alone; NaN if it is not known."""
     before = {name: each for name, each in before.items() if not is_bias(name, each)} or before
     if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
         return float("nan")
@@ -112,7 +122,7 @@ def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> floa
 
 @dataclass(frozen=True)
 class Layout:
-    """Brings a loop's arrays to (rows, n)."""
+    """Converts a loop's arrays to (rows, n)."""
 
     columns: bool = False  # samples are columns: inputs are (inputs, batch)
     one_sample: bool = False  # a vector or a number belongs to one sample, and is not (batch,)
@@ -139,7 +149,7 @@ class Layout:
         return cls(sideways, () in shapes or alone)
 
     def as_batch(self, array: Any, name: str) -> Any:
-        """Return one sample's vector or number as (1, n), and a batch unchanged."""
+        """Return a single sample as (1, n), and a batch unchanged."""
         alone = self.one_sample and len(array.shape) < 2
         return as_host(array, name=name).reshape(1, -1) if alone else array
 
@@ -154,11 +164,6 @@ class Layout:
                 f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n) with at least one row"
             )
         return host
-
-    def row_count(self, batch: Mapping[str, Any]) -> int:
-        """Return the number of samples in a step's arrays; 0 if there are none."""
-        shapes = [shape_of(each) for each in batch.values()]
-        return min((shape[-1 if self.columns else 0] for shape in shapes), default=0)
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ class Step:
 
     @cached_property
     def classes(self) -> Any:
-        """Class number of each row, or None where the targets are not classes."""
+        """The class number of each row, or None if the targets are not classes."""
         goals = self.goals if self.goals is not None else self.targets
         if goals is None or not np.all((goals == 0) | (goals == 1)):
             return None
@@ -223,7 +228,7 @@ class Step:
 
     @property
     def guesses(self) -> Any:
-        """Class number that is predicted for each row."""
+        """The predicted class number of each row."""
         return class_numbers(np, self.predictions)
 
     def recall(self, label: int) -> float:
@@ -242,9 +247,9 @@ class Step:
 
     @cached_property
     def skill(self) -> float:
-        """1 - squared error / that of the best constant; NaN if it cannot be told.
+        """1 - squared error / that of the best constant; NaN if it is not known.
 
-        For classes, if the predictions may be logits, the better of them and their probabilities.
+        For classes whose predictions may be logits, the better value of these and of probabilities.
         """
         if self.goals is None:
             return float("nan")
@@ -264,7 +269,7 @@ class Step:
 
 
 def joined(pieces: Sequence[Step]) -> Step:
-    """Put the rows of several steps together."""
+    """Return a step with the rows of several steps."""
 
     def stack(arrays: Sequence[Any]) -> Any:
         usable = arrays and all(a is not None and a.shape[1] == arrays[0].shape[1] for a in arrays)
@@ -286,7 +291,7 @@ class Shown:
 
     @property
     def numbers(self) -> int:
-        """How many numbers the arrays hold."""
+        """The number of elements of all arrays."""
         arrays = (self.rows, self.parameters, self.gradients)
         return sum(math.prod(shape_of(each)) for named in arrays for each in named.values())
 

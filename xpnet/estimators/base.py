@@ -1,7 +1,7 @@
-"""What `MLPClassifier` and `MLPRegressor` share: scikit-learn's contract over xpnet's core.
+"""The common part of `MLPClassifier` and `MLPRegressor`: scikit-learn's contract over xpnet's core.
 
-There is no training loop or forward pass here: data are checked by scikit-learn's validators,
-brought to the network's device, and given to `xpnet.training.loop` or `xpnet.training.lbfgs`.
+There is no training loop or forward pass here: data are checked by scikit-learn's validators, put
+on the network's device, and given to `xpnet.training.loop` or `xpnet.training.lbfgs`.
 """
 
 import math
@@ -40,14 +40,7 @@ from xpnet.backend.device import (
     to_host,
 )
 from xpnet.errors import DivergenceError, InputError
-from xpnet.estimators.data import (
-    as_rows,
-    dense,
-    hold_out,
-    host_weights,
-    place_of,
-    scaler_of,
-)
+from xpnet.estimators.data import as_rows, dense, hold_out, host_weights, place_of, scaler_of
 from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import (
     LayerArrays,
@@ -60,7 +53,7 @@ from xpnet.estimators.parameters import (
 )
 from xpnet.estimators.verdict import DivergenceWarning, no_skill
 from xpnet.nn.activations import HIDDEN, Activation
-from xpnet.nn.arrays import as_row_weights, as_targets
+from xpnet.nn.arrays import as_row_weights, as_targets, is_row_source
 from xpnet.nn.losses import Loss
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
@@ -153,8 +146,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         y : array, (n,) or (n, outputs)
         sample_weight : array, (n,), optional
         validation : (X, y), optional
-            Rows to watch after every epoch (`validation_loss_curve_`) and, with
-            ``early_stopping=True``, for early stopping, in place of a share of the training rows.
+            Rows whose loss is measured after every epoch (`validation_loss_curve_`); with
+            ``early_stopping=True`` they replace the share of the training rows.
         """
         return self._fit(X, y, sample_weight, validation)
 
@@ -178,24 +171,24 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         before = dict(vars(self))
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
-            every, by_lbfgs = [self, *self._others], self.solver == "lbfgs"
+            estimators, by_lbfgs = [self, *self._others], self.solver == "lbfgs"
             with self.network_.device.active:
                 runs = [
                     each._lbfgs(*rows) if by_lbfgs else each._steps(*rows, tasks, incremental)
-                    for each in every
+                    for each in estimators
                 ]
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
         with self.network_.device.active:
-            told = self._run_lbfgs(runs) if by_lbfgs else self._run_steps(runs)
-            for message, category in told:
+            run = self._run_lbfgs if by_lbfgs else self._run_steps
+            for message, category in run(runs):
                 warnings.warn(message, category, stacklevel=4)
         tasks.end()
         return self
 
     def _tasks(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> FitTasks:
-        """Tell scikit-learn's callbacks that a fit begins; its decorator tears them down."""
+        """Tell scikit-learn's callbacks that a fit begins; the decorator of `fit` ends them."""
         epochs = 1 if incremental else self.max_iter
         if self.solver == "lbfgs":
             epochs = 0
@@ -207,7 +200,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, validation: Any, incremental: bool
     ) -> tuple[Data, Data | None]:
-        """Return the rows for training and those held out; make the network, or take it."""
+        """Return the rows for training and those held out; make the network if there is none."""
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=first)
         targets = self._encoded(y, first=first, incremental=incremental)
@@ -260,7 +253,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return X, device, dtype
 
     def _measure(self, X: Any, targets: Any, weights: Any, rows: Any) -> None:
-        """Measure features and targets of the training rows, if they are to be standardized."""
+        """Fit the scalers of features and targets on the training rows, if `standardize`."""
         self._scaler = self._target_scaler = None
         if self.standardize:
             self._scaler = scaler_of((X if issparse(X) else to_host(X))[rows])
@@ -288,7 +281,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # -- network
 
     def _drawn(self, sizes: list[int], *, given: bool) -> Any:
-        """Return weights and biases: those set by hand, if `given`, or scikit-learn's, or None."""
+        """Return weights and biases: set by hand, if `given`; or scikit-learn's draws; or None."""
         random, drawn = check_random_state(self.random_state), None
         if given and hasattr(self, "coefs_"):
             drawn = self.coefs_, self.intercepts_
@@ -317,7 +310,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self._no_improvement_count, self._learning_rate = 0, math.nan
 
     def _other(self, number: int, sizes: list[int]) -> Any:
-        """Return an estimator with one more network: another seed, the same rows."""
+        """Return an estimator with one more network, with another seed and the same rows."""
         other, net, seed = object.__new__(type(self)), self.network_, self._seed + number
         other.__dict__ = vars(self) | {"_others": (), "random_state": seed % 2**32}
         other.__dict__.pop("_skl_callbacks", None)  # they are told of the first network
@@ -333,13 +326,13 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return {"layer sizes": sizes, **named, "output": self._output()}
 
     def _continue(self, sizes: list[int]) -> None:
-        """Refuse to train on with a network that is not the one the parameters describe."""
-        for name, asked in self._fixed(sizes).items():
-            found = self._made_of[name]
-            if asked != found:
+        """Refuse to continue with a network that does not match the parameters."""
+        for name, value in self._fixed(sizes).items():
+            before = self._made_of[name]
+            if value != before:
                 raise InputError(
-                    f"{name}={asked!r}, but training goes on with a network that was made with "
-                    f"{name}={found!r}; call fit with warm_start=False to start afresh"
+                    f"{name}={value!r}, but training goes on with a network that was made with "
+                    f"{name}={before!r}; call fit with warm_start=False to start afresh"
                 )
         for other in self._others:
             vars(other).update(self.get_params(deep=False))
@@ -347,10 +340,10 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # -- training
 
     def _l2(self, data: Data, batch: int) -> float:
-        """Translate alpha, which scikit-learn divides by the weight of each batch's rows.
+        """Return l2 for alpha, which scikit-learn divides by the weight of each batch's rows.
 
-        Here it is the same in every step, that of a full batch: ``alpha / (batch size * mean
-        sample weight)``. The two differ in batches that are short or weigh less.
+        Here it is that of a full batch in every step: ``alpha / (batch size * mean sample
+        weight)``. The two differ in batches that are short or weigh less.
         """
         weights, xp = data.row_weights, self.network_.device.xp
         return float(self.alpha) / (batch * (1.0 if weights is None else float(xp.mean(weights))))
@@ -358,7 +351,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _steps(
         self, data: Data, held_out: Data | None, tasks: FitTasks, incremental: bool
     ) -> Training:
-        """Prepare a training by mini-batches from where the estimator is."""
+        """Return a training by mini-batches that continues from the estimator's state."""
         rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
         kind = type(optimizer).__name__, bool(self.momentum)
         if self._optimizer_kind != kind:
@@ -382,16 +375,16 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
 
     def _run_steps(self, trainings: list[Any]) -> Iterator[tuple[str, Any]]:
-        """Train by mini-batches; yield the warnings."""
-        start, every = self._flat_copy(), [self, *self._others]
+        """Train by mini-batches; yield warnings."""
+        start, estimators = self._flat_copy(), [self, *self._others]
         try:
-            for together in [[each] for each in trainings] if self.callbacks else [trainings]:
-                train_all(together)
+            for group in [[each] for each in trainings] if self.callbacks else [trainings]:
+                train_all(group)
         finally:
-            for each, training in zip(every, trainings, strict=True):
+            for each, training in zip(estimators, trainings, strict=True):
                 each._keep(training)
         if self.early_stopping:
-            for each in every:
+            for each in estimators:
                 each.network_.flat[...] = each._best
         training = next((each for each in trainings if each.diverged), trainings[0])
         if training.diverged:
@@ -420,7 +413,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self._state = TrainingState() if training.diverged else to_continue(training.state)
 
     def _after_epoch(self, training: Training) -> None:
-        """Record the epoch; stop or slow down by scikit-learn's rules when nothing improves."""
+        """Record the epoch; without improvement, stop or slow down by scikit-learn's rules."""
         self._record(training)
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
@@ -471,16 +464,15 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _lbfgs(self, data: Data, held_out: Data | None) -> LBFGS:
         if self.callbacks or self.progress:
-            raise InputError(
-                "callbacks and progress: L-BFGS has no epochs to show; use solver='adam' or 'sgd'"
-            )
+            remedy = "use solver='adam' or 'sgd'"
+            raise InputError(f"callbacks and progress: L-BFGS has no epochs to show; {remedy}")
         return LBFGS(
             self.network_, data, loss=self._core_loss(), l2=self._l2(data, data.y.shape[0]),
             max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, validation=held_out,
         )  # fmt: skip
 
     def _run_lbfgs(self, trainings: list[Any]) -> Iterator[tuple[str, Any]]:
-        """Train on all rows at once; yield the warnings."""
+        """Train on all rows at once; yield warnings."""
         for each, training in zip([self, *self._others], trainings, strict=True):
             start = each._flat_copy()
             try:
@@ -514,7 +506,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # -- prediction
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
-        """Return the outputs on the network's device, and how to return them to the caller."""
+        """Return the outputs on the network's device, and a function that returns them as X is."""
         check_is_fitted(self, "network_")
         with place_of(X).active:
             if self.device is None:
@@ -525,7 +517,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         with device.active:
             x = as_rows(X, self._scaler, device, dtype)
             nets = self.networks_
-            blocks = map(device.put, x.blocks(), repeat(dtype)) if hasattr(x, "blocks") else [x]
+            blocks = map(device.put, x.blocks(), repeat(dtype)) if is_row_source(x) else [x]
             parts = [sum(net.outputs(block) for net in nets) / len(nets) for block in blocks]
             outputs = parts[0] if len(parts) == 1 else device.xp.concat(parts, axis=0)
         return outputs, (lambda array: array) if device_array else device.get
@@ -533,7 +525,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # -- copies, tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Bring what is on another device to the CPU: pickles hold NumPy arrays."""
+        """Move all arrays to the CPU: pickles hold NumPy arrays."""
         state: dict[str, Any] = super().__getstate__()
         if "network_" not in state or self.network_.device is CPU:
             return state
@@ -541,14 +533,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return {**state, **self._on(CPU, to_host), "device": None, "_made_of": made_of}
 
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
-        """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
+        """Return the estimator with its arrays in another namespace, for `move_estimator_to`."""
         twin = copy(self)
         twin.__dict__.update(self._on(place_of(converter(self._flat)), converter))
         twin._others = [e.__sklearn_array_api_convert__(converter) for e in self._others]
         return twin
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:
-        """Return the attributes that hold device arrays, converted for a device."""
+        """Return the attributes with device arrays, converted for a device."""
         state = self._state
         return {
             "network_": self.network_.to(device),

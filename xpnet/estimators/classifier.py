@@ -1,8 +1,8 @@
 """`MLPClassifier` and `MLPRegressor`: scikit-learn's estimators of these names over xpnet's core.
 
-They have the parameters, attributes and methods of scikit-learn 1.9, and those its users ask for:
-device, dtype, initial weights, any activation for each layer, dropout, schedules, class weights,
-your own validation set, callbacks, and a warning if nothing was learnt.
+They have the parameters, attributes and methods of scikit-learn 1.9, and others that its users ask
+for: device, dtype, initial weights, any activation for each layer, dropout, schedules, class
+weights, a validation set of your own, callbacks, and a warning if nothing was learnt.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     - `solver` may also be ``"adamw"``, or an optimiser such as ``xpnet.SGD(0.1)``, whose own
       learning rate then counts;
     - `learning_rate` may also be any schedule of `xpnet.nn.schedules`, except with ``"lbfgs"``;
-    - ``fit(X, y, validation=(X, y))`` watches other rows;
+    - ``fit(X, y, validation=(X, y))`` measures the loss on other rows;
     - targets may be binary, multiclass or multilabel.
 
     Parameters
@@ -72,12 +72,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     dropout : float or list of float
         Share of hidden units dropped in training.
     standardize : bool
-        Measure the features at the first call of `fit` or `partial_fit`, store that in the model,
-        and scale every X with it; in `MLPRegressor`, with the output ``"identity"``, y as well:
-        predictions are on the original scale, losses in standard deviations.
+        Fit a scaler to the features at the first call of `fit` or `partial_fit`, store it in the
+        model, and scale every X with it. `MLPRegressor` with the output ``"identity"`` also scales
+        y: predictions are on the original scale, losses in standard deviations.
     n_networks : int, from 1
-        How many networks are trained, of other seeds, whose outputs are averaged; all at once,
-        unless `callbacks` or `progress` are given.
+        Number of networks, with different seeds, whose outputs are averaged. They are trained at
+        once, unless `callbacks` or `progress` are given.
     callbacks : list of function or object, optional
         As for `xpnet.fit`.
     progress : bool
@@ -94,7 +94,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     loss_, best_loss_ : float
         Of the last epoch (NaN if training was stopped before the first one ended), and the lowest.
     loss_curve_, validation_loss_curve_ : list of float
-        One entry an epoch (with lbfgs an iteration).
+        One entry for each epoch, or iteration of lbfgs.
     validation_scores_, best_validation_score_
         Accuracy after each epoch with ``early_stopping=True``, else None.
     n_iter_, t_ : int
@@ -120,7 +120,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """Continue training for one epoch over the given data; see `fit`.
 
-        The first call needs all the `classes` there are, (classes,).
+        The first call needs `classes`, (classes,): all labels that will occur.
         """
         y = y.toarray() if issparse(y) else y
         if _check_partial_fit_first_call(self, classes):
@@ -128,7 +128,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> Any:
-        """Return the class of each row, (n,), or for multilabel (n, outputs) of 0 and 1."""
+        """Return the class of each row, (n,); for multilabel, (n, outputs) of 0 and 1."""
         outputs, give = self._outputs(X, "predict")
         net, classes = self.network_, self.classes_
         with net.device.active:
@@ -140,7 +140,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             return net.device.xp.take(net.device.put(classes, str(classes.dtype)), numbers, axis=0)
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class, (n, classes), or for multilabel of each label."""
+        """Return the probability of each class, or for multilabel of each label, (n, classes)."""
         return self._probabilities(X, "predict_proba")
 
     def predict_log_proba(self, X: Any) -> Any:
@@ -156,20 +156,20 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             return give(xp.log(outputs) if log else outputs)
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
-        """Return host targets (n, outputs), and learn the classes if they are new."""
+        """Return host targets, (n, outputs); learn the classes in the first call."""
         check_classification_targets(y)
-        found = unique_labels(y)
+        labels = unique_labels(y)
         if not hasattr(self, "_label_binarizer") or (first and not incremental):
             self._learn(y)
-        elif self.warm_start and not incremental and not np.array_equal(found, self.classes_):
+        elif self.warm_start and not incremental and not np.array_equal(labels, self.classes_):
             raise InputError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {found}"
+                f"call to fit. Previously got {self.classes_}, `y` has {labels}"
             )
-        elif len(np.setdiff1d(found, self.classes_)):
+        elif len(np.setdiff1d(labels, self.classes_)):
             raise InputError(
                 "`y` has classes not in `self.classes_`. `self.classes_` has "
-                f"{self.classes_}. 'y' has {found}."
+                f"{self.classes_}. 'y' has {labels}."
             )
         return self._label_binarizer.transform(y)
 
@@ -178,13 +178,13 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         self.classes_ = self._label_binarizer.classes_
 
     def _decoded(self, xp: Namespace, outputs: Array) -> Array:
-        """Return class numbers, (n,), from outputs (n, outputs); for multilabel 0 or 1 of each."""
+        """Return class numbers, (n,), of outputs, (n, outputs); for multilabel, 0 or 1 for each."""
         if self._label_binarizer.y_type_.startswith("multilabel"):
             return xp.astype(outputs > 0.5, xp.int64)
         return class_numbers(xp, outputs) * int(len(self.classes_) > 1)
 
     def _weighted(self, y: Any, weights: Any, *, incremental: bool) -> Any:
-        """Return the host row weights with those of the classes."""
+        """Return the host row weights times the class weights."""
         if self.class_weight is None:
             return weights
         if incremental and isinstance(self.class_weight, str):
@@ -206,7 +206,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return "auto" if self.loss == "log_loss" else self.loss
 
     def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
-        """Return the (weighted) share of host rows whose classes are all right."""
+        """Return the (weighted) share of host rows whose classes are all correct."""
         guess, truth = (self._decoded(np, each) for each in (outputs, targets))
         right = np.all((guess == truth).reshape(len(truth), -1), axis=1)
         return float(np.average(right, weights=weights))

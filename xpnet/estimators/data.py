@@ -1,4 +1,4 @@
-"""What the estimators feed to training: rows of sparse matrices, a stored scaler, held-out rows."""
+"""The data that estimators give to training: sparse matrices, scaled rows, held-out rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +36,7 @@ def host_weights(sample_weight: Any, y: Any) -> Any:
 
 
 def scaler_of(columns: Any, weights: Any = None) -> StandardScaler:
-    """Measure the columns of a host array or sparse matrix; a constant one keeps its scale."""
+    """Fit a scaler to a host array or sparse matrix; a constant column keeps its scale."""
     return StandardScaler(with_mean=not issparse(columns)).fit(columns, sample_weight=weights)
 
 
@@ -47,22 +47,22 @@ class SparseRows:
         self._matrix, self.shape, self._scaler = matrix.tocsr(), matrix.shape, scaler
 
     def read_rows(self, rows: Any) -> Any:
-        """Return these rows, scaled, as a dense host array."""
+        """Return the rows with these numbers, scaled, as a dense host array."""
         x = self._matrix[rows].toarray()
         return x if self._scaler is None else (x - self._scaler.mean_) / self._scaler.scale_
 
     def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order, some at a time."""
+        """Yield all rows in order, block by block."""
         size = max(1, min(PREDICT_ROWS, BLOCK_NUMBERS // self.shape[1]))
         for start in range(0, self.shape[0], size):
             yield self.read_rows(np.arange(start, min(start + size, self.shape[0])))
 
 
 class SparseArray:
-    """A sparse matrix, (n, inputs), that the network takes for a NumPy array.
+    """A sparse matrix, (n, inputs), that the network treats like a NumPy array.
 
-    It has what the first layer needs: rows of it, and products of it, or of its transpose, with a
-    dense array. Anything else makes of it, by `numpy.asarray`, a dense array.
+    It has what the first layer needs: rows, and products of itself or its transpose with a dense
+    array. Anything else converts it to a dense array, by `numpy.asarray`.
     """
 
     def __init__(self, matrix: Any) -> None:
@@ -92,9 +92,9 @@ class SparseArray:
 
 
 def as_rows(X: Any, scaler: StandardScaler | None, device: Device, dtype: str) -> Any:
-    """Return the inputs in the form training takes: an array on the device, or a source of rows.
+    """Return the inputs for training: an array on the device, or a `RowSource`.
 
-    A sparse matrix stays sparse on the CPU, if that is faster and no feature is shifted.
+    A sparse matrix stays sparse on the CPU if that is faster and there is no scaler.
     """
     if issparse(X):
         if device is CPU and scaler is None and X.nnz <= SPARSE * X.shape[0] * X.shape[1]:
@@ -111,11 +111,9 @@ def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tup
 
     `stratify` keeps the proportions of two classes, in host targets (n, 1) of 0 and 1.
     """
+    rows, classes = np.arange(len(targets)), targets > 0.5 if stratify else None
     train, held_out = train_test_split(
-        np.arange(len(targets)),
-        random_state=seed,
-        test_size=fraction,
-        stratify=targets > 0.5 if stratify else None,
+        rows, random_state=seed, test_size=fraction, stratify=classes
     )
     if len(held_out) < 2:
         raise InputError(

@@ -9,7 +9,7 @@ from xpnet.training.loop import Training
 
 @dataclass
 class FitTasks:
-    """The task of one fit, which has begun; as a callback of training it tells of the epochs."""
+    """The task of a fit that has begun; as a callback of training it reports the epochs."""
 
     context: Any  # sklearn.callback.CallbackContext
     given: dict[str, Any]  # to tell: estimator, X, y, metadata
@@ -24,7 +24,7 @@ class FitTasks:
         self._epoch.call_on_fit_task_begin(**self.given)
 
     def on_epoch_end(self, training: Training) -> None:
-        """End it; callbacks may ask for an estimator as it is now, or that training stops."""
+        """End it; callbacks may ask for the current estimator, or stop the training."""
         if self._epoch.call_on_fit_task_end(
             **self.given, reconstruction_attributes=lambda: {"network_": deepcopy(training.net)}
         ):

@@ -1,4 +1,4 @@
-"""scikit-learn's parameters in the core's terms: names, sizes, solvers, initial weights."""
+"""Translate scikit-learn's parameters: names, sizes, solvers, initial weights."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -29,9 +29,9 @@ def hidden_sizes(given: Any) -> list[int]:
 
 
 def sklearn_draws(random: Any, sizes: list[int], activation: Any) -> tuple[list[Any], list[Any]]:
-    """Draw weights and biases as scikit-learn does, in its order: the same seed, the same numbers.
+    """Draw weights and biases like scikit-learn, in its order: a seed gives the same numbers.
 
-    Uniform within sqrt(6 / (fan_in + fan_out)), with 2 in place of 6 for logistic units.
+    They are uniform within sqrt(6 / (fan_in + fan_out)), or sqrt(2 / ...) for logistic units.
     """
     kinds = core_name(activation)
     kinds = kinds if isinstance(kinds, list) else [kinds]
@@ -54,9 +54,9 @@ def can_train_in_steps(estimator: Any) -> bool:
 
 
 class LayerArrays:
-    """An attribute with the network's own arrays of each layer, or before a fit those set by hand.
+    """An attribute with the network's arrays of each layer or, before a fit, those set by hand.
 
-    Setting it writes into the network, which must have the same shapes.
+    Setting it writes into the network's arrays, which must have the same shapes.
     """
 
     def __init__(self, name: str) -> None:
@@ -92,7 +92,7 @@ def optimizer_of(estimator: Any) -> Optimizer:
 
 
 def to_continue(state: TrainingState) -> TrainingState:
-    """Keep what the next call continues from: an epoch that was interrupted is begun again."""
+    """Return the state that the next call continues from; an interrupted epoch begins again."""
     return TrainingState(
         epoch=state.epoch, step=state.step, optimizer=state.optimizer, history=state.history,
         first_loss=float(state.first_loss),

@@ -34,7 +34,7 @@ def register_skl2onnx() -> None:
 
 
 def _add_shapes(operator: Any) -> None:
-    """Let skl2onnx say what comes out, which knows of one label or value only."""
+    """Tell skl2onnx the shapes of the outputs, for which it expects one label or value."""
     from skl2onnx.common import shape_calculator
 
     estimator = operator.raw_operator
@@ -77,7 +77,7 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _begun(scope: Any, operator: Any) -> tuple[Graph, str]:
-    """Add nodes up to the outputs of the network, float32 (n, outputs)."""
+    """Add the nodes up to the network's outputs, float32 (n, outputs)."""
     graph, estimator = Graph(scope.get_unique_variable_name), operator.raw_operator
     x = operator.inputs[0].full_name
     if (scaler := estimator._scaler) is not None:

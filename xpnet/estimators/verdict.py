@@ -1,4 +1,4 @@
-"""What an estimator says at the end: that it diverged, or has learnt nothing, and the cause."""
+"""Warnings at the end of a fit: that it diverged or has learnt nothing, and the likely cause."""
 
 from collections.abc import Container, Iterator
 from typing import Any
@@ -19,19 +19,19 @@ SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing",
 
 
 class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
-    """Training ran away; the estimator keeps its last good weights."""
+    """Training diverged; the estimator keeps its last good weights."""
 
 
 class NoSkillWarning(BaseNoSkillWarning, ConvergenceWarning):  # type: ignore[misc]
-    """The same of an estimator, and one of the warnings that scikit-learn's users know."""
+    """The estimator has learnt nothing; also a `ConvergenceWarning` of scikit-learn."""
 
 
 def no_skill(
     estimator: Any, training: Training | LBFGS, start: Array
 ) -> Iterator[tuple[str, type[NoSkillWarning]]]:
-    """Warn if a network is no better than a constant, with the likely causes.
+    """Yield a warning, with the likely causes, if a network is no better than a constant.
 
-    `start` are its parameters, (parameters,), before the run.
+    `start` has its parameters, (parameters,), before the run.
     """
     seed = estimator._seed  # chooses the rows to judge by
     unskilled = find_no_skill(training.net, training.options.loss, training.data, seed)
@@ -67,7 +67,7 @@ def _next_attempt(estimator: Any) -> str:
 
 
 def _findings(training: Any, start: Array) -> tuple[Finding, ...]:
-    """Let the doctor look at start and end, only now: a fit that succeeds needs no doctor."""
+    """Let the doctor look at start and end afterwards, since most fits need no doctor."""
     from xpnet.doctor.doctor import Doctor
 
     doctor, net = Doctor(), training.net

@@ -46,12 +46,12 @@ def from_sklearn(estimator: Any) -> MLP:
 
 
 def to_sklearn(net: MLP, classes: Sequence[Any] | None = None) -> Any:
-    """Return a fitted MLPClassifier of scikit-learn, or for the output identity an MLPRegressor.
+    """Return a fitted MLPClassifier of scikit-learn, or an MLPRegressor if the output is identity.
 
     Parameters
     ----------
     classes : sequence, (classes,), optional
-        Ascending; by default 0, 1, ... Several sigmoid outputs are labels, which have none.
+        In ascending order; by default 0, 1, ... Not for several sigmoid outputs, which are labels.
 
     Raises
     ------
@@ -92,15 +92,15 @@ def from_torch(module: Any, output: str = "") -> MLP:
     Parameters
     ----------
     module : Sequential
-        Of Linear, activations and Dropout.
+        With layers Linear, Dropout and activations.
     output : str, optional
-        The output activation where the module ends in logits because its loss has the activation:
-        ``"sigmoid"`` or ``"softmax"``.
+        The output activation, ``"sigmoid"`` or ``"softmax"``, if the module ends in logits because
+        its loss includes the activation.
 
     Raises
     ------
     InputError
-        Names a layer that no MLP of xpnet has.
+        For a layer that no MLP of xpnet has.
     """
     from torch import nn
 

@@ -18,7 +18,7 @@ from xpnet.tables.dates import PATTERNS
 
 
 def to_numpy_source(model: Model, path: Any = None) -> str:
-    """Return the program, and write it; see `Model.to_numpy_source`."""
+    """Return the program, and write it if there is a path; see `Model.to_numpy_source`."""
     net, plan = model.net, model.preprocessing
     if plan is None or plan.layout != "table":
         raise InputError("only models of tables with named columns become NumPy programs")

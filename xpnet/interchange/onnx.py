@@ -1,6 +1,6 @@
-"""A model as an ONNX graph: raw columns in; label and probabilities, or value, out.
+"""A model as an ONNX graph: from raw columns to label and probabilities, or value.
 
-What `Model.predict` refuses in a row (a missing cell, a category never seen) gives NaN here.
+Rows that `Model.predict` refuses (for a missing cell, a category never seen) give NaN here.
 """
 
 import shlex
@@ -41,7 +41,7 @@ ACTIVATIONS: dict[str, Callable[["Graph", str], str]] = {
 class Graph:
     """Nodes, constants and inputs, in the order in which they are added.
 
-    `unique` makes a name that nothing else in the graph has of the one it is given.
+    `unique` returns a name that nothing else in the graph has, like the given one.
     """
 
     def __init__(self, unique: Callable[[str], str] | None = None) -> None:
@@ -74,7 +74,7 @@ class Graph:
         return name
 
     def give(self, kind: str, *values: Any, name: str, type_: int, width: int = 0) -> None:
-        """Add a last node with an output (n, width), or (n,), called as no input is."""
+        """Add a last node, with an output (n, width) or (n,), whose name no input has."""
         taken = {each.name for each in self.inputs}
         name, shape = f"output_{name}" if name in taken else name, ["n", width] if width else ["n"]
         self.add(kind, *values, out=name)
@@ -130,7 +130,7 @@ def add_network(graph: Graph, x: str, net: MLP) -> str:
 
 
 def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
-    """Add each column's nodes; return their outputs, float32 (n, inputs of the column)."""
+    """Add the nodes of each column; return their outputs, float32 (n, inputs of the column)."""
     if plan.layout == "image":
         pixels = graph.take("x", graph.types.UINT8, len(plan.columns))
         shades = graph.add("Cast", pixels, to=graph.types.FLOAT)
@@ -157,14 +157,10 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
 
 
 def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
-    """Scale a column in float64, as `Preprocessing` does; fill it in, and add its bins."""
+    """Scale a column in float64, like `Preprocessing`; fill in missing cells, and add the bins."""
     if column.gap is not None:
-        cells = graph.add(
-            "Where",
-            graph.add("LessOrEqual" if column.gap < 0 else "Equal", cells, column.gap),
-            np.nan,
-            cells,
-        )
+        gaps = graph.add("LessOrEqual" if column.gap < 0 else "Equal", cells, column.gap)
+        cells = graph.add("Where", gaps, np.nan, cells)
     scaled = graph.add("Div", graph.add("Sub", cells, column.mean), column.std)
     missing = graph.add("IsNaN", cells)
     if impute:
@@ -181,7 +177,7 @@ def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
 
 
 def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
-    """Look up a text's inputs in a table: a row for each category, for missing, for others."""
+    """Look up a text's inputs in a table of categories, with rows for missing and other texts."""
     texts, known = [*dict.fromkeys(column.categories + column.texts)], len(column.categories)
     refused = np.full(known + column.pooled, 0.0 if impute else np.nan)
     others = np.eye(known + 1)[known] if column.pooled else refused

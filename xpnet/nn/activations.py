@@ -140,13 +140,13 @@ HIDDEN = tuple(name for name in ACTIVATIONS if name not in ("exp", "softmax"))
 OUTPUTS = ("identity", "sigmoid", "softmax", "tanh", "exp", "softplus")
 
 
-def resolve_activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
+def resolve_activation(activation: str | Activation, allowed: Sequence[str]) -> Activation:
     """Return an activation by one of the allowed names, or the one given."""
-    if isinstance(given, Activation):
-        return given
-    if given not in allowed:
+    if isinstance(activation, Activation):
+        return activation
+    if activation not in allowed:
         remedy = f"use one of {', '.join(allowed)}"
-        if callable(given):
+        if callable(activation):
             remedy += ", or give its derivative too, as xpnet.Activation('mine', forward, backward)"
-        raise bad_argument("activation", given, f"is not known here; {remedy}")
-    return ACTIVATIONS[given]
+        raise bad_argument("activation", activation, f"is not known here; {remedy}")
+    return ACTIVATIONS[activation]

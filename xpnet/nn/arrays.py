@@ -58,14 +58,11 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
     value, place = float(xp.reshape(array, (-1,))[first]), [first]
     for size in reversed(array.shape[1:]):
         place[:1] = divmod(place[0], size)
-    remedy = "drop or impute such rows"
+    remedy = "must be finite; drop or impute such rows"
     if math.isinf(value):
         largest = float(xp.finfo(array.dtype).max)
         remedy += f", or scale numbers beyond {largest:.2g}, the largest that this dtype holds"
-    raise InputError(
-        f"{name} holds {value} at index {tuple(place)}, counted from 0, but must be finite; "
-        f"{remedy}"
-    )
+    raise InputError(f"{name} holds {value} at index {tuple(place)}, counted from 0, but {remedy}")
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
@@ -77,9 +74,8 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
     x = put_numbers(array, device, dtype, "x")
     if len(x.shape) != 2 or x.shape[1] != inputs:
         remedy = "x.reshape(-1, 1)" if inputs == 1 else "one row per sample, one column per input"
-        raise InputError(
-            f"x has shape {tuple(x.shape)} but the network takes (n, {inputs}); pass {remedy}"
-        )
+        problem = f"x has shape {tuple(x.shape)} but the network takes (n, {inputs})"
+        raise InputError(f"{problem}; pass {remedy}")
     if x.shape[0] == 0:
         raise InputError(f"x has shape {tuple(x.shape)}: no rows; pass at least one")
     check_finite(device.xp, x, "x")
@@ -171,10 +167,10 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
 
 
 def as_row_weights(
-    given: Any, device: Any, dtype: str, rows: int, name: str = "sample_weight"
+    array: Any, device: Any, dtype: str, rows: int, name: str = "sample_weight"
 ) -> Array:
     """Return row weights on the device as (rows, 1); refuse negative weights, and all zero."""
-    xp, weights = device.xp, put_numbers(given, device, dtype, name)
+    xp, weights = device.xp, put_numbers(array, device, dtype, name)
     if tuple(weights.shape) != (rows,):
         raise InputError(f"{name} has shape {tuple(weights.shape)}; pass ({rows},)")
     low, total = float(xp.min(weights)), float(xp.sum(weights))

@@ -149,9 +149,9 @@ def draw(
         drawn = rule(generator(seed, "weights", layer), fan_in, fan_out)
         shape = getattr(drawn, "shape", type(drawn).__name__)
         if shape != (fan_in, fan_out) or not abs(drawn).max() < float("inf"):
-            found = f"weights of shape {shape}" if shape != (fan_in, fan_out) else "NaN or infinity"
+            wrong = f"weights of shape {shape}" if shape != (fan_in, fan_out) else "NaN or infinity"
             raise InputError(
-                f"init gave {found} for layer {layer}, which needs an array of finite numbers of "
+                f"init gave {wrong} for layer {layer}, which needs an array of finite numbers of "
                 f"shape ({fan_in}, {fan_out})"
             )
         weights.append(drawn)

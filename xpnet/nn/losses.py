@@ -216,12 +216,9 @@ def penalty(xp: Namespace, weights: Array, l1: Scalar, l2: Scalar) -> Array:
 
 
 def add_penalty_gradients(
-    xp: Namespace,
-    weights: Sequence[Array],
-    gradients: Sequence[Array],
-    l1: Scalar | None,
-    l2: Scalar | None,
-) -> None:
+    xp: Namespace, weights: Sequence[Array], gradients: Sequence[Array],
+    l1: Scalar | None, l2: Scalar | None,
+) -> None:  # fmt: skip
     """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`.
 
     l1 and l2 are numbers, or arrays (networks, 1); None adds nothing.

@@ -186,12 +186,9 @@ class MLP:
         return gradients
 
     def loss_and_gradients(
-        self,
-        batch: Batch,
-        head: Head,
-        masks: list[Array] | None = None,
+        self, batch: Batch, head: Head, masks: list[Array] | None = None,
         into: Gradients | None = None,
-    ) -> tuple[Array, Gradients, Trace]:
+    ) -> tuple[Array, Gradients, Trace]:  # fmt: skip
         """Return the loss, its gradients and the trace of one batch, all on the device.
 
         The head comes from `xpnet.nn.losses.resolve_head`; `masks` and `into` are as in `forward`
@@ -248,6 +245,10 @@ class MLP:
         ----------
         x, y, loss, sample_weight
             As in `xpnet.fit`.
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -370,16 +371,16 @@ class MLP:
         InputTypeError
             For what is not an array of real numbers.
         """
-        given, layers = [*weights, *biases], len(self.weights)
-        if len(given) != 2 * layers:
-            raise InputError(f"{len(given)} arrays given; the network has {2 * layers}")
+        arrays, layers = [*weights, *biases], len(self.weights)
+        if len(arrays) != 2 * layers:
+            raise InputError(f"{len(arrays)} arrays given; the network has {2 * layers}")
         xp, ready = self.device.xp, list[Array]()
-        for i, (own, each) in enumerate(zip(self.parameters, given, strict=True)):
+        for i, (own, array) in enumerate(zip(self.parameters, arrays, strict=True)):
             name = f"weights[{i}]" if i < layers else f"biases[{i - layers}]"
-            ready.append(put_numbers(each, self.device, self.dtype, name))
-            found, shape = tuple(ready[-1].shape), tuple(own.shape)
-            if found != shape:
-                raise InputError(f"{name} has shape {found}, but the network needs {shape}")
+            ready.append(put_numbers(array, self.device, self.dtype, name))
+            shape, needed = tuple(ready[-1].shape), tuple(own.shape)
+            if shape != needed:
+                raise InputError(f"{name} has shape {shape}, but the network needs {needed}")
         with self.device.active:
             self.flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
 

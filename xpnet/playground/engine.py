@@ -182,15 +182,13 @@ class Playground:
             each.bias = each.bias - self.settings.rate * slopes[i]
         self.losses.append(float(loss))
         self.doctor.watch(
-            loss=self.losses[-1],
+            loss=self.losses[-1], learning_rate=self.settings.rate,
             parameters=_named(before.weights, biases),
             gradients=_named(gradients.weights, slopes),
-            activations=trace.activations,
+            activations=trace.activations, inputs=batch.x,
             predictions=self.net.output.forward(np, trace.pre_activations[-1]),
             targets=batch.y[:, 0] if "pairs" in self.settings.wrong else batch.y,
-            inputs=batch.x,
-            learning_rate=self.settings.rate,
-        )
+        )  # fmt: skip
 
     def _train(self, steps: int = 1_000_000, seconds: float = 1.0) -> dict[str, Any]:
         end = time.perf_counter() + min(1.0, seconds)

@@ -1,4 +1,4 @@
-"""What the doctor saw, drawn: one kind of picture for each kind of finding."""
+"""Pictures of what the doctor saw, one kind for each kind of finding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ MAX_SERIES = 9  # in a picture: layers, or columns
 
 
 class Picture(NamedTuple):
-    """What to draw of a run for findings of some codes; `seen` gives what by its name."""
+    """What to draw for findings with some codes; `seen` returns the data by their names."""
 
     codes: str
     title: str
@@ -25,12 +25,12 @@ class Picture(NamedTuple):
     label: str | tuple[str, str]
 
     def fits(self, code: str) -> bool:
-        """Return whether it shows what a finding of this code is about."""
+        """Return whether the picture is for findings with this code."""
         return any(fnmatchcase(code, each) for each in self.codes.split())
 
 
 def pictures(codes: Sequence[str], run: Run) -> Iterator[Drawing | None]:
-    """Draw for each finding what shows it; None where nothing does, or what did stands above."""
+    """Draw a picture for each finding; None if there is none, or it was drawn before."""
     left = [*PICTURES]
     for code in codes:
         picture = next((each for each in left if each.fits(code)), None)

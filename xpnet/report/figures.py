@@ -1,4 +1,4 @@
-"""The figures of a report as SVG: equal data give equal bytes, and texts stay texts."""
+"""The figures of a report as SVG; equal data give equal bytes, and text stays text."""
 
 import io
 import re
@@ -23,7 +23,7 @@ IDS = re.compile(r'<g id="[^"]*">')  # would be given twice on one page
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, what it is called, and what it shows in a sentence."""
+    """A figure, its title, and a sentence on what it shows."""
 
     title: str
     description: str
@@ -31,7 +31,7 @@ class Drawing:
 
 
 def draw(title: str, description: str, paint: Callable[[Any], None]) -> Drawing:
-    """Return what a function paints on matplotlib's axes."""
+    """Return the drawing that a function makes on matplotlib's axes."""
     figure = new_figure()
     from matplotlib import rc_context
 
@@ -75,7 +75,7 @@ def lines(
 
 
 def network(net: MLP, count: int) -> Drawing:
-    """Draw the layers: units as points, weights as lines, dark where large, red where negative."""
+    """Draw the layers: units as points, weights as lines, darker if larger, red if negative."""
 
     def paint(axes: Any) -> None:
         shown = [min(units, MAX_UNITS) for units in net.sizes]
@@ -101,7 +101,7 @@ def network(net: MLP, count: int) -> Drawing:
 def classification(names: Sequence[str], shares: Any, y: Any) -> Iterator[Drawing]:
     """Draw confusion, ROC, precision and recall, and calibration.
 
-    shares: probabilities (n, classes); y: class numbers (n,).
+    `shares` are probabilities, (n, classes); y are class numbers, (n,).
     """
     few = len(names) <= MAX_CLASSES
     if few:
@@ -123,7 +123,7 @@ def classification(names: Sequence[str], shares: Any, y: Any) -> Iterator[Drawin
 
 
 def confusion(names: Sequence[str], shares: Any, y: Any) -> Drawing:
-    """Draw how often each class is taken for each."""
+    """Draw the confusion matrix: how often each class is predicted as each other."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (y, np.argmax(shares, axis=1)), 1)
 
@@ -155,7 +155,7 @@ def _ranked(share: Any, positive: Any) -> tuple[Any, Any, Any]:
 
 
 def calibration(shares: Any, y: Any) -> Drawing:
-    """Draw how often predictions of a confidence are right (Guo et al., 2017)."""
+    """Draw how often predictions of each confidence are right (Guo et al., 2017)."""
     sure, right = np.max(shares, axis=1), np.argmax(shares, axis=1) == y
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     used = np.unique(bins)
@@ -180,7 +180,7 @@ def regression(target: str, predicted: Any, true: Any) -> Iterator[Drawing]:
 def bars(
     title: str, told: str, named: Mapping[str, Any], label: str, *, log: bool = False
 ) -> Drawing:
-    """Draw a value and its deviation for each name, the first on top."""
+    """Draw a bar and its deviation for each name, the first one at the top."""
 
     def paint(axes: Any) -> None:
         values, errors = zip(*named.values(), strict=True)
@@ -193,7 +193,7 @@ def bars(
 
 
 def histograms(title: str, told: str, named: Mapping[str, Any], label: str) -> Drawing:
-    """Draw how arrays of any shape are distributed."""
+    """Draw histograms of arrays of any shape."""
     finite = {name: each[np.isfinite(each)] for name, each in named.items()}
     bins = np.histogram_bin_edges(np.concatenate([*finite.values()]), BARS)
 
@@ -208,7 +208,7 @@ def histograms(title: str, told: str, named: Mapping[str, Any], label: str) -> D
 
 
 def dependence(name: str, what: str, cells: Any, means: Any) -> Drawing:
-    """Draw the mean prediction, (points,), where a column has the same cell in all rows."""
+    """Draw the mean prediction, (points,), if a column has the same cell in all rows."""
     told = f"{what} goes from {means[0]:.4g} to {means[-1]:.4g} on average as {name} grows."
     title, labels = f"Partial dependence on {name}", (name, "mean prediction")
     return lines(title, told, {what: (cells, means)}, labels)

@@ -1,4 +1,4 @@
-"""Plots, drawn with matplotlib, which is an extra."""
+"""Plots with matplotlib, which is an extra."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ def plot_history(history: "History", path: Any = None) -> Any:
 def curve(
     axes: Any, named: Mapping[str, Any], labels: tuple[str, str], kept: int | None, dots: str = ""
 ) -> None:
-    """Draw a curve (across, up) for each name, `dots` for one; and which epoch was kept."""
+    """Draw a curve (x, y) for each name, `dots` for one of them, and the epoch that was kept."""
     for name, points in named.items():
         across, up = map(some, points)
         axes.plot(across, up, "." if name == dots else "-", label=short(name))
@@ -43,18 +43,18 @@ def curve(
 
 
 def numbered(named: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return values with their places from 1, without what is empty."""
+    """Return values with their places, from 1, without empty ones."""
     return {name: (np.arange(1, len(each) + 1), each) for name, each in named.items() if each}
 
 
 def some(values: Any) -> Any:
-    """Return evenly spaced entries of values, (n, ...), the first and the last among them."""
+    """Return evenly spaced entries of values, (n, ...), with the first and the last one."""
     values = np.asarray(values)
     return values[np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).astype(int)]
 
 
 def short(name: str) -> str:
-    """Return the beginning of a name that would leave no room for the figure."""
+    """Return a name, shortened if it would leave no room for the figure."""
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
@@ -77,7 +77,7 @@ def _save(figure: Any, path: Any) -> None:
 
 
 def new_figure(path: Any = None) -> Any:
-    """Return an empty figure; refuse a path whose suffix is not that of a picture."""
+    """Return an empty figure; refuse a path without a suffix of pictures."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

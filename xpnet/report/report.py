@@ -1,4 +1,4 @@
-"""A report in one HTML file: what was done, how good it is, and why; missing parts are left out."""
+"""Reports in one HTML file: what was done, how good it is, and why; missing parts are left out."""
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ GRID = 40  # points of a column
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, and what is known under it."""
+    """A heading and the content below it."""
 
     heading: str
     head: Sequence[str] = ()  # of the table
@@ -44,7 +44,7 @@ class Section:
 
 
 def page_template() -> Any:
-    """Return the page's template; refuse if what a report needs is not installed."""
+    """Return the page's template; raise InputError if the extra ``report`` is not installed."""
     try:
         import matplotlib  # noqa: F401
         from jinja2 import Environment
@@ -78,7 +78,7 @@ def history_report(history: History, path: Any = None) -> str:
 def model_report(
     model: Model, title: str, command: str, path: Any, *, judged: Judged | None = None
 ) -> str:
-    """Write the report of a model, on rows that it is judged on, if there are any."""
+    """Write the report of a model, with the rows that it is judged on, if there are any."""
     plan, training = model.preprocessing, model.training or {}
     known = training.get("scores")
     now = score(plan, judged.outputs, judged.y) if judged else known
@@ -183,7 +183,7 @@ def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
 
 
 def _inputs(column: Number, scaled: Any) -> Any:
-    """Return what `Preprocessing.transform` makes of a column's standardised cells, (n,)."""
+    """Return the inputs that `Preprocessing.transform` makes of a column's cells, (n,)."""
     edges = (np.asarray(column.edges) - column.mean) / column.std
     bins = piecewise_linear(scaled, edges) if column.edges else np.zeros((len(scaled), 0))
     missing = np.zeros((len(scaled), int(column.indicator)))
@@ -191,7 +191,7 @@ def _inputs(column: Number, scaled: Any) -> Any:
 
 
 def _layers(net: MLP, x: Any) -> Section:
-    """Return the variances of an untrained network like this one, and the slopes of both."""
+    """Return the variances of an untrained network like this one, and both networks' slopes."""
     heading = "Initial weights and saturation"
     if net.init == "callable" or (x is not None and len(x) < 2):
         return Section(heading)
@@ -209,7 +209,7 @@ def _layers(net: MLP, x: Any) -> Section:
 
 
 def _seen(model: Model, judged: Judged | None, history: History) -> Run:
-    """Return what the doctor sees of a network before and after training, on the rows judged."""
+    """Return what the doctor sees of a network before and after training, on the judged rows."""
     net, doctor = model.net, Doctor(names=model.preprocessing.input_names())
     options = (model.training or {}).get("options", {})
     for each in (MLP(**net.config()), net) if net.init != "callable" else (net,):
@@ -232,7 +232,7 @@ def _found(findings: Sequence[Mapping[str, Any]], run: Run) -> Section:
 
 
 def script_report(name: str, found: Any, run: Run, path: Any) -> str:
-    """Write the doctor's report on a script, found: doctor.findings.Report."""
+    """Write the doctor's report on a script; `found` is a `xpnet.doctor.findings.Report`."""
     facts = found.facts
     mapping = [*facts.get("mapping", ()), facts.get("not_mapped") or ""]
     findings = [asdict(each) for each in found.findings]

@@ -34,8 +34,8 @@ class Checkpoint:
     """Callback that saves the whole training run at intervals, and continues an earlier one.
 
     The directory holds the newest `keep` files ``checkpoint-STEP.safetensors``. It is tested before
-    the first step, and locked for this run. A warning says so if a resumed run cannot end like an
-    uninterrupted one, as its schedule was for other epochs.
+    the first step, and locked for this run. A resumed run whose schedule was for another number of
+    epochs cannot end like an uninterrupted one; a warning says so.
 
     Parameters
     ----------
@@ -63,34 +63,35 @@ class Checkpoint:
         keep: int = 3,
         resume: bool = False,
     ) -> None:
-        found = _EVERY.fullmatch(str(every).strip())
-        if found is None or float(found[1]) == 0 or (found[2] != "second" and "." in found[1]):
+        interval = _EVERY.fullmatch(str(every).strip())
+        number, unit = interval.groups() if interval else ("0", "")
+        if float(number) == 0 or (unit != "second" and "." in number):
             raise InputError(
                 f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
                 " '30 seconds' or '100 steps'"
             )
         check_integers(1, keep=keep)
         self.directory, self.keep, self.resume = Path(directory), keep, resume
-        self.every, self.unit = float(found[1]), found[2] or "epoch"
+        self.every, self.unit = float(number), unit or "epoch"
         self.resumed_from: Path | None = None
         self._saved_at, self._broken = 0.0, 0
-        self._held = ExitStack()
+        self._locks = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
-        """Test the directory, lock it, and put the run back where it was.
+        """Test the directory, lock it, and restore an earlier run.
 
-        Raises `SaveError` if it cannot be written, is in use, or holds a run that is not to be
-        resumed; `InputError` if the checkpoint belongs to another run, with the option that
-        differs; `FileError` if there are checkpoints but none can be read.
+        Raises `SaveError` if the directory cannot be written, is in use, or holds a run although
+        `resume` is False; `InputError` if the checkpoint belongs to a run with other options, with
+        their names; `FileError` if there are checkpoints but none can be read.
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
         needed = training.net.flat.shape[0] * 8 * 5 * (self.keep + 1)
         probe_writable(self.directory / "checkpoint", needed)
-        with ExitStack() as held:
-            held.enter_context(lock(self.directory / "checkpoint"))
+        with ExitStack() as locks:
+            locks.enter_context(lock(self.directory / "checkpoint"))
             self._begin(training)
-            self._held = held.pop_all()  # until the end, if nothing was wrong
+            self._locks = locks.pop_all()  # until the end, if nothing was wrong
 
     def wants_step(self, step: int) -> bool:
         """Return whether to save after this step."""
@@ -120,7 +121,7 @@ class Checkpoint:
             if training.stop_reason == "interrupted" and consistent:
                 self._save(training)
         finally:
-            self._held.close()
+            self._locks.close()
 
     def _save(self, training: "Training") -> None:
         xp, step = training.net.device.xp, training.state.step
@@ -178,9 +179,9 @@ def checkpoints(directory: PathLike) -> list[Path]:
 
 
 def _write(path: Path, training: "Training") -> None:
-    values = dict(vars(training.state))
-    optimizer, history = values.pop("optimizer"), values.pop("history")
-    counters = {name: each for name, each in values.items() if isinstance(each, int | str)}
+    state = dict(vars(training.state))
+    optimizer, history = state.pop("optimizer"), state.pop("history")
+    counters = {name: each for name, each in state.items() if isinstance(each, int | str)}
     content = {
         "architecture": training.net.config(),
         "options": _options(training),
@@ -192,7 +193,7 @@ def _write(path: Path, training: "Training") -> None:
     }
     tensors = network_tensors(training.net)
     tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(optimizer)}
-    numbers = {name: values[name] for name in values.keys() - counters.keys()}
+    numbers = {name: state[name] for name in state.keys() - counters.keys()}
     numbers["learning_rate"] = training.learning_rate
     tensors |= {f"state.{name}": to_host(v) for name, v in numbers.items() if v is not None}
     curves = {name: getattr(history, name) for name in CURVES}
@@ -202,7 +203,7 @@ def _write(path: Path, training: "Training") -> None:
 
 
 def _restore(path: Path, fields: dict[str, Any], tensors: Arrays, training: "Training") -> None:
-    """Put a run, just created with the same data and options, where the saved one was."""
+    """Restore the saved state in a run just created with the same data and options."""
     _check_same(path, fields, training)
     net, state = training.net, training.state
     own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
@@ -242,7 +243,7 @@ def _check_same(path: Path, saved: dict[str, Any], training: "Training") -> None
 
 
 def _options(training: "Training") -> dict[str, str]:
-    """Describe what must be the same for a run to be the same; it may have more epochs."""
+    """Return what must be equal in a resumed run; the number of epochs may differ."""
     options = training.options
     described = {  # functions by their names: their repr has an address in it
         name: str(getattr(each, "__qualname__", None) or repr(each))

@@ -31,8 +31,8 @@ def write_container(
 ) -> None:
     """Write `fields` (JSON values) and `tensors` in one atomic step; equal ones give equal bytes.
 
-    `kind` is "model" or "checkpoint". `InputError` for a field that is not a JSON value (NaN is
-    not); `SaveError` if the file cannot be written.
+    `kind` is "model" or "checkpoint". Raises `InputError` for a field that is not a JSON value (NaN
+    is not), and `SaveError` if the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -44,9 +44,8 @@ def write_container(
     try:
         content = json.loads(_canonical(head | dict(fields), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
-        ) from error
+        message = f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
+        raise InputError(message) from error
     text = _canonical(content | {"sha256": checksum(content, tensors)})
     with atomic_write(path) as file:
         file.write(save(tensors, {"xpnet": text}))
@@ -56,14 +55,15 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
 
     The fields are those given to `write_container` plus "format_version" and "library", the version
-    of xpnet that wrote them. A `FileError` names the file, the field and what was found, for
-    anything not exactly right.
+    of xpnet that wrote them. Raises `FileError` for anything not exactly right, with the file, the
+    field and what was found.
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)
-    found, version = fields.get("format"), fields.get("format_version")
-    if found != f"xpnet {kind}":
-        refuse("format", f"is {quoted_value(found)}, not 'xpnet {kind}'", f"name a {kind} file")
+    file_format, version = fields.get("format"), fields.get("format_version")
+    if file_format != f"xpnet {kind}":
+        problem = f"is {quoted_value(file_format)}, not 'xpnet {kind}'"
+        refuse("format", problem, f"name a {kind} file")
     if type(version) is not int or not 1 <= version <= newest:
         refuse(
             "format_version",
@@ -90,13 +90,13 @@ def refusal(
 
 
 def checksum(fields: Mapping[str, Any], tensors: Arrays) -> str:
-    """SHA-256 over the canonical fields, then per tensor by name: name, type, shape, bytes."""
-    found = hashlib.sha256(_canonical(fields).encode())
+    """Return a SHA-256 over the fields, then over name, type, shape and bytes of each tensor."""
+    sha256 = hashlib.sha256(_canonical(fields).encode())
     for name in sorted(tensors):
         array = tensors[name]
-        found.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
-        found.update(array.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+        sha256.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
+        sha256.update(array.reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
 
 
 def _canonical(fields: Mapping[str, Any], *, allow_nan: bool = True) -> str:
@@ -105,7 +105,7 @@ def _canonical(fields: Mapping[str, Any], *, allow_nan: bool = True) -> str:
 
 
 def _item(value: Any) -> Any:
-    """Return one of NumPy's numbers, which options may be, as JSON has it."""
+    """Return a NumPy number, such as an option may be, as a Python number."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} {quoted_value(value)}")

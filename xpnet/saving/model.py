@@ -41,7 +41,7 @@ FORMAT_VERSION = 4
 
 @dataclass(frozen=True)
 class Model:
-    """What a model file holds.
+    """The content of a model file.
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ class Model:
     library_version : str
         The version of xpnet that wrote the file.
     other_nets : tuple of MLP
-        Networks of other seeds; their outputs and those of `net` are averaged.
+        Networks with other seeds, whose outputs are averaged with those of `net`.
     format_version : int
-        Of the file.
+        The version of the file's format.
     """
 
     net: MLP
@@ -78,7 +78,7 @@ class Model:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How `read_table` reads CSV and TSV files like the one that it was trained on."""
+        """The options with which `read_table` reads files like the one in training."""
         options, plan = (self.training or {}).get("options"), self._plan
         known = options if isinstance(options, dict) else {}
         return {
@@ -94,15 +94,15 @@ class Model:
         Parameters
         ----------
         table : path, data frame, dict of columns, or array (rows, columns)
-            As it was before `xpnet train` prepared it; an array has the columns in their order,
+            Raw, as before `xpnet train` prepared it; an array has the columns in the same order,
             without the target.
         spread : bool
-            Also say how far a file's networks are apart, in a column of its own.
+            Also return how far the networks are apart, in a column of its own.
         encoding, delimiter, decimal : str, optional
-            Of CSV and TSV, as for the command.
+            For CSV and TSV files; see the command.
         features, sheet, query : str, optional
-            Of an NPZ file the array with the rows to predict, by default x; of an Excel file the
-            sheet; of a database the SQL.
+            The array of an NPZ file with the rows to predict, by default x; the sheet of an Excel
+            file; the SQL query for a database.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class Model:
         """Return by how much the score falls if a column is shuffled, the largest first.
 
         The score is the accuracy, or R2 for numbers; each column has the mean and the standard
-        deviation over the repeats. Of many rows 5,000 are used.
+        deviation over the repeats. At most 5,000 rows are used.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Model:
         return permutation_importance(plan, judged.predict, judged.x, judged.y, repeats, seed)
 
     def judge(self, table: Any, rows: Any = None) -> "Judged":
-        """Return what the model makes of rows, by default all, of a table with the target."""
+        """Predict rows, by default all, of a table with the target; return all that scores need."""
         plan = self._plan
         y = plan.encode_target(table, rows)
         x = plan.transform(table, rows, dtype=self.net.dtype)
@@ -174,10 +174,10 @@ class Model:
         return to_onnx(self, path)
 
     def to_numpy_source(self, path: Any = None) -> str:
-        """Return, and write to a path if given, a Python program that predicts with NumPy alone.
+        """Return a Python program that predicts with NumPy alone, and write it to a path if given.
 
         Its ``predict(table)`` takes a dict of columns; as a program it reads a CSV file. Errors are
-        those of `to_onnx`, but dates are read, if written as in training.
+        those of `to_onnx`, but columns of dates can be exported.
         """
         from xpnet.interchange.numpy_source import to_numpy_source
 
@@ -192,7 +192,7 @@ class Model:
         return read_table(table, **self.reading | given)
 
     def columns(self, table: Any, *, spread: bool = False) -> tuple[dict[str, Any], list[str]]:
-        """Return what `predict` does for a table already read, and notes on ignored columns.
+        """Return the result of `predict` for a table already read, and notes on ignored columns.
 
         With `spread`, a last column says how far the networks are apart: the standard deviation of
         their values, or of the probabilities that they give to the predicted class.
@@ -201,14 +201,14 @@ class Model:
         notes, x = plan.notes(table), plan.transform(table, dtype=self.net.dtype)
         columns = plan.decode(self.outputs(x))
         if spread:
-            each = np.stack([net.predict(x) for net in (self.net, *self.other_nets)])
+            outputs = np.stack([net.predict(x) for net in (self.net, *self.other_nets)])
             if plan.task == "regression":
-                each = plan.values(each)
-            mean, apart = each.mean(axis=0), each.std(axis=0)
+                outputs = plan.values(outputs)
+            mean, deviation = outputs.mean(axis=0), outputs.std(axis=0)
             if len(plan.targets) == 1:
                 chosen = np.argmax(mean, axis=1)[:, None]
-                apart = np.take_along_axis(apart, chosen, axis=1)
-            columns |= {f"spread of {t}": s for t, s in zip(plan.targets, apart.T, strict=True)}
+                deviation = np.take_along_axis(deviation, chosen, axis=1)
+            columns |= {f"spread of {t}": s for t, s in zip(plan.targets, deviation.T, strict=True)}
         return columns, notes
 
 
@@ -216,7 +216,7 @@ class Model:
 class Judged:
     """Rows that a model is judged on: inputs (n, inputs), its outputs, targets (n,).
 
-    `predict` takes other inputs of some of the rows, and their numbers.
+    `predict` takes changed inputs of some of the rows, and the numbers of these rows.
     """
 
     x: Any
@@ -235,10 +235,10 @@ def save_model(
 ) -> None:
     """Write a model file in one atomic step; equal models give equal bytes.
 
-    `other_nets` are like `net` in all but their seeds. `SaveError` if the file cannot be written,
-    or the network could not be loaded again because of your own activation functions or weights
-    that are not finite; a previous file is kept. `InputError` if `training`, a summary to keep with
-    the model, holds what JSON cannot represent.
+    `other_nets` differ from `net` only in their seeds; `training` is a summary to keep with them.
+    Raises `SaveError` if the file cannot be written, or not be loaded again, because of activations
+    of your own or weights that are not finite; a previous file is kept. Raises `InputError` if
+    `training` holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
     for number, other in enumerate(other_nets, 2):
@@ -263,9 +263,9 @@ def save_model(
 def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     """Read a model file onto ``"cpu"``, ``"gpu"``, ``"gpu:N"`` or a `Device`.
 
-    Runs no code from the file, opens no other file, and needs memory in proportion to the file.
-    Raises `FileError`, with what was found, for a file that is damaged or no model; `DeviceError`
-    if the device cannot be used.
+    This runs no code from the file, opens no other file, and needs memory in proportion to its
+    size. Raises `FileError` for a file that is damaged or no model, and `DeviceError` if the device
+    cannot be used.
     """
     refuse = refusal(path, "the file was not written by xpnet's save, or has been changed since")
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
@@ -285,8 +285,8 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
     """Read only the network of a model file; parameters and errors are those of `load_model`.
 
-    Warns if the file also holds the preprocessing of a table, as those of `xpnet train` do: the
-    network alone takes prepared inputs.
+    Warns if the file also holds the preprocessing of a table, as those of `xpnet train` do, since
+    the network alone takes prepared inputs.
     """
     model = load_model(path, device)
     if model.preprocessing is not None:
@@ -312,7 +312,7 @@ def refuse_own_activations(net: MLP, kind: type[XpnetError] = InputError, done: 
 
 
 def refuse_several_classes(plan: Any) -> None:
-    """Raise an error for several targets of classes, which exported files do not have."""
+    """Raise an error for several targets of classes, which exported files cannot hold."""
     if plan.more_targets and plan.task != "regression":
         raise InputError("several targets of classes are not exported; export a model of each")
 
@@ -328,15 +328,13 @@ def network_tensors(net: MLP) -> Arrays:
 def parameters_in(
     tensors: Arrays, sizes: Sequence[int], dtype: str, refuse: Refuse
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """Return weights and biases by layer; refuse tensors that do not fit the layer sizes."""
+    """Return the weights and the biases of all layers; refuse tensors that do not fit the sizes."""
     shapes = list(pairwise(sizes))
     needed: dict[str, Any] = {f"weights.{i}": each for i, each in enumerate(shapes)}
     needed |= {f"biases.{i}": each[1:] for i, each in enumerate(shapes)}
-    found = {name: each.shape for name, each in tensors.items()}
-    if found != needed:
-        names = sorted(
-            each for each in needed.keys() | found if needed.get(each) != found.get(each)
-        )
+    shapes_in = {name: each.shape for name, each in tensors.items()}
+    if shapes_in != needed:
+        names = sorted(e for e in needed.keys() | shapes_in if needed.get(e) != shapes_in.get(e))
         refuse(
             f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
         )
@@ -353,19 +351,19 @@ def parameters_in(
 def _networks(
     fields: dict[str, Any], tensors: Arrays, device: str | Device, refuse: Refuse
 ) -> list[MLP]:
-    """Make all networks of a file; refuse what makes none."""
+    """Make all networks of a file; refuse anything that makes none."""
     nets: list[MLP] = []
-    own: dict[str, Arrays] = {}
+    by_net: dict[str, Arrays] = {}
     for name, array in tensors.items():
         prefix = name[: name.find(".") + 1] if name.startswith("net") else ""
-        own.setdefault(prefix, {})[name.removeprefix(prefix)] = array
+        by_net.setdefault(prefix, {})[name.removeprefix(prefix)] = array
     try:
         architecture, seeds = fields["architecture"], fields.get("other_seeds", [])
         for number, seed in enumerate([architecture["seed"], *seeds], 1):
             config = architecture | {"seed": seed}
-            given = own.pop("" if number == 1 else f"net{number}.", {})
+            arrays = by_net.pop("" if number == 1 else f"net{number}.", {})
             # Before the network is made, which takes as much memory as the sizes say.
-            parameters = parameters_in(given, config["sizes"], config["dtype"], refuse)
+            parameters = parameters_in(arrays, config["sizes"], config["dtype"], refuse)
             nets.append(MLP(**config | {"init": "zeros"}, device=device))
             nets[-1].init = config["init"]
             nets[-1].set_parameters(*parameters)

@@ -56,16 +56,10 @@ _OTHER_KINDS = re.compile(
 
 
 def open_csv(
-    path: str,
-    encoding: str | None,
-    delimiter: str | None,
-    decimal: str | None,
-    header: bool | None,
-    as_texts: Collection[str],
-    columns: Collection[str],
-    usual: str,
+    path: str, encoding: str | None, delimiter: str | None, decimal: str | None,
+    header: bool | None, as_texts: Collection[str], columns: Collection[str], usual: str,
     data: bytes | None = None,
-) -> "Csv":
+) -> "Csv":  # fmt: skip
     """Read the header; detect what is None. `usual` is the delimiter usual for the file's ending.
 
     `data` is the content, if it does not come from the file itself.
@@ -145,7 +139,7 @@ def _names(
         line = body[a:b].strip()
         if len(below) == count and not (is_ruler(line) and end == len(header)):
             break
-        below, end = below + [line] * bool(line and not is_ruler(line)), b
+        below, end = [*below, line] if line and not is_ruler(line) else below, b
     named = [
         own if own and row.count(own) == 1 else " ".join(dict.fromkeys(filter(None, [own, *more])))
         for own, *more in zip(row, *others[:count], strict=True)

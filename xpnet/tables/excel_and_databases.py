@@ -23,12 +23,9 @@ SQLITE = "sqlite:///"
 
 
 def open_excel(
-    path: str,
-    sheet: str | None,
-    header: bool | None,
-    texts: Collection[str],
+    path: str, sheet: str | None, header: bool | None, texts: Collection[str],
     columns: Collection[str],
-) -> Csv:
+) -> Csv:  # fmt: skip
     """Read a sheet of an Excel or OpenDocument file: the one with cells, or with the `columns`.
 
     It is read like CSV, so that titles, totals and signs beside numbers are treated alike. Only

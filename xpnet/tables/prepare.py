@@ -1,5 +1,6 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,12 +47,7 @@ from xpnet.tables.messages import (
     up_to_ten,
 )
 from xpnet.tables.npy import check_memory, moments, pieces
-from xpnet.tables.preprocessing import (
-    MISSING_POLICIES,
-    TASKS,
-    Preprocessing,
-    target_of,
-)
+from xpnet.tables.preprocessing import MISSING_POLICIES, TASKS, Preprocessing, target_of
 from xpnet.tables.rows import PreparedRows
 from xpnet.tables.summary import (
     Summary,
@@ -63,11 +59,16 @@ from xpnet.tables.summary import (
     texts_of,
 )
 from xpnet.tables.table import Table
-from xpnet.training.batches import MAX_VALIDATION_ROWS, split
+from xpnet.training.batches import MAX_VALIDATION_ROWS, split, split_groups
 
 ENCODE = ("auto", "plain", "ple")
 MIN_LABELLED = 10  # rows with a target, where nearly all have none
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
+MIN_GROUPS = 10
+_PEOPLE = re.compile(
+    r"(?i:(.*[_ .-])?(patient|subject|participant|person|customer|client|user|household|family"
+    r"|student|pupil|donor|animal|speaker)s?([_ .-]?(id|no|nr|num|number|key|code|name))?)"
+)
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 _DECIMAL = {POINTS: "--decimal .", MIXED: "--decimal ,"}  # which reads 1.234 in the other way
@@ -102,6 +103,7 @@ def prepare(
     strict: bool = False,
     drop: Collection[str] = (),
     keep: Collection[str] = (),
+    groups: str | None = None,
     standardize: bool = True,
     encode: str = "plain",
     effects: bool = False,
@@ -116,7 +118,8 @@ def prepare(
 
     The options are those of the command; `effects` are those of texts with many values, see
     `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class if there
-    are classes; means and deviations are those of the other rows. With several `nets`, each one
+    are classes, or whole `groups` by the column of that name, which is left out; means and
+    deviations are those of the other rows. With several `nets`, each one
     holds out rows of its own, and x, means and deviations are those of all rows. With `stream`,
     rows are prepared when they are read.
     """
@@ -126,7 +129,7 @@ def prepare(
         if value not in known:
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, targets = _targets(table, target or "")
-    used = _used(table, targets, drop, keep)
+    used = _used(table, targets, drop, keep, groups)
     found = summarize(table, used if table.labels else (*used, *targets))
     table, notes = with_gaps(table, found, keep, impute=missing == "impute" and not strict)
     cells = {name: found[name] for name in used}
@@ -136,9 +139,10 @@ def prepare(
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
     _refuse_too_few(table, len(rows), plan, choice)
-    notes += _row_notes(table, len(rows), stream)
+    notes += _row_notes(table, len(rows), stream, used if validation and not groups else ())
     plan, y = _with_tasks(plan, task, source, rows, strict)
-    train, held, folds = _divided(plan, y, validation, nets, seed, notes)
+    together = table.column(groups)[rows] if groups else None
+    train, held, folds = _divided(plan, y, validation, nets, seed, notes, together)
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
@@ -171,8 +175,11 @@ def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
 
 
 def _used(
-    table: Table, targets: Collection[str], drop: Collection[str], keep: Collection[str]
-) -> tuple[str, ...]:
+    table: Table, targets: Collection[str], drop: Collection[str], keep: Collection[str],
+    groups: str | None,
+) -> tuple[str, ...]:  # fmt: skip
+    if groups is not None:
+        drop = [*drop, table.names[table.index(groups, "column for --groups,")]]
     if drop and table.layout != "table":
         message = f"{table.path} is an array, and all its columns are used"
         raise InputError(f"--drop {', '.join(drop)}: {message}; save it without these.")
@@ -286,15 +293,26 @@ def _refuse_too_few(table: Table, rows: int, plan: Preprocessing, choice: Choice
         raise InputError(f"{message}: {names}; add some, or pass {keep}.")
 
 
-def _row_notes(table: Table, rows: int, stream: bool) -> list[str]:
+def _row_notes(table: Table, rows: int, stream: bool, drawn_apart: Collection[str]) -> list[str]:
+    """Return notes on the rows; one on a column that names people who have several rows each."""
     notes = [f"{rows} rows are few: the scores are rough"] if rows < FEW_ROWS else []
     if stream and table.layout == "table":
         notes.append(f"rows read from a temporary file of {table.matrix.nbytes:,} bytes")
+    for name in filter(_PEOPLE.fullmatch, drawn_apart):
+        if MIN_GROUPS <= len(np.unique(table.column(name))) <= table.rows / 2:
+            remedy = f"for a score on new ones, pass {option_for('--groups', name)}"
+            notes.append(f"rows of one {quoted(name)} are trained on and held out; {remedy}")
     return notes
 
 
 def _divided(
-    plan: Preprocessing, y: np.ndarray, validation: float, nets: int, seed: int, notes: list[str]
+    plan: Preprocessing,
+    y: np.ndarray,
+    validation: float,
+    nets: int,
+    seed: int,
+    notes: list[str],
+    groups: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:
     """Return the rows to train on and those held out; for several networks, all rows and folds."""
     everything, none = np.arange(len(y)), np.arange(0)
@@ -303,8 +321,11 @@ def _divided(
         return everything, none, ()
     if share < validation:
         notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
-    labels = y if plan.classes and y.ndim == 1 else None
-    folds = tuple(split(len(y), share, seed + number, labels) for number in range(nets))
+    if groups is None:
+        labels = y if plan.classes and y.ndim == 1 else None
+        folds = tuple(split(len(y), share, seed + number, labels) for number in range(nets))
+    else:
+        folds = tuple(split_groups(groups, share, seed + number) for number in range(nets))
     return (*folds[0], ()) if nets == 1 else (everything, none, folds)
 
 
@@ -394,14 +415,9 @@ def _kind(values: np.ndarray, distinct: int) -> str:
 
 
 def _with_scales(
-    plan: Preprocessing,
-    table: Table,
-    rows: np.ndarray,
-    found: Mapping[str, Summary],
-    notes: list[str],
-    encode: str | None,
-    total: int,
-) -> Preprocessing:
+    plan: Preprocessing, table: Table, rows: np.ndarray, found: Mapping[str, Summary],
+    notes: list[str], encode: str | None, total: int,
+) -> Preprocessing:  # fmt: skip
     """Measure columns on the training rows: means, deviations, medians where cells are missing.
 
     Without `encode` numbers stay as they are. `total` is the number of all rows.

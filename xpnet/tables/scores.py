@@ -11,6 +11,7 @@ from xpnet.errors import bad_argument
 from xpnet.nn.arrays import class_numbers
 from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
+from xpnet.training.metrics import mean_absolute_error, r2
 
 MAX_ROWS = 5_000  # to judge columns by
 
@@ -36,12 +37,11 @@ def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
         return {name: mean, "baseline": {name: baseline}, "targets": each, "rows": len(y)}
     if plan.task == "regression":
         predicted, values = plan.values(outputs)[:, 0], plan.values(y)
-        error, spread = np.abs(predicted - values), np.abs(values - np.mean(values))
-        squares, total = float(np.sum(error**2)), float(np.sum(spread**2))
+        of_mean = mean_absolute_error(np.mean(values), values)
         return {
-            "r2": 1.0 - squares / total if total else None,
-            "mean_absolute_error": float(np.mean(error)),
-            "baseline": {"r2": 0.0, "mean_absolute_error": float(np.mean(spread))},
+            "r2": r2(predicted, values) if np.ptp(values) else None,
+            "mean_absolute_error": mean_absolute_error(predicted, values),
+            "baseline": {"r2": 0.0, "mean_absolute_error": of_mean},
             "rows": len(y),
         }
     names = class_names(plan.classes)

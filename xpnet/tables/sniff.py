@@ -44,13 +44,9 @@ def find_encoding(path: str) -> str:
 
 
 def find_layout(
-    data: bytes,
-    delimiter: str | None,
-    usual: str,
-    decimal: str | None,
-    header: bool | None,
+    data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None,
     columns: Collection[str],
-) -> tuple[str, str, bool, int, int]:
+) -> tuple[str, str, bool, int, int]:  # fmt: skip
     """Return delimiter, decimal sign or "", whether there is a header, lines before it, and titles.
 
     `data` is the beginning of the file, in UTF-8; what is not None is known. Lines before the
@@ -225,8 +221,8 @@ def _decimal_sign(data: bytes, delimiter: str) -> str:
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
     """Return whether the first line can only be data, not names.
 
-    It must have a number wherever all others have one. And one of these has a fraction, or two
-    cells are equal, or a text occurs again in its column.
+    It must have a number wherever all others have one. Also, one of these must not be a plain
+    integer, or two cells be equal, or a text occur again in its column.
     """
 
     def number(cell: str) -> bool:

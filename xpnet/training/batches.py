@@ -141,6 +141,17 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def split_groups(groups: Any, fraction: float, seed: int) -> tuple[Any, Any]:
+    """Draw the same for whole groups: `groups`, (rows,), has a number for each.
+
+    The fraction is that of the groups.
+    """
+    distinct, places = np.unique(groups, return_inverse=True)
+    _, held = split(len(distinct), fraction, seed)
+    out = np.isin(places, held)
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
 def digest(data: Data | None, device: Device) -> str:
     """Return a SHA-256 over the shape, all targets and weights, and up to 1,000 rows of inputs."""
     if data is None:

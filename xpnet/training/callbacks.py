@@ -62,9 +62,8 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
 
 def needs_traces(callbacks: Sequence[Any]) -> bool:
     """Return whether a callback uses the gradients or the trace of single steps."""
-    return any(
-        hooks([each], "on_batch_end") and getattr(each, "needs_traces", True) for each in callbacks
-    )
+    watching = [each for each in callbacks if hasattr(each, "on_batch_end")]
+    return any(getattr(each, "needs_traces", True) for each in watching)
 
 
 def wants_any(callbacks: Sequence[Any], steps: range) -> bool:

@@ -11,13 +11,7 @@ import numpy as np
 
 from xpnet.backend.device import Array, to_host
 from xpnet.errors import InputError, InputTypeError, bad_argument, check_numbers
-from xpnet.nn.arrays import (
-    as_row_weights,
-    as_targets,
-    check_finite,
-    class_numbers,
-    is_row_source,
-)
+from xpnet.nn.arrays import as_row_weights, as_targets, check_finite, class_numbers, is_row_source
 from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, Optimizer
@@ -147,23 +141,12 @@ def fit(
 
 
 def prepare_training(
-    net: MLP,
-    x: Any,
-    y: Any,
-    *,
-    optimizer: str | Optimizer | None = None,
-    metrics: Any = (),
-    validation: Any = None,
-    early_stopping: bool | int | EarlyStopping = False,
-    keep_best: bool = False,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    callbacks: Sequence[Any] | None = (),
-    progress: bool | None = None,
-    seed: int | None = None,
-    parallel: Any = None,
-    **options: Any,
-) -> Training:
+    net: MLP, x: Any, y: Any, *, optimizer: str | Optimizer | None = None, metrics: Any = (),
+    validation: Any = None, early_stopping: bool | int | EarlyStopping = False,
+    keep_best: bool = False, sample_weight: Any = None, class_weight: Any = None,
+    callbacks: Sequence[Any] | None = (), progress: bool | None = None, seed: int | None = None,
+    parallel: Any = None, **options: Any,
+) -> Training:  # fmt: skip
     """Check and prepare what `fit` takes; return the training, to be run."""
     if unknown := options.keys() - {each.name for each in fields(TrainingOptions)}:
         raise InputTypeError(f"{', '.join(sorted(unknown))}: not known; xpnet.fit has the options")
@@ -172,13 +155,9 @@ def prepare_training(
     if is_row_source(x) and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
     stopping, seed = _early_stopping(early_stopping), net.seed if seed is None else seed
-    settings = TrainingOptions(
-        optimizer=optimizer,
-        metrics=metrics,
-        seed=seed,
-        keep_best=keep_best or bool(stopping),
-        **options,
-    )
+    keep_best = keep_best or bool(stopping)
+    options |= {"optimizer": optimizer, "metrics": metrics, "seed": seed, "keep_best": keep_best}
+    settings = TrainingOptions(**options)
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
         data, held_out = _with_validation(net, data, validation, seed, factors)
@@ -189,16 +168,16 @@ def prepare_training(
         return kind(net, data, settings, validation=held_out, callbacks=every)
 
 
-def _resolve_optimizer(given: Any) -> Optimizer:
+def _resolve_optimizer(choice: Any) -> Optimizer:
     """Return an optimiser by its name, or the one given; refuse anything else."""
-    if isinstance(given, type):
-        name = given.__name__
+    if isinstance(choice, type):
+        name = choice.__name__
         raise InputError(f"optimizer {name} is a class; pass {name}(), an instance of it")
-    given = "sgd" if given is None else given
-    optimizer: Optimizer = OPTIMIZERS[given]() if given in list(OPTIMIZERS) else given
+    choice = "sgd" if choice is None else choice
+    optimizer: Optimizer = OPTIMIZERS[choice]() if choice in list(OPTIMIZERS) else choice
     if not hasattr(optimizer, "step"):
         names = ", ".join(map(repr, OPTIMIZERS))
-        raise bad_argument("optimizer", given, f"is not known; pass {names}, or xpnet.SGD(0.1)")
+        raise bad_argument("optimizer", choice, f"is not known; pass {names}, or xpnet.SGD(0.1)")
     return optimizer
 
 
@@ -250,15 +229,15 @@ def _with_validation(
 
 def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data]:
     """Return the rows to train on and those held out; refuse either if all its weights are 0."""
-    kept = take_rows(data, train, net.device, net.dtype, lazy=True)
-    apart = take_rows(data, held_out, net.device, net.dtype)
-    for part, name in ((kept, "to train on"), (apart, "held out")):
+    training = take_rows(data, train, net.device, net.dtype, lazy=True)
+    validation = take_rows(data, held_out, net.device, net.dtype)
+    for part, name in ((training, "to train on"), (validation, "held out")):
         if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
             raise InputError(
                 f"all {part.y.shape[0]} rows {name} have weight 0; hold out another "
                 "share of the rows, or pass validation=(x, y)"
             )
-    return kept, apart
+    return training, validation
 
 
 def as_pair(given: Any) -> tuple[Any, Any]:
@@ -293,8 +272,8 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> Any:
     if class_weight is None:
         return None
     if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
-        found = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
-        remedy = f"needs one class per row, but the output is {found}"
+        output = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
+        remedy = f"needs one class per row, but the output is {output}"
         raise bad_argument("class_weight", class_weight, remedy)
     factors = np.ones(max(2, net.sizes[-1]))
     if isinstance(class_weight, str) and class_weight == "balanced":

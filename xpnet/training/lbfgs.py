@@ -33,17 +33,10 @@ class LBFGS:
     learning_rate = None  # as a `Training` has one
 
     def __init__(
-        self,
-        net: MLP,
-        data: Data,
-        *,
-        loss: str | Loss = "auto",
-        l2: float = 0.0,
-        max_iter: int = 200,
-        max_fun: int = 15_000,
-        tol: float = 1e-4,
+        self, net: MLP, data: Data, *, loss: str | Loss = "auto", l2: float = 0.0,
+        max_iter: int = 200, max_fun: int = 15_000, tol: float = 1e-4,
         validation: Data | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if any(net.dropout):
             raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")
         self.net, self.data, self.validation = net, data, validation
@@ -124,15 +117,9 @@ class LBFGS:
 
 
 def fit_lbfgs(
-    net: MLP,
-    x: Any,
-    y: Any,
-    *,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    validation: tuple[Any, Any] | None = None,
-    **options: Any,
-) -> History:
+    net: MLP, x: Any, y: Any, *, sample_weight: Any = None, class_weight: Any = None,
+    validation: tuple[Any, Any] | None = None, **options: Any,
+) -> History:  # fmt: skip
     """Train a network in place by L-BFGS; like `xpnet.fit`, with the options of `LBFGS`."""
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)

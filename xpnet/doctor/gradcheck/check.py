@@ -1,8 +1,8 @@
 """Gradient check: whether a gradient is that of the loss and, if not, how it is wrong.
 
 Slopes of the loss in float64, along some entries and one random direction of every parameter, are
-compared with the gradient given. Sources: CS231n notes on gradient checks; for ratios that name the
-mistake scikit-learn #8349, where it is the number of outputs.
+compared with the given gradient. Sources: CS231n notes on gradient checks; scikit-learn #8349 for a
+ratio that names the mistake, there the number of outputs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,10 +57,10 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
         ``loss(parameters)`` gives a number, the same one at every call.
     gradients : callable
         ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`: the
-        gradients of the loss, which the update subtracts (``W -= rate * gradient``). Code that
-        adds them (``W += rate * gradient``) is checked by handing over ``-gradient``.
+        gradients of the loss, which the update subtracts (``W -= rate * gradient``). If your code
+        adds them (``W += rate * gradient``), return ``-gradient``.
     parameters : dict of str to array
-        Arrays of any Array API library; handed to both functions as float64. List them from the
+        Arrays of any Array API library; both functions get them as float64. List them from the
         first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
     net : MLP
     x, y : array_like
@@ -68,15 +68,15 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     loss, l1, l2
         In the second form, as for `fit`.
     samples : int
-        Entries checked in each parameter, 8 by default, besides one direction through all.
+        Entries checked in each parameter, besides one direction through all; 8 by default.
     batch_size : int, optional
-        Rows behind the loss of hand-written code, to name a factor.
+        Rows in the loss of hand-written code, to name a factor.
 
     Returns
     -------
     GradientReport
-        ``str()`` is for people; ``ok`` and ``findings`` are for programs. Where all slopes of a
-        parameter are at kinks, it is checked beside them; what cannot be checked is not ``ok``.
+        ``str()`` is for people; ``ok`` and ``findings`` are for programs. A parameter with all its
+        slopes at kinks is checked beside them; one that cannot be checked is not ``ok``.
 
     Raises
     ------
@@ -95,15 +95,9 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
 
 
 def check_network(
-    net: MLP,
-    x: Any,
-    y: Any,
-    *,
-    loss: "str | Loss" = "auto",
-    l1: float = 0.0,
-    l2: float = 0.0,
+    net: MLP, x: Any, y: Any, *, loss: "str | Loss" = "auto", l1: float = 0.0, l2: float = 0.0,
     **options: Any,
-) -> GradientReport:
+) -> GradientReport:  # fmt: skip
     """Check an xpnet network on a float64 copy on the host; see `check_gradients`."""
     twin = net.to(CPU, "float64")
     (x, y, _), _ = sample_arrays(MAX_ROWS, x, y)
@@ -133,13 +127,9 @@ def named_parameters(net: MLP) -> dict[str, Any]:
 
 
 def check_functions(
-    loss: Callable[[Parameters], Any],
-    gradients: Callable[[Parameters], Parameters],
-    parameters: Parameters,
-    *,
-    samples: int = 8,
-    batch_size: int | None = None,
-) -> GradientReport:
+    loss: Callable[[Parameters], Any], gradients: Callable[[Parameters], Parameters],
+    parameters: Parameters, *, samples: int = 8, batch_size: int | None = None,
+) -> GradientReport:  # fmt: skip
     """Check hand-written code; see `check_gradients`."""
     for name, function in (("loss", loss), ("gradients", gradients)):
         if not callable(function):
@@ -176,7 +166,7 @@ class _Code:
     samples: int
 
     def put(self, values: Parameters) -> dict[str, Any]:
-        """Return float64 copies of host arrays where the caller's parameters live."""
+        """Return float64 copies of host arrays, on the device of the caller's parameters."""
         return {
             name: device_of(self.parameters[name]).put(each.copy(), "float64")
             for name, each in values.items()
@@ -237,7 +227,7 @@ class _Code:
 def _beside_kinks(
     code: _Code, host: Parameters, comparisons: Sequence[Comparison]
 ) -> list[Comparison]:
-    """Check beside the given values what has only kinks there, or is wrong among kinks."""
+    """Check parameters beside their values if there are only kinks, or they are wrong near some."""
     kinks = any(each.kinks for each in comparisons)
     doubtful = [each.name for each in comparisons if not each.checked or (kinks and each.wrong)]
     if not doubtful:
@@ -252,7 +242,7 @@ def _beside_kinks(
 
 
 def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
-    """Return small random host parameters: where units are saturated, every slope is 0."""
+    """Return small random host parameters: saturated units have slopes of 0."""
     random = np.random.default_rng(0)
     shapes = {n: tuple(each.shape) for n, each in named_arrays(parameters, "parameters").items()}
     return {
@@ -262,14 +252,14 @@ def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
 
 
 def of_unit_size(x: Any) -> Any:
-    """Return inputs scaled so that no feature's root mean square exceeds 1, for the same reason."""
+    """Return inputs scaled to root mean squares up to 1, also because of saturated units."""
     x = as_host(x, name="x")
     largest = np.maximum(np.max(np.abs(x), axis=0), 1.0)  # whose square may not be finite
     return x / np.maximum(largest * np.sqrt(np.mean((x / largest) ** 2, axis=0)), 1.0)
 
 
 def _broadcast(terms: Any) -> tuple[Finding, ...]:
-    """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
+    """Find out whether (m,) met (m, 1), from a loss that is given as separate terms."""
     m = terms.shape[0] if terms.ndim == 2 and terms.shape[0] == terms.shape[1] else 0
     evidence = f"the loss has {m} x {m} = {m * m} terms for {m} samples"
     seen = Evidence("loss", evidence, {"reshape_targets": True}, code="loss-broadcast")
@@ -289,7 +279,7 @@ def _not_finite(given: Parameters) -> tuple[Finding, ...]:
 
 
 def _not_checked(comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
-    """Return one warning for what the check cannot speak of, if there is anything."""
+    """Return one warning for all that could not be checked, if there is anything."""
     left = [each for each in comparisons if not each.checked]
     kinks = f"all {sum(each.kinks for each in left)} slopes tried are at kinks, also beside them"
     flat = "every slope of the loss is exactly 0" if any(each.flat for each in left) else kinks

@@ -1,7 +1,7 @@
-"""The ways in which gradients go wrong: in their shape, and in their values.
+"""The ways in which gradients go wrong: in their shapes, and in their values.
 
-Each usual mistake is tried against the measured slopes. What is wrong in the same way is one
-finding. A wrong delta spoils all gradients of its layer and of those before it.
+Each usual mistake is tried against the measured slopes. Gradients that are wrong in the same way
+are one finding. A wrong delta spoils all gradients of its layer and of those before it.
 """
 
 import re
@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
-from xpnet.doctor.step import BIAS
+from xpnet.doctor.step import BIAS, grouped
 
 CS231N = "CS231n notes, Gradient checks"
 MULTIPLE = {"gradient-scale", "gradient-sign"}
@@ -35,7 +35,7 @@ Sizes = tuple[int | None, int]  # rows of the batch, if known, and outputs: perh
 def shape_mistake(
     name: str, gradient: Any, shape: tuple[int, ...]
 ) -> tuple[Any, tuple[Finding, ...]]:
-    """Return the gradient brought to the parameter's shape (None: impossible), and why."""
+    """Return the gradient in the parameter's shape, or None, and the mistake in its shape."""
     if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
         return gradient.reshape(shape), ()
     found = f"gradient {gradient.shape}, parameter {shape}"
@@ -87,29 +87,23 @@ def summed(name: str, axis: int, *, keep: bool) -> str:
 
 
 def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
-    """Merge findings that differ only in where they are and what was seen there."""
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for each in findings:
-        groups.setdefault((each.code, each.explanation), []).append(each)
-    return [_merged(group) for group in groups.values()]
-
-
-def _merged(group: Sequence[Finding]) -> Finding:
-    repair = dict[str, list[str]]()
-    for each in group:
-        for kind, names in (each.repair or {}).items():
-            repair.setdefault(kind, []).extend(names)
-    return replace(
-        group[0],
-        where=", ".join(each.where for each in group),
-        evidence="; ".join(each.evidence for each in group),
-        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
-        repair=repair,
-    )
+    """Merge findings that differ only in place and evidence."""
+    groups = grouped(((each.code, each.explanation), each) for each in findings)
+    return [
+        replace(
+            group[0],
+            where=", ".join(each.where for each in group),
+            evidence="; ".join(each.evidence for each in group),
+            remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
+            repair={kind: [name for each in group for name in (each.repair or {}).get(kind, ())]
+                    for one in group for kind in one.repair or {}},
+        )
+        for group in groups.values()
+    ]  # fmt: skip
 
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
-    """Name what is wrong with every wrong gradient, in one finding for each kind of mistake."""
+    """Return one finding for each kind of mistake in the wrong gradients."""
     found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
     found |= _from_one_layer(_layers_of(comparisons), found)
     none_right = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
@@ -117,11 +111,8 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     slopes = sum(int(each.clear.sum()) for each in vague)  # one or two point uphill by chance
     if none_right and slopes > 2 and all(each.cosine < -0.3 for each in vague):
         found |= {each.name: Mistake("gradient-sign/roughly", -1.0) for each in vague}
-    groups: dict[Mistake, list[Comparison]] = {}
-    for each in comparisons:
-        if each.name in found:
-            text, number = found[each.name]
-            groups.setdefault(Mistake(text, round(number, 6)), []).append(each)
+    groups = grouped((found[each.name]._replace(number=round(found[each.name].number, 6)), each)
+                     for each in comparisons if each.name in found)  # fmt: skip
     findings = []
     for (text, number), group in groups.items():
         code, where = text.partition("/")[0], [each.name for each in group]
@@ -161,7 +152,7 @@ def _mistake(each: Comparison, sizes: Sizes) -> Mistake:
 
 
 def _multiple(slopes: Any, of: Any) -> float:
-    """Return the factor with which one vector comes nearest to another; 0 for a multiple of 0."""
+    """Return the factor by which one vector comes closest to another; 0 if it is 0."""
     squares = float(np.dot(of, of))
     return float(np.dot(slopes, of)) / squares if squares else 0.0
 
@@ -199,9 +190,9 @@ def _from_one_layer(
 def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
     """Return whether a wrong delta explains a gradient.
 
-    One that is right but for a factor acquits the delta of its layer and of all after it. A single
-    slope may have a factor by chance, if no other gradient has the same; where sigmoids are almost
-    linear, a wrong delta is almost a multiple.
+    A gradient that is right up to a factor shows that the deltas of its layer and all after it are
+    right. A single slope may have a factor by chance, if no other gradient has the same; and where
+    sigmoids are almost linear, a wrong delta is almost a multiple of the right one.
     """
     text, factor = found.get(each.name, Mistake())
     if text not in MULTIPLE:
@@ -213,7 +204,7 @@ def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
 
 
 def _reading(factor: float, sizes: Sizes) -> str:
-    """Return what a factor suggests, or nothing."""
+    """Return what a factor suggests; empty if nothing."""
     m, k = sizes
     meanings = [
         (k, "the number of outputs: the loss is a mean over outputs, the gradient a sum"),
@@ -228,7 +219,7 @@ def _reading(factor: float, sizes: Sizes) -> str:
 
 
 def _facts(factor: float, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
-    """Return what fills in the texts: how wrong gradients are, and in which direction."""
+    """Return the values for the texts: how wrong gradients are, and in which direction."""
     where, reading = ", ".join(each.name for each in group), _reading(factor, sizes)
     clear = [each for each in group if np.any(each.clear)]
     cosine = min((each.cosine for each in clear), key=abs, default=0.0)

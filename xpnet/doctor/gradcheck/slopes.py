@@ -1,4 +1,4 @@
-"""Slopes of a loss by central differences, and their comparison with the gradient given."""
+"""Slopes of a loss by central differences, compared with a given gradient."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,25 +49,25 @@ class Comparison:
 
     @property
     def clear(self) -> Any:
-        """Which slopes stand clear of rounding, (k,): only these can show a factor."""
+        """Which slopes are well above rounding errors, (k,): only these can show a factor."""
         clear = np.abs(self.measured) > 100.0 * self.noise
         return clear & (np.abs(self.measured) > 1e-6 * np.max(np.abs(self.measured), initial=0.0))
 
     @property
     def shown_right(self) -> bool:
-        """Whether slopes clear of rounding confirm the gradient; zeros agree with anything."""
+        """Whether slopes well above rounding errors confirm the gradient; zeros prove nothing."""
         return self.checked and self.usable and not self.wrong and bool(np.any(self.clear))
 
     @property
     def error(self) -> float:
-        """Largest difference, relative to the largest slope."""
+        """The largest difference, relative to the largest slope."""
         largest = np.max(np.abs([self.given, self.measured]), initial=0.0)
         gap = np.max(np.abs(self.given - self.measured), initial=0.0)
         return float(gap / largest) if largest else 0.0
 
     @property
     def cosine(self) -> float:
-        """Direction of the gradient against that of the slopes clear of rounding, -1 to 1."""
+        """The cosine between the gradient and the slopes well above rounding errors."""
         given, measured = self.given[self.clear], self.measured[self.clear]
         norms = np.linalg.norm(given) * np.linalg.norm(measured)
         return float(np.dot(given, measured) / norms) if norms else 0.0
@@ -90,7 +90,7 @@ def compare(
 ) -> Comparison:
     """Compare the gradient of one parameter with the slopes of the loss.
 
-    `loss` is a function of its values alone, `gradient` None if it cannot be used.
+    `loss` is a function of this parameter's values; `gradient` is None if it cannot be used.
     """
     if gradient is not None and not np.all(np.isfinite(gradient)):
         gradient = None
@@ -112,7 +112,7 @@ def compare(
 def _directions(
     gradient: Any, shape: tuple[int, ...], samples: int, random: np.random.Generator
 ) -> list[Any]:
-    """Single entries, half of them where the gradient is largest, and one through them all."""
+    """Return single entries, half of them with the largest gradients, and one direction of all."""
     size = int(np.prod(shape))
     order = np.argsort(-np.abs(np.zeros(size) if gradient is None else gradient.ravel()))
     entries = {*map(int, order[: samples // 2]), *map(int, random.permutation(size)[:samples])}
@@ -125,10 +125,10 @@ def _directions(
 
 
 def slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
-    """Return the slope along a direction and its uncertainty; None at a kink or if not a number.
+    """Return the slope along a direction and its uncertainty; None at a kink, or if not finite.
 
-    The slopes to the right and left of a smooth loss differ in proportion to the step; a kink
-    within the step keeps their gap. How much half the step changes the mean of both is the error.
+    The slopes on both sides of a smooth loss differ in proportion to the step; at a kink within the
+    step the gap stays. The error is the change of their mean when the step is halved.
     """
     middle = loss(values)
 

@@ -2,15 +2,10 @@
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules import backward, data, forward, loss, outcome, updates
-from xpnet.doctor.rules.rule import Rule
+from xpnet.doctor.rules.rule import rules_of
 from xpnet.doctor.run import Run
 
-RULES = tuple(
-    each
-    for module in (loss, backward, data, forward, updates, outcome)
-    for each in vars(module).values()
-    if isinstance(each, Rule)
-)
+RULES = rules_of(loss, backward, data, forward, updates, outcome)
 
 
 def examine(run: Run, given: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:

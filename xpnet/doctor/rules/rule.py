@@ -8,6 +8,7 @@ code; `change` says them in xpnet's settings.
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from operator import attrgetter
+from types import ModuleType
 from typing import Any
 
 from xpnet.doctor.findings import Evidence as Evidence
@@ -35,7 +36,7 @@ class Rule:
     """
 
     code: str
-    check: Callable[..., Evidence | None]  # of a run, and of the limit if there is one
+    check: Callable[..., Any]  # of a run, and of the limit if there is one; gives evidence
     why: str
     remedy: str
     source: str
@@ -64,6 +65,12 @@ class Rule:
         )  # fmt: skip
 
 
-def rule(code: str, **about: Any) -> Callable[[Callable[..., Evidence | None]], Rule]:
+def rule(code: str, **about: Any) -> Callable[[Callable[..., Any]], Rule]:
     """Make a `Rule` of the function that follows; `about` are the rule's attributes."""
     return lambda check: Rule(code, check, " ".join((check.__doc__ or "").split()), **about)
+
+
+def rules_of(*modules: ModuleType) -> tuple[Rule, ...]:
+    """Return the rules of some files, in their order."""
+    named = (each for module in modules for each in vars(module).values())
+    return tuple(each for each in named if isinstance(each, Rule))

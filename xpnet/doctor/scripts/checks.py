@@ -1,38 +1,33 @@
 """What the doctor's rules cannot see in arrays alone, and a script's operations show.
 
-A check's docstring is the explanation in its finding. It yields operation, place and evidence, and
-perhaps a remedy and a repair of its own; the first counts.
+A check is a rule that is given what was seen of the script, the roles in its latest step, and the
+run. It yields operation, place and evidence, and perhaps a remedy, and edits or other changes, of
+its own; the first counts.
 """
 
 import ast
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.data import relation
-from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
+from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE, Rule, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Roles, a_few, in_source
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
+from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
+from xpnet.doctor.scripts.recording.updates import ancestors, descendants, lost, maker, origin
 from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, learnt, one_error
 
-if TYPE_CHECKING:
-    from xpnet.doctor.scripts.observe import Observer
-
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
-# Wrong, however well it is learnt.
-TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
-          "prediction-wrong", "rows-left-out")  # fmt: skip
 LONG_SUM = 20.0  # rate, times the rows that are summed
 APART = 30.0  # times the usual standard deviation of a feature, of another unit
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
@@ -42,48 +37,25 @@ PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
 
 Seen = Iterator[tuple[Any, ...]]
-Check = Callable[["Observer", Mapping, Run], Seen]
-CHECKS = list[tuple[str, str, str, Check]]()
-WITHOUT_NETWORK = set[Check]()  # those that apply also where none was found
 
 
 def check(
     code: str, source: str, remedy: str = "", *, needs_network: bool = True
-) -> Callable[[Check], Check]:
-    """Register a check of all steps that were mapped, or of whatever was computed."""
-
-    def register(function: Check) -> Check:
-        CHECKS.append((code, source, remedy, function))
-        if not needs_network:
-            WITHOUT_NETWORK.add(function)
-        return function
-
-    return register
-
-
-def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
-    """Yield what is wrong with the script, as its operations show it."""
-    mapping = seen.latest or Mapping(Step(0, (), ()), ())
-    for code, source, remedy, function in CHECKS:
-        applies = seen.latest is not None or function in WITHOUT_NETWORK
-        for operation, place, said, *own in function(seen, mapping, run) if applies else ():
-            line = "" if operation is None else f"{operation.site}: "
-            worst = "error" if code in TAUGHT or not learnt(run) else "warning"
-            why = str(function.__doc__)
-            told = (*own, *(remedy, None)[len(own) :])
-            yield Finding(code, worst, place, line + said, why, told[0], source, told[1])
-            break
+) -> Callable[[Callable[[Observer, Roles, Run], Seen]], Rule]:
+    """Make a rule for all steps that were mapped, or for whatever was computed."""
+    needs = ("network",) if needs_network else ()
+    return rule(code, source=source, remedy=remedy, needs=needs)
 
 
 @check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
-def crossed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def crossed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
     for each in seen.recorder.used if seen.latest is None else ():
         for i in crossing(each) if each.name == "subtract" else ():
             shapes = [value.shape for value in each.operands]
             said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
             edits = [operand_edit(each, i, "np.reshape({}, (-1, 1))")]
-            yield each, "targets", said, f"make one of shape {shapes[1 - i]}", {"edits": edits}
+            yield each, "targets", said, f"make one of shape {shapes[1 - i]}", edits
 
 
 def crossing(operation: Operation) -> list[int]:
@@ -95,38 +67,37 @@ def crossing(operation: Operation) -> list[int]:
 
 @check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop",
        needs_network=False)  # fmt: skip
-def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     """With the weights, all that was learnt is gone."""
-    if seen.recorder.redrawn is not None:
-        yield (seen.recorder.redrawn, "weights", "what is updated here was drawn anew in the same "
-               "step")  # fmt: skip
+    if again := seen.recorder.redrawn:
+        yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for rows, source in _batches(mapping) if draws.again and not learnt(run) else ():
+    for rows, source in _batches(roles) if draws.again and not learnt(run) else ():
         if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
 
 @check("no-update", "Python FAQ, Why did changing list y also change list x?", needs_network=False)
-def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = seen.recorder.pattern
-    others = [each for each in mapping.step.operations if each.place not in updates]
-    first = (seen.first or mapping).step.operations
+    others = [each for each in roles.step.operations if each.place not in updates]
+    first = seen.start.step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
     if found := seen.recorder.lost or kept:
         old, sites = found[0].site.operands[0], [each.site for each in found]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
-               {"edits": caught(sites[0]) or at_sites(sites, IN_PLACE)})  # fmt: skip
+               caught(sites[0]) or at_sites(sites, IN_PLACE))  # fmt: skip
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
        needs_network=False)  # fmt: skip
-def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
-    reached = () if seen.latest or seen.failed else seen.recorder.reached
+    reached = () if seen.latest or seen.recorder.error else seen.recorder.reached
     sites = seen.recorder.sites if reached else []
     products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
     weights = {text for each in products for text in each.operands}
@@ -140,18 +111,16 @@ def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("integer-parameters", "NumPy manual, Data types")
-def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
-    whole = [each for each in mapping.step.updates
+    whole = [each for each in roles.step.updates
              if getattr(each.old.data, "dtype", np.dtype(float)).kind in "iu"]  # fmt: skip
-    names = [mapping.names[each.parameter] for each in whole]
-    if seen.recorder.cut is not None:
-        cut = seen.recorder.cut
-        owner, made = cut.site.operands[0], origin(cut.operands[0])[0].made_by
-        edits = [as_floats(made.site)] if made else []
+    names = [roles.names[each.parameter] for each in whole]
+    if cut := seen.recorder.cut:
+        owner, made = cut.site.operands[0], maker(cut.operands[0])
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
-               {"edits": edits})  # fmt: skip
+               [as_floats(made.site)] if made else [])  # fmt: skip
     if whole:
         yield (whole[0].operation, ", ".join(names), "whole numbers: what a step adds is cut off "
                "to whole numbers, too",
@@ -159,13 +128,13 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("shared-parameters", "Python FAQ, How do I create a multidimensional list?")
-def shared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one array cannot learn two things."""
-    arrays = {u.parameter: u for u in mapping.step.updates
+    arrays = {u.parameter: u for u in roles.step.updates
               if isinstance(u.new.object, np.ndarray) and u.operation.index is None}  # fmt: skip
     for n, m in ((n, m) for n in arrays for m in arrays if m < n):
         if arrays[m].new.object is arrays[n].new.object:
-            one, other = mapping.names[m], mapping.names[n]
+            one, other = roles.names[m], roles.names[n]
             yield (arrays[n].operation, f"{one} and {other}", "they are one array, so that each "
                    "step changes both",
                    f"{other} = {one}.copy()   # before training; [W] * 2 holds one array twice"
@@ -173,54 +142,48 @@ def shared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("data-changed", "NumPy manual, Copies and views")
-def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
-    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
-    inputs = [layer.inputs for layer in mapping.layers[:1]]
-    data = {id(value.base or value) for value in inputs + [*mapping.targets] * bool(inputs)}
-    reached = ancestors(inputs)
-    for each in mapping.step.operations if not learnt(run) else ():
+    inputs, targets = roles.inputs, roles.targets if roles.inputs else ()
+    data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
+    for each in roles.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None
         if before is None or before.made_by is not None or before.object is not each.result.object:
             continue
-        used = id(before) in data or id(each.result) in reached
+        used = before in data or each.result in reached
         used &= id(before.object) not in seen.embedded
-        new = each.name == "put" and id(before) not in ancestors(each.operands[1:])
+        new = each.name == "put" and before not in ancestors(each.operands[1:])
         new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
-        if used and not new and id(before) not in states and before.size > 1:
+        if used and not new and before not in roles.states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
-                   "get", "work on a copy",
-                   {"edits": at_sites([each.site], NOT_IN_PLACE)})  # fmt: skip
+                   "get", "work on a copy", at_sites([each.site], NOT_IN_PLACE))  # fmt: skip
 
 
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
-def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
-    states = {id(v) for u in mapping.step.updates for v in (u.old, u.new)}
-    operations = mapping.step.operations
-    inputs = {shape for each in mapping.layers[:1]
-              for shape in (each.inputs.shape, each.inputs.shape[::-1])}  # fmt: skip
+    operations = roles.step.operations
+    inputs = {each.shape[::way] for each in roles.inputs for way in (1, -1)}
     fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
-             if not mapping.depends(v)} - inputs  # fmt: skip
-    used = {id(v) for each in operations for v in each.operands} | states
-    error = {id(each.result) for each in [mapping.error] if each is not None}
-    turns = {each.place for each in operations if id(each.result) in used}  # of a loop
+             if not roles.depends(v)} - inputs  # fmt: skip
+    used = {v for each in operations for v in each.operands} | roles.states
+    turns = {each.place for each in operations if each.result in used}  # of a loop
     for each in operations:
         unused = each.result.names and each.place not in turns and each.result.shape in fixed
-        made = origin(each.result)[0].made_by
+        made = maker(each.result)
         product = made is not None and made.name in PRODUCTS
-        if unused and product and each.result.size > 1 and error & ancestors([each.result]):
+        if unused and product and each.result.size > 1 and roles.errors & ancestors([each.result]):
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
 @check("normalised-per-row", RECIPE)
-def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def per_row(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
-    first, way, found = seen.first or mapping, -1 if run.columns else 1, list[Operation]()
-    below = ancestors(each.inputs for each in first.layers[:1])
-    for each in first.step.operations if run.last.skill < GOOD else ():
+    way, found = -1 if run.columns else 1, list[Operation]()
+    below = ancestors(seen.start.inputs)
+    for each in seen.start.step.operations if run.last.skill < GOOD else ():
         data = each.operands[0].shape[::way] if each.operands else ()
-        if id(each.result) not in below or len(data) != 2 or not data[0] > data[1] > 1:
+        if each.result not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
         spread = np.std(each.operands[0].data, axis=int(run.columns))
         of_all = each.result.size == 1 and np.max(spread) > APART * np.median(spread) > 0.0
@@ -228,17 +191,17 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             found.append(each)
         elif each.name == "divide" and each.operands[1].shape[::way] == (data[0], 1):
             before, after = _relations(each, run)
-            if id(each.operands[0]) in ancestors(each.operands[1:]) and before > after + LOST:
+            if each.operands[0] in ancestors(each.operands[1:]) and before > after + LOST:
                 yield (each, "inputs", f"before it, each row's neighbours predict its target with "
                        f"a correlation of {before:.2f}, after it {after:.2f}", "leave it out",
-                       {"edits": [edit(each.site, in_source(each, 0))]})  # fmt: skip
+                       [edit(each.site, in_source(each, 0))])  # fmt: skip
     axes = f"axis={int(not run.columns)}", f"axis={int(run.columns)}"
     edits = [edit(each.site, each.site.text.replace(*axes)) for each in found]
     for each in found:
         what = "all features together" if each.result.size == 1 else "each sample's features"
         yield (each, "inputs", f"it is taken over {what}",
                "take the mean and the deviation of each feature, over all samples",
-               {"edits": edits if axes[0] in each.site.text else []})  # fmt: skip
+               edits if axes[0] in each.site.text else [])  # fmt: skip
 
 
 def _relations(divided: Operation, run: Run) -> tuple[float, float]:
@@ -258,11 +221,10 @@ def _relations(divided: Operation, run: Run) -> tuple[float, float]:
 
 
 @check("shuffled-targets", "NumPy manual, reshape")
-def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes the numbers row by row: each new column holds pieces of several samples."""
-    first = seen.first or mapping
-    below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
-    found, edits = list[Operation](), list[Edit]()
+    first, found, edits = seen.start, list[Operation](), list[Edit]()
+    below = ancestors((*first.inputs, *first.targets))
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
         if each.name != "reshape" or first.depends(each.result) or len(new) != 2 or len(old) < 2:
@@ -275,75 +237,71 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
             edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # tests', too
             found.append(each)
-    for each in (each for each in found if id(each.result) in below):
+    for each in (each for each in found if each.result in below):
         said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
-        yield each, "inputs", said, "use .T", {"edits": edits}
+        yield each, "inputs", said, "use .T", edits
 
 
 @check("constant-target", "NumPy manual, Indexing")
-def each_column(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A slice beside the class numbers means all rows: each gets the classes of all others."""
-    first = seen.first or mapping
-    below = ancestors(first.targets)
-    for each in first.step.operations:
+    below = ancestors(seen.start.targets)
+    for each in seen.start.step.operations:
         index: Any = each.index if isinstance(each.index, tuple) else ()
         whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
         if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
             continue
         rows = each.result.shape[whole[0]]
-        if id(each.result) in below and np.shape(index[1 - whole[0]]) == (rows,):
+        if each.result in below and np.shape(index[1 - whole[0]]) == (rows,):
             yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
-                   "one entry in each row", {"edits": at_sites([each.site], EACH_ROW)})  # fmt: skip
+                   "one entry in each row", at_sites([each.site], EACH_ROW))  # fmt: skip
 
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
        "before each step")  # fmt: skip
-def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
-    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
-    error = {id(mapping.error.result)} if mapping.error else set[int]()
-    for update in mapping.step.updates if not learnt(run) else ():
+    for update in roles.step.updates if not learnt(run) else ():
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
             value = made.operands[0]
-        if last is None or value.made_by is not None or id(value) in states:
+        if last is None or value.made_by is not None or value in roles.states:
             continue
-        added = origin(last.operands[-1])[0].made_by
-        sag = added and added.name == "subtract" and error & ancestors(added.operands[:1])
+        added = maker(last.operands[-1])
+        sag = added and added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
-            yield last, mapping.names[update.parameter], "it is added to that of the step before"
+            yield last, roles.names[update.parameter], "it is added to that of the step before"
 
 
 @check("unshuffled-rows", RECIPE, "take the rows in an order drawn anew in each epoch")
-def unshuffled(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def unshuffled(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each class is unlearnt while the others are taught."""
     if seen.alike >= ROWS_ALIKE and seen.varied:
-        yield (mapping.error, "batches", f"{seen.alike} steps in a row have targets of one class "
+        yield (roles.error, "batches", f"{seen.alike} steps in a row have targets of one class "
                "only")  # fmt: skip
 
 
 @check("error-not-from-targets", NIELSEN, "take the target of the row that the step has")
-def same_target(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def same_target(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The same answer is taught for all rows."""
     if seen.alike >= ROWS_ALIKE and not seen.varied and not (seen.same_rows or seen.wrapped):
-        yield mapping.error, "targets", f"{seen.alike} steps in a row have the same target"
+        yield roles.error, "targets", f"{seen.alike} steps in a row have the same target"
 
 
 @check("error-not-from-targets", NIELSEN, "take the error from the targets")
-def taught_inputs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def taught_inputs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network is taught a part of what it is given, and the true targets have no say."""
-    inputs = [layer.inputs for layer in mapping.layers[:1]]
-    for target in mapping.targets:
+    for target in roles.targets:
         above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
-        if {id(each) for each in inputs} & above and target.size < inputs[0].size:
-            yield mapping.error, "the error", "it is taken from a part of the inputs"
+        if any(each in above and target.size < each.size for each in roles.inputs):
+            yield roles.error, "the error", "it is taken from a part of the inputs"
 
 
 @check("gradient-activation-derivative", SEEN, "1 / (1 + np.exp(-z))")
-def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The derivative a * (1 - a) is that of the sigmoid that rises."""
-    for layer in mapping.layers:
+    for layer in roles.layers:
         made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
         falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
         several = layer.activations.size > 1  # one number may be a sigmoid by chance
@@ -353,79 +311,79 @@ def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("update-order", BACKPROPAGATION)
-def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def update_order(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The error must go back through the weights that made it; these are those of the next step."""
-    new = {id(u.new): u for u in mapping.step.updates}
-    for update in a_few(mapping.step.updates):
-        through = ancestors([update.delta], stop=lambda v: id(v) in new)
+    new = {u.new: u for u in roles.step.updates}
+    for update in a_few(roles.step.updates):
+        through = ancestors([update.delta], stop=lambda v: v in new)
         early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
-                 and id(u.old) in through and origin(update.delta)[0] is not u.new
-                 and _is_read(u, mapping, through)]  # fmt: skip
+                 and u.old in through and origin(update.delta)[0] is not u.new
+                 and _is_read(u, roles, through)]  # fmt: skip
         for first in early:
-            name, other = mapping.names[first.parameter], mapping.names[update.parameter]
+            name, other = roles.names[first.parameter], roles.names[update.parameter]
             sites = first.operation.site, update.operation.site
             yield (first.operation, name, f"{name} is changed here, and then used for the gradient "
                    f"of {other}", f"take the gradient of {other} before {name} is changed",
-                   {"edits": moved(*sites)})  # fmt: skip
+                   moved(*sites))  # fmt: skip
 
 
-def _is_read(update: Update, mapping: Mapping, among: set[int]) -> bool:
+def _is_read(update: Update, roles: Roles, among: set[Value]) -> bool:
     """Return whether what an update changed is read again: of an array's elements, the same."""
     index = update.operation.index
-    readers = [each for each in mapping.step.operations
-               if id(each.result) in among and update.new in each.operands]  # fmt: skip
+    readers = [each for each in roles.step.operations
+               if each.result in among and update.new in each.operands]  # fmt: skip
     whole = index is None or update.delta.size == update.new.size
     return whole or any(repr(each.index) in ("None", repr(index)) for each in readers)
 
 
 @check("gradient-sign", SEEN)
-def turned_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def turned_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Gradient descent subtracts the gradient of the loss, which has outputs minus targets."""
-    one, error = one_error(run), mapping.error  # one sum, for which slopes say nothing
-    if one is None or error is None or error.operands[0] is not mapping.targets[0] or not run.whole:
+    one, error = one_error(run), roles.error  # one sum, for which slopes say nothing
+    if one is None or error is None or error.operands[0] is not roles.targets[0] or not run.whole:
         return
     if one * (np.mean(run.whole[0].predictions) - np.mean(run.whole[0].targets)) < 0.0:
         new = swapped(error.site)
         yield (error, "every parameter", "targets minus outputs, and the updates subtract it",
-               f"line {error.line}: {new}", {"edits": [edit(error.site, new)]})  # fmt: skip
+               f"line {error.line}: {new}", [edit(error.site, new)])  # fmt: skip
 
 
 @check("bias-after-activation", NIELSEN)
-def late_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def late_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Added there, it cannot move the point where this layer's units switch."""
-    for each in mapping.late_biases:
+    for each in roles.late_biases:
         yield (each, "biases", "the bias is added after the activation",
                "add it to the product of inputs and weights, inside the activation",
-               {"edits": at_sites([each.site], [("_f(_x) + _b", "_f(_x + _b)")])})  # fmt: skip
+               at_sites([each.site], [("_f(_x) + _b", "_f(_x + _b)")]))  # fmt: skip
 
 
 @check("softmax-hidden", f"{GOODFELLOW}, 6.2.2.3",
        "use tanh or ReLU in hidden layers, softmax only for the outputs")  # fmt: skip
-def softmax_hidden(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def softmax_hidden(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Softmax lets only one unit speak at a time, and squeezes all values to about 1 / units."""
     for i, a in enumerate(run.first.activations):
         if a is not None and a.shape[1] > 2 and np.all(a >= 0) and np.allclose(a.sum(axis=1), 1):
-            yield (mapping.layers[i].activations.made_by, f"hidden layer {i + 1}",
+            yield (roles.layers[i].activations.made_by, f"hidden layer {i + 1}",
                    "its activations add up to 1 in each sample")  # fmt: skip
 
 
 @check("gradient-activation-derivative", f"{GOODFELLOW}, 6.2.2.3", "outputs minus targets")
-def softmax_derivative(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output of a softmax depends on all sums. With cross-entropy the factor cancels."""
-    p = np.asarray(mapping.outputs[0].data if len(mapping.outputs) == 1 else 0.0)
-    error, axis = {id(each.result) for each in [mapping.error] if each}, int(not run.columns)
+    p = np.asarray(roles.outputs[0].data if len(roles.outputs) == 1 else 0.0)
+    axis = int(not run.columns)
     if p.ndim != 2 or p.shape[axis] < 3 or not np.allclose(p.sum(axis=axis), 1.0):
         return
-    products = [each for each in mapping.step.operations if each.name == "multiply"]
+    products = [each for each in roles.step.operations if each.name == "multiply"]
     for each, i in ((each, i) for each in products for i in (0, 1)):
         one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
         factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and other.made_by and error & ancestors([other]):
+        if factor and other.made_by and roles.errors & ancestors([other]):
             sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
             if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
                 words = in_source(other.made_by, 1 - sides.index(True))
             yield (each, "outputs", "p * (1 - p) is the derivative of a sigmoid, not of softmax",
-                   words, {"edits": [edit(each.site, words)]})  # fmt: skip
+                   words, [edit(each.site, words)])  # fmt: skip
 
 
 @check(
@@ -433,24 +391,24 @@ def softmax_derivative(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     RECIPE,
     "choose other rows in each step, and seed the random numbers once, before the loop",
 )
-def same_batch(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for rows, source in _batches(mapping) if seen.same_rows and run.steps >= 20 else ():
+    for rows, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
         if rows.made_by is not None and rows.size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
 
 
-def _batches(mapping: Mapping) -> Iterator[tuple[Value, Value]]:
+def _batches(roles: Roles) -> Iterator[tuple[Value, Value]]:
     """Yield the inputs of a step, and those that they were taken from, if any."""
-    for rows in (layer.inputs for layer in mapping.layers[:1]):
+    for rows in roles.inputs:
         made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
         yield from [(rows, source)] if source is not None else ()
 
 
 @check("rows-left-out", RECIPE, "let the batches go through all rows")
-def left_out(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
     for made, last, rows in [seen.wrapped] if seen.wrapped else ():
         if last * 2 <= rows and not seen.same_rows:
@@ -458,10 +416,10 @@ def left_out(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("targets-shifted", "NumPy manual, Indexing")
-def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Classes are counted from 0. One off, class 0 is taught as the last one."""
     columns = dict[int, set[int]]()
-    for each in seen.first.step.operations if seen.first else ():
+    for each in seen.start.step.operations:
         index = each.index[-1] if isinstance(each.index, tuple) else each.index
         if each.name in ("item", "put") and np.asarray(index).dtype.kind == "i" and each.operands:
             found = columns.setdefault(each.place, set())
@@ -469,13 +427,13 @@ def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             if min(found) == -1 and max(found) == (each.operands[0].shape or (0,))[-1] - 2:
                 yield (each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last "
                        "one", "use the class numbers as they are",
-                       {"edits": at_sites([each.site], [("_x - 1", "_x")])})  # fmt: skip
+                       at_sites([each.site], [("_x - 1", "_x")]))  # fmt: skip
 
 
 @check("gradient-scale", BACKPROPAGATION)
-def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def divided_twice(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The steps are shorter than the learning rate says, by the number of rows."""
-    factor, rows, update = _scale(mapping, run)
+    factor, rows, update = _scale(roles, run)
     if update is None or rows < 8 or learnt(run):
         return
     if update.optimizer and abs(update.factor) != run.learning_rate:
@@ -484,43 +442,40 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
-        edits = undivided(rows, mapping)
+        edits = undivided(rows, roles)
         yield (update.gradient.made_by or update.operation, "every gradient", "it is divided by "
                f"the {rows} rows twice", "divide by the number of rows once",
-               {"edits": edits} if edits else {"learning_rate_factor": float(rows)})  # fmt: skip
+               edits if edits else {"learning_rate_factor": float(rows)})  # fmt: skip
 
 
 @check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows")
-def summed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def summed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps of such a length jump over the valley."""
-    factor, rows, update = _scale(mapping, run)
+    factor, rows, update = _scale(roles, run)
     rate, curve = run.learning_rate or 0.0, seen.curve()
     if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
         return  # where no step is better
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
         return
-    behind = {id(mapping.error.result)} if mapping.error else set[int]()
-    cone = [each for each in mapping.step.operations if id(each.result) in mapping.cone]
-    for each in cone:
-        if behind & {id(value) for value in each.operands}:
-            behind.add(id(each.result))
-            if _divides(each, rows):
-                return
+    cone = [each for each in roles.step.operations if each.result in roles.cone]
+    behind = descendants(roles.errors, cone) - roles.errors
+    if any(each.result in behind and _divides(each, rows) for each in cone):
+        return
     times = factor * rows * rate
     yield (update.gradient.made_by or update.operation, "learning_rate", "the gradient is no mean "
            f"over the {rows} rows: {rate:g} times it is {times:g} times that")  # fmt: skip
 
 
-def _scale(mapping: Mapping, run: Run) -> tuple[float, int, Any]:
+def _scale(roles: Roles, run: Run) -> tuple[float, int, Any]:
     """Return the factor of the last gradient, the rows of a step, and the last weights' update."""
-    updates = mapping.updates_of(mapping.layers[-1].weights) if mapping.layers else ()
+    updates = roles.updates_of(roles.layers[-1].weights) if roles.layers else ()
     factor = abs(next(iter(run.replay.deltas.values()), 0.0))
     return factor, len([*run.whole, run.first][0]), next(iter(updates), None)
 
 
 def _divides(operation: Operation, rows: int) -> bool:
     """Return whether an operation divides by a number of rows, or more."""
-    numbers = [float(np.ravel(each.data)[0]) for each in operation.operands if each.size == 1]
+    numbers = [each.number for each in operation.operands if each.size == 1]
     if operation.name == "multiply":
         return any(0.0 < abs(each) * rows < 2.0 for each in numbers)
     return operation.name == "mean" or (
@@ -529,24 +484,24 @@ def _divides(operation: Operation, rows: int) -> bool:
 
 
 @check("error-not-from-targets", BACKPROPAGATION)
-def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def scaled_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where the number is below 0, every step climbs."""
-    text = mapping.error.site.text if mapping.error is not None else ""
-    errors = {id(e.result) for e in mapping.step.operations if e.site.text == text}
-    for each in mapping.step.operations if text and run.failing else ():
-        mine = [id(value) in errors for value in each.operands]
+    text = roles.error.site.text if roles.error is not None else ""
+    errors = {e.result for e in roles.step.operations if e.site.text == text}
+    for each in roles.step.operations if text and run.failing else ():
+        mine = [value in errors for value in each.operands]
         if each.name == "multiply" and mine.count(True) == 1:
             other = each.operands[mine.index(False)]
             if other.size == 1 < each.result.size and errors & ancestors([other]):
                 yield (each, "the error", "it is multiplied by a number that is made of all errors",
-                       "leave the number out", {"edits": [edit(each.site, text)]})  # fmt: skip
+                       "leave the number out", [edit(each.site, text)])  # fmt: skip
 
 
 @check("no-bias", NIELSEN)
-def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def no_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Without biases, each unit switches at the origin, wherever the data lie."""
-    x, biases = run.data.inputs, [layer.biases for layer in mapping.layers]
-    if not biases or any(each is not None for each in biases) or mapping.late_biases:
+    x, biases = run.data.inputs, [layer.biases for layer in roles.layers]
+    if not biases or any(each is not None for each in biases) or roles.late_biases:
         return
     if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_embeddings():
         return
@@ -554,7 +509,7 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if not (zero or any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)):
-        product = mapping.layers[0].product  # and no column of ones
+        product = roles.layers[0].product  # and no column of ones
         yield (product, "the network", "no layer has a bias", f"add one to each product: "
                f"{product.site.text} + b, with b = np.zeros(units), and update it by the sum of "
                "the deltas")  # fmt: skip

@@ -1,25 +1,34 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.findings import Evidence, Finding, Report
+from xpnet.doctor.rules.rule import rules_of
 from xpnet.doctor.run import Run
+from xpnet.doctor.scripts import checks, prediction_checks, update_checks
+from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.conclusions import conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
-from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
+from xpnet.doctor.scripts.mapping import Roles, in_words
+from xpnet.doctor.scripts.observe import NOTHING, Observer
 from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
+from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, learnt, left_to_say, told
 
+CHECKS = rules_of(checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
 SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample"}
+# Wrong, however well it is learnt.
+TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
+          "prediction-wrong", "rows-left-out")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,17 @@ def examine(
     observer = Observer(recorder)
 
     def examined(outcome: Outcome) -> Examination:
-        return Examination(
-            script, outcome, _report(outcome, measurer, observer), observer.doctor.run
-        )
+        facts = {"ended": outcome.how, "status": outcome.status, "script_seconds": outcome.seconds}
+        found = report(observer, measurer, **facts)
+        return Examination(script, outcome, found, observer.doctor.run)
 
     return examined(run_script(script, recorder, seconds=seconds, output=output,
                                give_up=lambda outcome: give_up(examined(outcome))))  # fmt: skip
 
 
-def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
-    mapping, points, failed = observer.first, measurer.points, list[str]()
-    facts: dict[str, Any] = {"ended": outcome.how, "status": outcome.status}
-    facts["script_seconds"] = outcome.seconds
+def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
+    """Return all findings, causes first, in the script's own words, with edits that mend them."""
+    first, points, failed = seen.first, measurer.points, list[str]()
 
     def attempt(what: str, action: Callable[[], Result], otherwise: Result) -> Result:
         """Do something; if it fails, note that: what else was found is told."""
@@ -67,40 +75,79 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
             failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
             return otherwise
 
+    measured = list[Finding]()
+    if first is not None and points:
+        failing, latest = seen.doctor.run.failing, seen.latest or first
+        judge = partial(conclude, points, latest, measurer.runs, failing=failing)
+        measured, facts["gradients"] = attempt("judging the gradients", judge, (measured, ""))
+    elif not points:
+        few = "" if first is None else "the script took too few steps"
+        facts["not_measured"] = measurer.problem or few
+    run = seen.end(measured)
+    roles = None if first is None else _at_end(first, seen)
+
     def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         findings = tuple(findings)
-        if mapping is None:
+        if roles is None:
             return findings
-        roles = _at_end(mapping, observer)
-        return attempt("mending", lambda: with_edits(findings, roles), findings)
+        return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
 
-    found: list[Finding] = []
-    if mapping is not None and points:
-        failing, runs = observer.doctor.run.failing, measurer.runs
-        found, facts["gradients"] = attempt(
-            "judging the gradients",
-            lambda: conclude(points, observer.latest or mapping, runs, failing=failing),
-            (found, ""),
-        )  # fmt: skip
-    elif not points:
-        facts["not_measured"] = measurer.problem or (
-            "" if mapping is None else "the script took too few steps"
-        )
-    report = observer.report(found, mend, **facts)
-    if mapping is not None:
-        roles = _at_end(mapping, observer)
-        report.facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
-    report.facts["failed"] = [*dict.fromkeys(failed)]
-    if SHAPES & {*report.codes}:
-        report.facts["gradients"] = ""  # they are right only for the shapes that are wrong
-    return report
+    tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
+    found, facts = _found(seen, run, facts)
+    findings, uneven = tell(mend(found)), facts["taught_otherwise"]
+    if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
+        findings = tell((*mend(left_to_say(seen, run)), *findings))
+    if uneven and not findings:
+        del facts["skill"]
+    if SHAPES & {each.code for each in findings}:
+        facts["gradients"] = ""  # they are right only for the shapes that are wrong
+    if roles is not None:
+        facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
+    recognised = bool(findings) or (seen.latest is not None and seen.latest.recognised)
+    return Report(findings, facts | {"recognised": recognised, "failed": [*dict.fromkeys(failed)]})
 
 
-def _at_end(mapping: Roles, observer: Observer) -> Roles:
+def _found(seen: Observer, run: Run, facts: dict[str, Any]) -> tuple[list[Finding], dict[str, Any]]:
+    """Return what rules and checks find in what was seen, and the facts with those of the run."""
+    with np.errstate(all="ignore"):  # of np.empty, for one
+        seen.doctor.note([*failures(seen.recorder), *causes(seen, run)])
+    report, last = seen.doctor.report(), max(seen.steps, default=0)
+    gradients = facts.get("gradients", "")
+    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words.
+    uneven = UNEVEN in gradients or WEIGHTED in gradients or seen.has_embeddings()
+    uneven = uneven or bool(seen.first and seen.first.others)
+    found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
+    if 2 * last < seen.recorder.steps:  # no later one could be afforded
+        facts["stopped_looking"] = last
+        found = [each for each in found if each.code not in SYMPTOMS
+                 and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
+    return found, report.facts | {
+        "mapping": in_words(seen.latest) if seen.latest is not None else [],
+        "not_mapped": seen.not_mapped(), "not_shown": [], "unknown_names": sorted(seen.unknown),
+        "taught_otherwise": uneven,
+    } | facts  # fmt: skip
+
+
+def causes(seen: Observer, run: Run) -> Iterator[Finding]:
+    """Yield what is wrong with the script, as its operations show it."""
+    for each in CHECKS:
+        applies = seen.latest is not None or not each.needs
+        for operation, place, said, *own in (
+            each.check(seen, seen.latest or NOTHING, run) if applies else ()
+        ):
+            line = "" if operation is None else f"{operation.site}: "
+            worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
+            remedy, change = ([*own, "", None])[:2]
+            change = {"edits": change} if isinstance(change, list) else change
+            yield each.finding(Evidence(place, line + said, change, remedy=remedy), worst)
+            break
+
+
+def _at_end(roles: Roles, observer: Observer) -> Roles:
     """Return the first step's roles, with what only the whole run shows."""
     latest = observer.latest.step.operations if observer.latest else ()
     pairs = (pair for each in observer.recorder.modules for pair in each.items())
     return replace(
-        mapping, repeated=frozenset(each.place for each in latest), served=observer.served(),
+        roles, repeated=frozenset(each.place for each in latest), served=observer.served(),
         places={id(array): name for name, array in pairs if isinstance(array, np.ndarray)},
     )  # fmt: skip

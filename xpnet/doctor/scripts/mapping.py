@@ -7,8 +7,7 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
-from collections.abc import Mapping as Names
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -17,7 +16,15 @@ import numpy as np
 
 from xpnet.doctor.scripts.recording.source import modules
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES, ancestors, origin
+from xpnet.doctor.scripts.recording.updates import (
+    MIXING,
+    SAME_VALUES,
+    ancestors,
+    descendants,
+    maker,
+    origin,
+)
+from xpnet.doctor.step import grouped
 
 PRODUCTS = MIXING | {"multiply"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
@@ -43,7 +50,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Mapping:
+class Roles:
     """The roles in one step; what was not found is None or empty."""
 
     step: Step
@@ -56,33 +63,40 @@ class Mapping:
     loss: Value | None = None
     reaching: int = 0  # bits of the parameters on which the outputs depend
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
-    cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
+    cone: frozenset[Value] = frozenset()  # the values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
     partial: bool = False  # the first weights meet other inputs, too: of a pair, of a sequence
     others: frozenset[int] = frozenset()  # parameters of another network: of a GAN, of a critic
     several: frozenset[int] = frozenset()  # parameters that both networks' errors teach
     served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
-    places: Names[int, str] = field(default_factory=dict)  # by an array's id: what modules call it
+    places: Mapping[int, str] = field(default_factory=dict)  # by id: what modules call an array
 
     @cached_property
-    def _updates(self) -> dict[int | None, tuple[Update, ...]]:
-        found = dict[int | None, tuple[Update, ...]]()
-        for each in self.step.updates:
-            found[each.parameter] = (*found.get(each.parameter, ()), each)
-        return found
+    def states(self) -> set[Value]:
+        """The parameters before and after each update."""
+        return {value for u in self.step.updates for value in (u.old, u.new)}
+
+    @property
+    def errors(self) -> set[Value]:
+        """What `error` makes of outputs and targets; nothing where it was not found."""
+        return set() if self.error is None else {self.error.result}
 
     @cached_property
-    def _trained(self) -> set[int]:
-        """Ids of the parameters' values, and of all that was made of them."""
-        found = {id(value) for u in self.step.updates for value in (u.old, u.new)}
-        for each in self.step.operations:
-            if any(not found.isdisjoint((id(v), id(v.base))) for v in each.operands):
-                found.add(id(each.result))
-        return found
+    def _updates(self) -> dict[int, list[Update]]:
+        return grouped((each.parameter, each) for each in self.step.updates)
+
+    @cached_property
+    def _trained(self) -> set[Value]:
+        return descendants(self.states, self.step.operations)
 
     def depends(self, value: Value) -> bool:
         """Return whether a value is a parameter or depends on one."""
-        return not self._trained.isdisjoint((id(value), id(value.base)))
+        return not self._trained.isdisjoint((value, value.base))
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """What the first layer is given; nothing where no layer was found."""
+        return tuple(layer.inputs for layer in self.layers[:1])
 
     @property
     def recognised(self) -> bool:
@@ -94,9 +108,9 @@ class Mapping:
         """The file that updates the parameters."""
         return self.step.updates[0].operation.site.file
 
-    def updates_of(self, parameter: int | None) -> tuple[Update, ...]:
+    def updates_of(self, parameter: int | None) -> list[Update]:
         """Return a parameter's updates in the step."""
-        return self._updates.get(parameter, ())
+        return [] if parameter is None else self._updates.get(parameter, [])
 
 
 def a_few(updates: Sequence[Update]) -> list[Update]:
@@ -109,7 +123,7 @@ def a_few(updates: Sequence[Update]) -> list[Update]:
     return [each for each in updates if each.parameter in chosen]
 
 
-def map_step(step: Step) -> Mapping:
+def map_step(step: Step) -> Roles:
     """Find the roles of a step's values."""
     found = _Graph(step)
     names, (others, several) = found.names, found.of_others()
@@ -120,7 +134,7 @@ def map_step(step: Step) -> Mapping:
     error = found.error()
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
-    return Mapping(
+    return Roles(
         step, names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
         frozenset(found.cone), others=others, several=several,
@@ -133,11 +147,11 @@ class _Graph:
 
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.parameter: dict[int, int] = {}  # by the id of a value: of which it is a state or view
-        self.depends: dict[int, int] = {}  # by the id of a value: bits of the parameters
+        self.parameter = dict[Value, int]()  # of which a value is a state or view
+        self.depends = dict[Value, int]()  # bits of the parameters
         for update in step.updates:
-            self.parameter.setdefault(id(update.old), update.parameter)
-        self.changed = {id(update.operation): update for update in step.updates}
+            self.parameter.setdefault(update.old, update.parameter)
+        self.changed = {update.operation: update for update in step.updates}
         for each in step.operations:
             self._follow(each)
         self.late: list[Operation] = []
@@ -149,38 +163,36 @@ class _Graph:
         for value in operation.operands:
             bits |= self.bits(value)
         result = operation.result
-        update = self.changed.get(id(operation))
+        update = self.changed.get(operation)
         if update is not None:
-            self.parameter[id(result)] = update.parameter
+            self.parameter[result] = update.parameter
         elif operation.operands and operation.name in VIEWS and operation.name != "put":
             known = self.of(operation.operands[0])
             if known is not None:
-                self.parameter[id(result)] = known
+                self.parameter[result] = known
         elif operation.name == "add" and len(operation.operands) == 2:  # looking ahead
             for one, other in (operation.operands, operation.operands[::-1]):
                 known = self.of(one)
                 if known is not None and one.shape == other.shape and not self.bits(other):
-                    self.parameter[id(result)] = known
-        self.depends[id(result)] = 0 if self._follows(operation) else bits
+                    self.parameter[result] = known
+        self.depends[result] = 0 if self._follows(operation) else bits
 
     def _follows(self, operation: Operation) -> bool:
         """Return whether a running mean takes up a parameter: what it gives is taken as given."""
         sides = operation.operands if operation.name == "add" else ()
-        made = [
-            (mean, origin(delta)[0].made_by) for mean, delta in zip(sides, sides[::-1], strict=True)
-        ]
+        made = [(mean, maker(delta)) for mean, delta in zip(sides, sides[::-1], strict=True)]
         return any(each is not None and each.name == "subtract" and each.operands[1] is mean
                    and self.of(each.operands[0]) is not None for mean, each in made)  # fmt: skip
 
     def of(self, value: Value) -> int | None:
         """Return the number of the parameter that a value is or shows, if it is one."""
-        known = self.parameter.get(id(value))
+        known = self.parameter.get(value)
         return self.of(value.base) if known is None and value.base is not None else known
 
     def bits(self, value: Value) -> int:
         """Return the parameters on which a value depends, one bit for each."""
         own = self.of(value)
-        return self.depends.get(id(value), 0) | (0 if own is None else 1 << own)
+        return self.depends.get(value, 0) | (0 if own is None else 1 << own)
 
     def refined(self, update: Update) -> Update:
         """Return an update by momentum, Adam and the like with the gradient that enters it."""
@@ -199,14 +211,14 @@ class _Graph:
             elif made.name in ("add", "subtract"):
                 kept, delta = (made.operands[i] for i in (1 - dependent[0], dependent[0]))
                 if kept is not mean and origin(kept)[1] == 1.0:  # no state that decays
-                    to = origin(delta)[0].made_by  # but m + (1 - b) * (g - m)
+                    to = maker(delta)  # but m + (1 - b) * (g - m)
                     if to is None or kept not in to.operands:
                         break
                     mean = kept
                 found, value, named, state = found or "momentum", delta, None, True
                 factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
             elif made.name in ("multiply", "divide") and made.operands[1 - dependent[0]].size == 1:
-                number = float(np.ravel(made.operands[1 - dependent[0]].data)[0]) or 1.0
+                number = made.operands[1 - dependent[0]].number or 1.0
                 value = made.operands[dependent[0]]
                 number = 1.0 / number if made.name == "divide" else number
                 factor *= 1.0 if state and found == "adaptive" else number
@@ -230,7 +242,7 @@ class _Graph:
         def rank(found: tuple[Operation, tuple[Value, Value]]) -> tuple[bool, int, bool]:
             each, (outputs, _) = found
             known = self.bits(outputs).bit_count()
-            return id(each.result) in self.cone, known, each.name == "subtract"
+            return each.result in self.cone, known, each.name == "subtract"
 
         return max(pairs, key=rank, default=(None, None))[0]
 
@@ -240,26 +252,18 @@ class _Graph:
         The first are of networks of their own: what earlier updates have changed may enter them.
         """
         (outputs, targets), updates = self.sides(self.error()), self.step.updates
-        reached = self._made_of({id(each) for each in (*outputs, *targets)})
-        taught = {u.parameter for u in updates if id(u.delta) in reached or not outputs}
+        operations = [each for each in self.step.operations if each not in self.changed]
+        reached = descendants((*outputs, *targets), operations)
+        taught = {u.parameter for u in updates if u.delta in reached or not outputs}
         left = [u for u in updates if u.parameter not in taught
                 and self.bits(u.delta) >> u.parameter & 1]  # fmt: skip
-        new = {id(each.new) for each in updates}
-        theirs = ancestors((u.delta for u in left), stop=lambda value: id(value) in new)
+        new = {each.new for each in updates}
+        theirs = ancestors((u.delta for u in left), stop=lambda value: value in new)
         own = ancestors(outputs) | new if left else new
-        both = self._made_of({id(o.result) for o in self.step.operations if self.bits(o.result)
-                              and id(o.result) in theirs - own})  # fmt: skip
-        several = {u.parameter for u in updates if id(u.delta) in both and u.parameter in taught}
+        both = descendants((o.result for o in self.step.operations if self.bits(o.result)
+                            and o.result in theirs - own), operations)  # fmt: skip
+        several = {u.parameter for u in updates if u.delta in both and u.parameter in taught}
         return frozenset(u.parameter for u in left), frozenset(several)
-
-    def _made_of(self, values: set[int]) -> set[int]:
-        """Return the ids of values and of all that is made of them, but for updates."""
-        for each in self.step.operations if values else ():
-            if id(each) not in self.changed and any(
-                id(v) in values or id(v.base) in values for v in each.operands
-            ):
-                values.add(id(each.result))
-        return values
 
     def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
         """Return whether outputs and targets have the names that the user gave, if any."""
@@ -270,10 +274,7 @@ class _Graph:
 
     def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if these may be an operation's two sides."""
-        if (
-            operation.name not in ("subtract", "divide", "multiply")
-            or id(operation) in self.changed
-        ):
+        if operation.name not in ("subtract", "divide", "multiply") or operation in self.changed:
             return None
         if len(operation.operands) > 2 and operation.index is not None:
             owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
@@ -284,7 +285,7 @@ class _Graph:
             return None
         left, right = operation.operands
         texts = operation.site.operands
-        if operation.site.kind == "in place" and id(operation.result) not in self.cone:
+        if operation.site.kind == "in place" and operation.result not in self.cone:
             return None  # total -= np.log(p[label])
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
             signs = one.shape == other.shape and other.size > 1 and np.all(np.abs(other.data) == 1)
@@ -308,9 +309,9 @@ class _Graph:
     def layers(self, outputs: tuple[Value, ...]) -> tuple[Layer, ...]:
         """Return the layers from the inputs to the outputs."""
         below = ancestors(outputs[:1])
-        forward = [each for each in self.step.operations if id(each.result) in below]
+        forward = [each for each in self.step.operations if each.result in below]
         products: dict[int, tuple[Operation, Value]] = {}
-        biases: dict[int, tuple[int, Value]] = {}  # by the id of the sums that they are added to
+        biases: dict[Value, tuple[int, Value]] = {}  # by the sums that they are added to
         for each in forward:
             if len(each.operands) < 2:
                 continue
@@ -324,15 +325,15 @@ class _Graph:
                     self.shared |= {number} if known is not other and other.size > 1 else set()
                 elif each.name == "add" and self.bits(other):
                     for term in _terms(other):
-                        biases.setdefault(id(term), (number, each.result))
-        sums = {id(product.result) for product, _ in products.values()}
+                        biases.setdefault(term, (number, each.result))
+        sums = {product.result for product, _ in products.values()}
         for added in (other.made_by for key, (_, other) in biases.items() if key not in sums):
             makers = [value.made_by for value in added.operands] if added else []
             if added and ACTIVATED & {each.name for each in makers if each}:
                 self.late.append(added)
         found, order = [], list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
-            bias, z = biases.get(id(product.result), (None, product.result))
+            bias, z = biases.get(product.result, (None, product.result))
             after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
             found.append(Layer(number, bias, _turned(inputs), z, _turned(after), product))
         return tuple(found)
@@ -355,7 +356,7 @@ class _Graph:
         told = self.step.roles.get("loss")
         for value in (each.result for each in reversed(self.step.operations)):
             names = [n for n in value.names if (n in told if told else LOSS.match(n))]
-            made = self.bits(value) and self.of(value) is None and id(value) not in self.cone
+            made = self.bits(value) and self.of(value) is None and value not in self.cone
             if value.size == 1 and names and made:
                 return value
         return None
@@ -377,10 +378,7 @@ class _Graph:
             places = [each for each in self.step.places[n] if each not in vague]
             texts[n] = places[0] if places and text in vague else text
         order = [n for each in layers for n in (each.weights, each.biases) if n in texts]
-        alike = dict[str, list[int]]()
-        for n in dict.fromkeys([*order, *texts]):
-            if n is not None:
-                alike.setdefault(texts[n], []).append(n)
+        alike = grouped((texts[n], n) for n in dict.fromkeys([*order, *texts]) if n is not None)
         for text, numbers in alike.items():
             for turn, n in enumerate(numbers if len(numbers) > 1 else (), start=1):
                 texts[n] = f"{text} #{turn}"
@@ -402,10 +400,10 @@ def _turned(value: Value) -> Value:
     return made.operands[0] if made is not None and made.name == "negative" else value
 
 
-def at_place(step: Step, place: int, cone: set[int]) -> list[Operation]:
+def at_place(step: Step, place: int, cone: set[Value]) -> list[Operation]:
     """Return the operations at a place: those that updates depend on, if any do."""
     found = [each for each in step.operations if each.place == place]
-    return [each for each in found if id(each.result) in cone] or found  # not those of validation
+    return [each for each in found if each.result in cone] or found  # not those of validation
 
 
 def _has_root(value: Value) -> bool:
@@ -416,18 +414,18 @@ def _has_root(value: Value) -> bool:
     return made is not None and made.name in ("sqrt", "power", "maximum")  # the last: AdaMax
 
 
-def in_words(mapping: Mapping) -> list[str]:
+def in_words(roles: Roles) -> list[str]:
     """Say what was found, in lines of text."""
     alike = dict[int, list[int]]()  # numbers that one place of the source updates
-    for n in sorted({*range(len(mapping.names))} - mapping.others):
-        update = next((each for each in mapping.updates_of(n) if not each.old.shape), None)
+    for n in sorted({*range(len(roles.names))} - roles.others):
+        update = next((each for each in roles.updates_of(n) if not each.old.shape), None)
         alike.setdefault(-1 - n if update is None else update.operation.place, []).append(n)
-    lines = [_update_in_words(mapping, each) for each in alike.values()]
-    if (error := mapping.error) is not None:
-        outputs, targets = (called(each[0], error) for each in (mapping.outputs, mapping.targets))
+    lines = [_update_in_words(roles, each) for each in alike.values()]
+    if (error := roles.error) is not None:
+        outputs, targets = (called(each[0], error) for each in (roles.outputs, roles.targets))
         lines.append(f"outputs {outputs}, targets {targets}: {error.site}")
-    lines += [f"inputs {called(e.inputs, e.product)}" for e in mapping.layers[:1]]
-    return lines + ([] if mapping.loss is None else [f"loss {called(mapping.loss)}"])
+    lines += [f"inputs {called(e.inputs, e.product)}" for e in roles.layers[:1]]
+    return lines + ([] if roles.loss is None else [f"loss {called(roles.loss)}"])
 
 
 def listed(names: Sequence[str]) -> str:
@@ -437,19 +435,19 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:3])} and {len(names) - 3} others"
 
 
-def _update_in_words(mapping: Mapping, numbers: Sequence[int]) -> str:
+def _update_in_words(roles: Roles, numbers: Sequence[int]) -> str:
     number = numbers[0]
-    updates = mapping.updates_of(number)
+    updates = roles.updates_of(number)
     if not updates:
-        return f"{mapping.names[number]}: no update in this step"
+        return f"{roles.names[number]}: no update in this step"
     update, made = updates[0], updates[0].gradient.made_by
-    kind = "biases" if any(number == layer.biases for layer in mapping.layers) else "weights"
+    kind = "biases" if any(number == layer.biases for layer in roles.layers) else "weights"
     name = update.gradient.names[-1] if update.gradient.names else "the gradient"
     line = f", {made.site.place}" if made is not None else ""
     way = {"momentum": "with momentum, ", "adaptive": "scaled adaptively, "}
     how = f"{way.get(update.optimizer, '')}{abs(update.factor):g} times {name}"
     verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
-    names = mapping.names[number] + (f" to {mapping.names[numbers[-1]]}" if numbers[1:] else "")
+    names = roles.names[number] + (f" to {roles.names[numbers[-1]]}" if numbers[1:] else "")
     shape, site = update.old.shape or "(a number)", update.operation.site
     shape = f"({len(numbers)} numbers)" if numbers[1:] else shape
     return f"{kind} {names} {shape}, {site.place}: the update {verb} {how}{line}"

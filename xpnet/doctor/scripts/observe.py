@@ -1,32 +1,26 @@
-"""Shows the steps of a script to a doctor, and puts its findings into the script's own words."""
+"""Shows the steps of a script to a doctor, and notes what concerns the whole run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.doctor import Doctor
-from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.findings import Finding
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts import prediction_checks, update_checks  # noqa: F401  # register theirs
-from xpnet.doctor.scripts.checks import causes
-from xpnet.doctor.scripts.failures import failures
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_source, in_words, listed, map_step
-from xpnet.doctor.scripts.outcome import outcome
-from xpnet.doctor.scripts.recording.run import FAILED
+from xpnet.doctor.scripts.mapping import PRODUCTS, Roles, in_source, listed, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.recording.updates import ancestors, random_masks
-from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
 ROWS = 64  # that are looked at in a row, in as many steps as it takes
+NOTHING = Roles(Step(0, (), ()), ())  # where no network was found
 
 
 class Observer:
@@ -34,16 +28,15 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.failed = False  # whether an error ended the script
-        self._unknown = {name for names in recorder.roles.values() for name in names}
+        self.unknown = {name for names in recorder.roles.values() for name in names}
         self._begin()
         recorder.on_step.append(self.look)
 
     def _begin(self) -> None:
         """Forget what was seen: what follows is the first, or another, network."""
         self.doctor = Doctor()
-        self.first: Mapping | None = None
-        self.latest: Mapping | None = None
+        self.first: Roles | None = None
+        self.latest: Roles | None = None
         self.same_rows = True  # in all steps
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self._problems = Counter[str]()
@@ -63,89 +56,94 @@ class Observer:
 
     def look(self, step: Step) -> None:
         """Map a step, and show it to the doctor."""
-        for each in step.operations if self._unknown else ():
-            self._unknown -= {*each.site.operands, *each.result.names}
-        self._unknown -= {name for names in step.places for name in names}
-        mapping = map_step(step)
-        if not mapping.recognised:
-            if self.first is None and mapping.step.updates:
-                self.first = self.latest = mapping
+        for each in step.operations if self.unknown else ():
+            self.unknown -= {*each.site.operands, *each.result.names}
+        self.unknown -= {name for names in step.places for name in names}
+        roles = map_step(step)
+        if not roles.recognised:
+            if self.first is None and roles.step.updates:
+                self.first = self.latest = roles
             return
-        arrays = arrays_of(mapping)
+        arrays = arrays_of(roles)
         before, after, slopes = (arrays.pop(each) for each in ("before", "after", "slopes"))
         if any(each.shape not in self._shapes.get(n, {each.shape}) for n, each in before.items()):
             self._begin()
         for name, each in (*before.items(), *after.items()):
             self._shapes.setdefault(name, set()).add(each.shape)
-        self._find_embedded(mapping)
-        self.latest = mapping
-        self.first = self.first if self.first and self.first.recognised else mapping
-        loss = None if mapping.loss is None else float(np.ravel(mapping.loss.data)[0])
+        self._find_embedded(roles)
+        self.latest = roles
+        self.first = self.first if self.first and self.first.recognised else roles
+        loss = None if roles.loss is None else roles.loss.number
         with np.errstate(all="ignore"):
-            own = float(np.mean(np.square(_errors(mapping)))) if mapping.error else float("nan")
-            self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
+            own = float(np.mean(np.square(_errors(roles)))) if roles.error else float("nan")
+            self._moved.append(Moved.of(roles.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self.losses.append((own, loss))
         # Of weights with a penalty it is 1, and of a single number it may be times the input.
-        factors = [abs(each.factor) for each in mapping.step.updates if each.old.size > 1]
-        if factors and not any(each.optimizer for each in mapping.step.updates):
+        factors = [abs(each.factor) for each in roles.step.updates if each.old.size > 1]
+        if factors and not any(each.optimizer for each in roles.step.updates):
             self.rates.append(min(factors))
-        self._compare_batches(mapping)
-        self._compare_targets(mapping, arrays.get("targets"))
-        self.steps.append(mapping.step.number)
+        self._compare_batches(roles)
+        self._compare_targets(roles, arrays.get("targets"))
+        self.steps.append(roles.step.number)
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
             )
         except XpnetError as error:
             self._problems[str(error)] += 1
-        self._pace(mapping, arrays)
+        self._pace(roles, arrays)
 
-    def _find_embedded(self, mapping: Mapping) -> None:
+    @property
+    def start(self) -> Roles:
+        """What the network's first step showed."""
+        return self.first or NOTHING
+
+    def _find_embedded(self, roles: Roles) -> None:
         """See in the first steps which rows errors change: what follows a step is in the next."""
-        errors = {id(each.error.result) for each in (self.latest, mapping) if each and each.error}
-        for each in mapping.step.operations if not mapping.step.live else ():
+        errors = {each.error.result for each in (self.latest, roles) if each and each.error}
+        for each in roles.step.operations if not roles.step.live else ():
             inside = each.index is not None and each.name in ("add", "subtract")
             if inside and errors & ancestors(each.operands[1:]):
                 self.embedded.add(id(each.result.object))
 
     def has_embeddings(self) -> bool:
         """Return whether the network is given rows that it teaches, such as word vectors."""
-        inputs = [layer.inputs for layer in self.latest.layers[:1]] if self.latest else []
+        inputs = self.latest.inputs if self.latest else ()
         return any(id((each.base or each).object) in self.embedded for each in inputs)
 
-    def _pace(self, mapping: Mapping, arrays: dict[str, Any]) -> None:
+    def _pace(self, roles: Roles, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
-        inputs = mapping.layers[0].inputs.data if mapping.layers else ()
+        inputs = roles.layers[0].inputs.data if roles.layers else ()
         again = [arrays.get("inputs", inputs), arrays.get("targets", ())]
         pairs = zip(again, self._rows, strict=False)
         same = bool(self._rows) and all(np.array_equal(one, other) for one, other in pairs)
         self.same_rows = self.same_rows and (same or not self._rows)
         self._rows = again
-        if not same or self.steps[-2:-1] == [mapping.step.number - 1]:  # steps far apart may agree
+        if not same or self.steps[-2:-1] == [roles.step.number - 1]:  # steps far apart may agree
             self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
-    def _compare_batches(self, mapping: Mapping) -> None:
+    def _compare_batches(self, roles: Roles) -> None:
         """See where batches that are slices start again."""
-        made = mapping.layers[0].inputs.made_by if mapping.layers else None
+        made = roles.layers[0].inputs.made_by if roles.layers else None
         if made is None or not isinstance(index := made.index, slice) or index.start is None:
             return
         rows = made.operands[0].shape[0]
         stop, self._stop = self._stop, max(self._stop, min(index.stop or rows, rows))
-        again = index.start == 0 and self.steps[-1:] == [mapping.step.number - 1]
+        again = index.start == 0 and self.steps[-1:] == [roles.step.number - 1]
         if self.wrapped or (again and stop):
             self.wrapped = made, self._stop, rows
 
-    def _compare_targets(self, mapping: Mapping, targets: Any) -> None:
+    def _compare_targets(self, roles: Roles, targets: Any) -> None:
         """Count the steps in a row that have one class only."""
-        inputs = mapping.layers[0].inputs.shape if mapping.layers else ()
+        inputs = roles.layers[0].inputs.shape if roles.layers else ()
         rows = np.empty(0) if targets is None else np.asarray(targets)
         rows = rows.reshape(1, -1) if len(inputs) == 1 else rows
         whole = len(inputs) == 1 or (1,) < np.shape(rows)[:1] == inputs[:1]
         one = whole and bool(np.all(rows == rows[0]))
         same = one and np.array_equal(rows[0], self._target)
-        follows = same and self.steps[-1:] == [mapping.step.number - 1]
+        follows = same and self.steps[-1:] == [roles.step.number - 1]
         self._row = self._row + 1 if follows else int(one)
         other = self._target is not None and not same
         self.varied, self._target = self.varied or not one or other, rows[0] if one else None
@@ -174,8 +172,8 @@ class Observer:
 
     def served(self) -> list[tuple[Value, str]]:
         """Return what the first layer is given after the last update, and its name at the top."""
-        mapping = self.latest
-        drawn = mapping.updates_of(mapping.layers[0].weights) if mapping and mapping.layers else ()
+        roles = self.latest
+        drawn = roles.updates_of(roles.layers[0].weights) if roles and roles.layers else ()
         shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
                   for way in (1, -1)}  # fmt: skip
         return [
@@ -185,14 +183,8 @@ class Observer:
             if one.shape in shapes and other.shape
         ]  # fmt: skip
 
-    def report(
-        self, measured: Sequence[Finding] = (),
-        mend: Callable[[Iterable[Finding]], tuple[Finding, ...]] = tuple, **facts: Any,
-    ) -> Report:  # fmt: skip
-        """Return all findings, causes first, in the script's own words.
-
-        `mend` adds edits of the source to findings.
-        """
+    def end(self, measured: Sequence[Finding]) -> Run:
+        """Look at what followed the last step, and return the run with what was measured in it."""
         self.recorder.finish()
         self._served()
         losses = [own for own, _ in self.losses]
@@ -202,53 +194,26 @@ class Observer:
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
             movement=self._movement, output=output_activation(self.latest),
         )  # fmt: skip
-        run = self.doctor.run
-        self.failed = facts.get("status") == FAILED
-        with np.errstate(all="ignore"):  # of np.empty, for one
-            self.doctor.note([*failures(self.recorder), *causes(self, run)])
-        found = self.doctor.report()
-        if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded
-            kept = [each for each in found.findings if each.code not in SYMPTOMS
-                    and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
-            facts["stopped_looking"] = max(self.steps, default=0)
-            found = replace(found, findings=tuple(kept))
-        gradients = facts.get("gradients", "")
-        known, others = bool(measured or gradients), self.first is not None and self.first.others
-        # Squared errors do not judge what is taught otherwise: quantiles, opponents, words.
-        uneven = UNEVEN in gradients or WEIGHTED in gradients or bool(others)
-        uneven = uneven or self.has_embeddings()
-        kept = [each for each in found.findings if not (uneven and each.code in SYMPTOMS)]
-        findings = told(mend(kept), run, self.first, measured=known)
-        if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
-            more = (*mend(outcome(self, run)), *findings)
-            findings = told(more, run, self.first, measured=known)
-        recognised = self.latest is not None and self.latest.recognised
-        told_of = {k: v for k, v in found.facts.items() if k != "skill" or findings or not uneven}
-        return Report(findings, told_of | {
-            "mapping": in_words(self.latest) if self.latest is not None else [],
-            "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
-            "not_shown": [], "unknown_names": sorted(self._unknown),
-            "taught_otherwise": uneven,
-        } | facts)  # fmt: skip
+        return self.doctor.run
 
     def not_mapped(self) -> str:
         """Say what was not found."""
-        mapping = self.latest
-        if mapping is None:
+        roles = self.latest
+        if roles is None:
             return self.recorder.problem or "no parameter that is updated again and again"
         missing = [self.recorder.problem] if self.recorder.problem else []
         missing += [each for each, n in self._problems.items() if 2 * n > len(self.steps)]
-        missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
-        missing += [] if mapping.layers else ["products of inputs with weights"]
-        others = listed([mapping.names[n] for n in sorted(mapping.others)])
+        missing += [] if roles.outputs else ["outputs and targets (no difference of the two)"]
+        missing += [] if roles.layers else ["products of inputs with weights"]
+        others = listed([roles.names[n] for n in sorted(roles.others)])
         missing += [f"what teaches {others} (perhaps another network: these outputs do not enter "
                     "their updates)"] if others else []  # fmt: skip
         other = [
             n
-            for i, n in enumerate(mapping.names)
-            if not mapping.reaching >> i & 1 and i not in mapping.others
+            for i, n in enumerate(roles.names)
+            if not roles.reaching >> i & 1 and i not in roles.others
         ]
-        missing += [f"where {listed(other)} enters"] if other and mapping.outputs else []
+        missing += [f"where {listed(other)} enters"] if other and roles.outputs else []
         return "; ".join(missing)
 
 
@@ -272,27 +237,27 @@ def _rows_of(values: Sequence[Value]) -> Any:
     return np.stack([each for each in rows if each.size == rows[0].size])
 
 
-def _errors(mapping: Mapping) -> Any:
+def _errors(roles: Roles) -> Any:
     """Return outputs - targets as the script pairs them."""
-    error = mapping.error
-    if error and error.name == "subtract" and error.index is None and len(mapping.outputs) == 1:
+    error = roles.error
+    if error and error.name == "subtract" and error.index is None and len(roles.outputs) == 1:
         return np.asarray(error.result.data, dtype=float)
-    outputs = np.array([v.data for v in mapping.outputs], dtype=float).squeeze()
-    targets = np.array([v.data for v in mapping.targets], dtype=float).squeeze()
+    outputs = np.array([v.data for v in roles.outputs], dtype=float).squeeze()
+    targets = np.array([v.data for v in roles.targets], dtype=float).squeeze()
     if outputs.ndim == targets.ndim + 1 and outputs.shape[: targets.ndim] == targets.shape:
         targets = np.eye(outputs.shape[-1])[targets.astype(int)]
     return outputs - targets
 
 
-def arrays_of(mapping: Mapping) -> dict[str, Any]:
+def arrays_of(roles: Roles) -> dict[str, Any]:
     """Return the step's arrays under the names of `Doctor.watch`, and before, after and slopes."""
-    order = [n for layer in mapping.layers for n in (layer.weights, layer.biases) if n is not None]
+    order = [n for layer in roles.layers for n in (layer.weights, layer.biases) if n is not None]
     before, after, slopes = dict[str, Any](), dict[str, Any](), dict[str, Any]()
     factors = dict[str, float]()
-    for number in dict.fromkeys([*order, *range(len(mapping.names))]):
-        if not (updates := mapping.updates_of(number)):
+    for number in dict.fromkeys([*order, *range(len(roles.names))]):
+        if not (updates := roles.updates_of(number)):
             continue
-        name, update = mapping.names[number], updates[0]
+        name, update = roles.names[number], updates[0]
         before[name] = np.atleast_1d(np.asarray(update.old.data, dtype=float))
         after[name] = np.atleast_1d(np.asarray(updates[-1].new.data, dtype=float))
         factors[name] = abs(update.factor) or 1.0
@@ -303,59 +268,59 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
     found: dict[str, Any] = {"before": before, "after": after, "slopes": slopes}
     if factors:
         rate = found["learning_rate"] = Counter(factors.values()).most_common(1)[0][0]
-        for each in mapping.step.updates:  # 1 / rows may be in some, and in others' gradients
-            name, first = mapping.names[each.parameter], mapping.updates_of(each.parameter)[0]
+        for each in roles.step.updates:  # 1 / rows may be in some, and in others' gradients
+            name, first = roles.names[each.parameter], roles.updates_of(each.parameter)[0]
             if name in slopes and not each.optimizer and each is first:
                 slopes[name] = slopes[name] * (factors[name] / rate)
-    for layer in mapping.layers:  # weights (n,) are those of one unit, (n, 1)
-        name, inputs = mapping.names[layer.weights], layer.inputs.shape
+    for layer in roles.layers:  # weights (n,) are those of one unit, (n, 1)
+        name, inputs = roles.names[layer.weights], layer.inputs.shape
         for some in (before, after, slopes):
             if name in some and inputs[-1:] == some[name].shape:
                 some[name] = some[name].reshape(-1, 1)
-    weights = [before.get(mapping.names[layer.weights], 0.0) for layer in mapping.layers]
+    weights = [before.get(roles.names[layer.weights], 0.0) for layer in roles.layers]
     if weights and all(np.ndim(each) == 2 for each in weights):
-        samples = mapping.samples or (mapping.layers,)
+        samples = roles.samples or (roles.layers,)
         found["inputs"] = _rows_of([layers[0].inputs for layers in samples])
         found["activations"] = [
             _rows_of([layers[i].activations for layers in samples]) for i in range(len(weights) - 1)
         ]
-    elif single := _single_inputs(mapping):
+    elif single := _single_inputs(roles):
         found["inputs"] = np.array([single])
-    return found | _ends_of(mapping)
+    return found | _ends_of(roles)
 
 
-def _single_inputs(mapping: Mapping) -> list[float]:
+def _single_inputs(roles: Roles) -> list[float]:
     """Return what a network of single numbers is given."""
     given = dict[Any, float]()
-    if any(each.old.size > 1 for each in mapping.step.updates):
+    if any(each.old.size > 1 for each in roles.step.updates):
         return []
-    for value in (layer.inputs for layer in mapping.layers):
+    for value in (layer.inputs for layer in roles.layers):
         made = value.made_by
         key = (id(made.operands[0].object), repr(made.index)) if made and made.operands else value
-        if value.size == 1 and not mapping.depends(value):
-            given.setdefault(key, float(np.ravel(value.data)[0]))
+        if value.size == 1 and not roles.depends(value):
+            given.setdefault(key, value.number)
     return [*given.values()]
 
 
-def _ends_of(mapping: Mapping) -> dict[str, Any]:
+def _ends_of(roles: Roles) -> dict[str, Any]:
     """Return the step's predictions and targets as rows; none if there are none."""
-    if not mapping.outputs:
+    if not roles.outputs:
         return {}
-    predictions, targets = _rows_of(mapping.outputs), _rows_of(mapping.targets)
-    if mapping.error is not None and mapping.error.name == "multiply":
+    predictions, targets = _rows_of(roles.outputs), _rows_of(roles.targets)
+    if roles.error is not None and roles.error.name == "multiply":
         predictions = np.clip(predictions, -1.0, 1.0)  # beyond its margin none is better
-    if len(mapping.outputs) > 1 and not mapping.samples:  # outputs of one sample
+    if len(roles.outputs) > 1 and not roles.samples:  # outputs of one sample
         predictions, targets = predictions.reshape(1, -1), targets.reshape(1, -1)
-    of_class = mapping.error is not None and mapping.error.index is not None
-    if of_class and mapping.targets[0].size == 1 < mapping.outputs[0].size:  # of each sample
+    of_class = roles.error is not None and roles.error.index is not None
+    if of_class and roles.targets[0].size == 1 < roles.outputs[0].size:  # of each sample
         predictions = np.atleast_2d(predictions)
-        targets = predictions - _errors(mapping)
+        targets = predictions - _errors(roles)
     return {"predictions": predictions, "targets": targets} if np.size(predictions) else {}
 
 
-def output_activation(mapping: Mapping | None) -> str:
+def output_activation(roles: Roles | None) -> str:
     """Return the name of the activation that made the outputs; empty if it is not known."""
-    for last in mapping.layers[-1:] if mapping is not None else ():
+    for last in roles.layers[-1:] if roles is not None else ():
         if last.activations is last.pre_activations:
             return "identity"
         return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")

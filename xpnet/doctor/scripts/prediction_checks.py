@@ -2,35 +2,33 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.rules.rule import RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Roles, in_source
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
 from xpnet.doctor.scripts.telling import GOOD
 
-if TYPE_CHECKING:
-    from xpnet.doctor.scripts.observe import Observer
-
 UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
 ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
 
 
-def _sums(operations: Iterable[Operation]) -> set[int]:
-    """Return the ids of weighted sums: what is made of them comes from a network."""
-    return {id(each.result) for each in operations if each.name in MIXING}
+def _sums(operations: Iterable[Operation]) -> set[Value]:
+    """Return weighted sums: what is made of them comes from a network."""
+    return {each.result for each in operations if each.name in MIXING}
 
 
 @check("prediction-wrong", "NumPy manual, Broadcasting")
-def all_pairs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def all_pairs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; each answer meets the targets of all rows."""
-    used, step = seen.recorder.used, mapping.step.operations
+    used, step = seen.recorder.used, roles.step.operations
     made = _sums((*used, *step))
     for each in (*used, *(each for each in step if each.name == "equal")):
         for i in crossing(each) if each.name in ("equal", "not_equal", "subtract") else ():
@@ -38,28 +36,28 @@ def all_pairs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 sides = " meets ".join(str(value.shape) for value in each.operands)
                 yield (each, "predictions", f"{sides}: the result is {each.result.shape}",
                        f"make one of shape {each.operands[i].shape}",
-                       {"edits": [operand_edit(each, 1 - i, "np.ravel({})")]})  # fmt: skip
+                       [operand_edit(each, 1 - i, "np.ravel({})")])  # fmt: skip
 
 
 @check("prediction-wrong", "NumPy manual, argmax")
-def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def wrong_axis(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; what is made of its outputs is not."""
     way = -1 if run.columns else 1
-    shapes = {each.shape[::way] for each in mapping.outputs if len(each.shape) == 2}
-    for each in (*seen.recorder.used, *mapping.step.operations):
+    shapes = {each.shape[::way] for each in roles.outputs if len(each.shape) == 2}
+    for each in (*seen.recorder.used, *roles.step.operations):
         shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
         alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
         if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
             right = re.sub(r"(?<=[=,( ])-?\d\)$", f"{int(way > 0)})", each.site.text)
             yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
                    f"of the {shape[0]} samples", "take the argmax over the outputs of each sample",
-                   {"edits": [edit(each.site, right)]})  # fmt: skip
+                   [edit(each.site, right)])  # fmt: skip
 
 
 @check("prediction-wrong", "NumPy manual, argmax and Indexing")
-def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; the answers that are taken from its outputs are not."""
-    everything = (*seen.recorder.used, *mapping.step.operations)
+    everything = (*seen.recorder.used, *roles.step.operations)
     made = _sums(everything)
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
         for i, one in enumerate(each.operands):
@@ -75,10 +73,10 @@ def misjudged(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                     new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
                     yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
                            f"right with {new}; as it is, {own:.0%} are", new,
-                           {"edits": [edit(taken[0].site, new)]})  # fmt: skip
+                           [edit(taken[0].site, new)])  # fmt: skip
 
 
-def _taken(value: Value, made: set[int]) -> tuple[Operation, Value] | None:
+def _taken(value: Value, made: set[Value]) -> tuple[Operation, Value] | None:
     """Return what took answers from outputs, and these outputs."""
     found = None
     while (by := value.made_by) is not None and by.name not in MIXING:
@@ -103,9 +101,9 @@ def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
 
 
 @check("rows-left-out", RECIPE, "shuffle the rows before they are split")
-def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def unknown_class(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
-    way, taught = int(run.columns), mapping.targets[:1] if seen.same_rows else ()
+    way, taught = int(run.columns), roles.targets[:1] if seen.same_rows else ()
     goals = next((value.data for value in taught if len(value.shape) == 2), np.empty((0, 0)))
     known = np.flatnonzero(np.ptp(goals, axis=way)) if np.size(goals) else np.empty(0)
     for each in (e for e in seen.recorder.used if e.name == "equal" and len(known) > 1):
@@ -117,15 +115,15 @@ def unknown_class(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 
 @check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
-def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def other_units(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Outputs are on the scale of the targets that were trained on."""
     products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
-    made = {id(each.result) for each in products}
+    made = _sums(products)
     within = ancestors(value for each in products for value in each.operands)
     goals = np.std(goals) if np.unique(goals).size > ROWS_ALIKE else 0.0  # and no classes
     for each in (e for e in seen.recorder.used if e.name == "subtract" and not crossing(e)):
         mine = [bool(made & ancestors([v])) for v in each.operands if v.size >= ROWS_ALIKE]
-        if goals and sorted(mine) == [False, True] and id(each.result) not in within:
+        if goals and sorted(mine) == [False, True] and each.result not in within:
             own, other = (np.std(each.operands[mine.index(way)].data) for way in (True, False))
             if 1 / UNIT < own / goals < UNIT and not 1 / UNIT**2 < other / goals < UNIT**2:
                 yield (each, "predictions", f"their standard deviation is {own:.3g}, like that of "
@@ -135,14 +133,14 @@ def other_units(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 @check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
        "keep running averages of means and variances in training, and use them")  # fmt: skip
-def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def own_statistics(seen: Observer, roles: Roles, run: Run) -> Seen:
     """One sample is its own mean: normalised by it, all samples are alike."""
-    below, way = ancestors(mapping.outputs), -1 if run.columns else 1
-    rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
-            if each.name in ("mean", "var", "std") and id(each.result) in below
+    below, way = ancestors(roles.outputs), -1 if run.columns else 1
+    rows = {each.place: each.operands[0].shape[::way] for each in roles.step.operations
+            if each.name in ("mean", "var", "std") and each.result in below
             and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
-    further = {id(value) for each in seen.recorder.used for value in each.operands}
-    for each in (e for e in seen.recorder.used if e.place in rows and id(e.result) in further):
+    further = {value for each in seen.recorder.used for value in each.operands}
+    for each in (e for e in seen.recorder.used if e.place in rows and e.result in further):
         rest = each.operands[0].shape[::way][:1] == (1,) and each.result.size > 1
         if rest and rows[each.place][0] > 1:
             yield (each, "predictions", f"it is taken over 1 sample, in training over "
@@ -151,7 +149,7 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 @check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
        "leave the mask out where the network is only used")  # fmt: skip
-def dropout_kept(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def dropout_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Dropout belongs to training. At prediction all units count."""
     if seen.served_mask is not None:
         yield seen.served_mask, "predictions", "units are dropped at random in predictions, too"

@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from xpnet.doctor.findings import SEVERITIES, Finding
-from xpnet.doctor.run import Run
+from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
+from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.gradients.conclusions import MEASURED
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.mapping import Roles
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.repairs.edits import Edit, mended_lines
 from xpnet.doctor.scripts.repairs.fix import site_of
 from xpnet.doctor.scripts.repairs.sizes import penalties
@@ -47,6 +51,10 @@ ONCE = {
 }  # fmt: skip
 FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out"}  # of a class
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
+FEW_STEPS = 500
+POOR = 0.5  # share of the variance explained, from which more steps would only be better
+BAD = 0.1  # the same, up to which nothing was learnt
+FEW_UNITS = 4
 PAIRS = "compare some rows of both as they enter the first step: which belong together?"
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -56,7 +64,7 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
 
 
 def told(
-    findings: Iterable[Finding], run: Run, mapping: Mapping | None, *, measured: bool
+    findings: Iterable[Finding], run: Run, roles: Roles | None, *, measured: bool
 ) -> tuple[Finding, ...]:
     """Return what is to be told of the findings, in order; `measured`: gradients were."""
     findings = [*findings]
@@ -64,12 +72,12 @@ def told(
     kept = [each for each in findings if _counts(each, run, measured=measured)]
     codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
-    kept = [each for each in kept if not _refuted(each, codes, spoilt, mapping)]
+    kept = [each for each in kept if not _refuted(each, codes, spoilt, roles)]
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     errors = {each.code for each in causes if each.severity == "error"}
     weaker = LENGTH if causes and not errors else {"no-bias"} if errors & STARTS else set[str]()
     kept = [replace(e, severity="warning") if e.code in weaker else e for e in kept]
-    kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
+    kept = sorted((_in_lines(each, roles) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, set[str]())):
         cause = [each for each in kept if each.code not in symptoms | {"non-finite"}]
@@ -87,15 +95,15 @@ def told(
     return tuple(_one_upon_another(found))
 
 
-def _refuted(finding: Finding, codes: set[str], spoilt: set[str], mapping: Mapping | None) -> bool:
+def _refuted(finding: Finding, codes: set[str], spoilt: set[str], roles: Roles | None) -> bool:
     """Return whether a finding follows from others, by their codes, or cannot be known for them."""
     code, measured = finding.code, finding.reference == MEASURED
     if code == "regularisation-dominates":
-        return mapping is not None and not any(penalties(mapping))
+        return roles is not None and not any(penalties(roles))
     if code == "wrong-init-scale":  # small weights do not bring rises about
         return bool(RISING & codes) and "too small" in finding.evidence
     if code == "shuffled-targets":  # what predicts targets was not seen
-        return "normalised-per-row" in codes or (mapping is not None and mapping.partial)
+        return "normalised-per-row" in codes or (roles is not None and roles.partial)
     if code == "gradient-wrong" and measured and (codes & NO_SLOPE or finding.where in spoilt):
         return True
     # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
@@ -148,14 +156,48 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
     return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
-def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
+def _in_lines(finding: Finding, roles: Roles | None) -> Finding:
     """Give the remedy as lines of the script where edits are known, or else name a line."""
     edits = (finding.repair or {}).get("edits", ())
     lines = mended_lines(edits)[:MOST_LINES]
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
-    site = None if mapping is None else site_of(finding, mapping)
+    site = None if roles is None else site_of(finding, roles)
     if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
         site, remedy = None, PAIRS
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
         finding = replace(finding, evidence=f"{site}: {finding.evidence}")
     return replace(finding, remedy=remedy)
+
+
+def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
+    """Yield what is left to say of a network that learns too little, if no cause was found."""
+    roles, skill, curve = seen.latest, run.last.skill, seen.curve()
+    if roles is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
+        return
+    widths = [each.shape[1] for each in run.first.activations if each is not None]
+    said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
+    if curve[-1] < 0.99 * curve[-2] and skill < POOR and run.steps < FEW_STEPS:
+        yield Finding(
+            "too-few-steps", "error", "training", f"{said}, and the loss still falls "
+            f"({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)", "It stops too early.",
+            "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
+        )  # fmt: skip
+    elif skill < POOR and run.travelled() < FAR:
+        yield Finding(
+            "learning-rate-too-small", "error", "learning_rate", f"{said}; all steps together "
+            f"moved the weights by {run.travelled():.2g} of their size",
+            "So short steps need far more of them.", "multiply the learning rate by 10", RECIPE,
+            run.rate_times(10.0),
+        )  # fmt: skip
+    elif roles.layers and len(roles.layers) == 1 and skill < BAD:
+        yield Finding(
+            "too-small", "error", "the network", f"{said}, and there is no hidden layer",
+            "Without one, outputs change along one straight line only.",
+            "add a hidden layer, with an activation", f"{GOODFELLOW}, 6.1",
+        )  # fmt: skip
+    elif widths and min(widths) <= FEW_UNITS:
+        yield Finding(
+            "too-small", "error", "the network", f"{said}, the loss has stopped falling, and a "
+            f"hidden layer has {min(widths)} units", "Each unit can draw one boundary.",
+            "give the hidden layers more units", f"{GOODFELLOW}, 6.4.1",
+        )  # fmt: skip

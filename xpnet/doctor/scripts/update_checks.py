@@ -1,7 +1,6 @@
 """What is made of gradients: checks, as those of `checks.py`."""
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,16 +9,14 @@ from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
 from xpnet.doctor.scripts.gradients.verdicts import made_of
-from xpnet.doctor.scripts.mapping import Mapping, a_few, in_source
+from xpnet.doctor.scripts.mapping import Roles, a_few, in_source
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation
-from xpnet.doctor.scripts.recording.updates import ancestors, origin, scalar_side
+from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit, into_loop, operand_edit
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
 from xpnet.doctor.scripts.telling import learnt
-
-if TYPE_CHECKING:
-    from xpnet.doctor.scripts.observe import Observer
 
 NOTHING = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
@@ -27,33 +24,31 @@ LITTLE = 0.01  # of a gradient, that cutting it leaves
 
 
 @check("rows-left-out", NIELSEN)
-def last_alone(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def last_alone(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each error is sent back, and the next one takes its place before any update."""
-    error, operations, cone = mapping.error, mapping.step.operations, mapping.cone
+    error, operations, cone = roles.error, roles.step.operations, roles.cone
     if error is None or learnt(run):
         return
-    back = {e.place for e in operations if id(e.result) in cone and error.result in e.operands}
-    sent = {id(value) for each in operations if each.place in back for value in each.operands}
-    made = [e for e in operations if e.place == error.place and id(e.result) in sent]
-    if len(made) >= ROWS_ALIKE // 2 and [e for e in made if id(e.result) in cone] == made[-1:]:
-        edits = into_loop([each.operation.site for each in mapping.step.updates])
+    back = {e.place for e in operations if e.result in cone and error.result in e.operands}
+    sent = {value for each in operations if each.place in back for value in each.operands}
+    made = [e for e in operations if e.place == error.place and e.result in sent]
+    if len(made) >= ROWS_ALIKE // 2 and [e for e in made if e.result in cone] == made[-1:]:
+        edits = into_loop([each.operation.site for each in roles.step.updates])
         yield (error, "batches", f"of the {len(made)} errors of each step only the last one "
                "changes the weights", "update after each, or add the gradients up",
-               {"edits": edits})  # fmt: skip
+               edits)  # fmt: skip
 
 
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
-def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
-    first = seen.first or mapping
-    error = {id(each.result) for each in [first.error] if each is not None}
-    found, below = dict[Operation, str](), False
+    first, found, below = seen.start, dict[Operation, str](), False
     for root in first.step.operations:
-        made = origin(root.operands[0])[0].made_by if root.name == "sqrt" else None
-        if made is None or made.name != "add" or id(root.result) not in first.cone:
+        made = maker(root.operands[0]) if root.name == "sqrt" else None
+        if made is None or made.name != "add" or root.result not in first.cone:
             continue
         below |= bool(np.any(made.result.data < 0.0))
-        for term in (each.made_by for each in made.operands if error & ancestors([each])):
+        for term in (each.made_by for each in made.operands if first.errors & ancestors([each])):
             side = scalar_side(term) if term and term.name == "multiply" else None
             word = term.site.operands[1 - side] if term and side is not None else ""
             if term and re.fullmatch(r"[\w.]+(\[[^]]*\])?", word):  # one name, and no square
@@ -61,13 +56,13 @@ def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if below and found:
         edits = [edit(each.site, new) for each, new in found.items()]
         yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
-               {"edits": edits})  # fmt: skip
+               edits)  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
-def by_size(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Divided by the root of their own mean squares, gradients give a first step of one length."""
-    first = seen.first or mapping
+    first = seen.start
     adaptive = [u for u in a_few(first.step.updates) if u.optimizer == "adaptive"]
     for each in adaptive if not first.step.number and not learnt(run) else ():
         sizes, steps = (np.abs(np.ravel(v.data)) for v in (each.gradient, each.delta))
@@ -84,16 +79,16 @@ def by_size(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             remedy = "a far smaller number beside the root" if edits else "compare with its formula"
             yield (each.operation, first.names[each.parameter], "the first step is "
                    f"{np.exp(np.ptp(y)):.2g} times as long for some weights as for others",
-                   remedy, {"edits": edits[:1]})  # fmt: skip
+                   remedy, edits[:1])  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
-def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
     """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
     first, latest = (
         {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
          if divide.name == "divide") if each and each.name == "power"}
-        for some in (seen.first or mapping, mapping)
+        for some in (seen.start, roles)
     )  # fmt: skip
     powers = {site: site.operands for site, each in first.items() if each.result.size == 1
               and site in latest and each.operands[0].made_by
@@ -102,47 +97,46 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
     for site in powers if edits else ():
         yield (None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
-               {"edits": edits})  # fmt: skip
+               edits)  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
-def kept_correction(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""
     found = dict[Operation, float]()
-    for each in (seen.first or mapping).step.operations:
+    for each in seen.start.step.operations:
         mean = each.operands[0].made_by if each.name == "divide" else None
         own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
         if mean and mean.name == "add" and own and each.operands[1].size == 1:
-            gain = abs(origin(mean.operands[0])[1] / float(np.ravel(each.operands[1].data)[0]))
+            gain = abs(origin(mean.operands[0])[1] / each.operands[1].number)
             if mean.operands[0].made_by and gain > 1.0:
                 found[each] = gain
     for each, gain in found.items():
         yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times as "
                "large", "correct a copy, and keep the mean as it is",
-               {"edits": apart(each.site for each in found)})  # fmt: skip
+               apart(each.site for each in found))  # fmt: skip
 
 
 @check("update-wrong", GOODFELLOW)
-def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def growing(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
-    grown = [each for each, side in penalties(mapping) for update in mapping.step.updates
+    grown = [each for each, side in penalties(roles) for update in roles.step.updates
              if np.all(each.operands[side].data > 0.0) and update.old in each.operands
-             and (each.result, 1) in made_of(update.parameter, mapping.step)]  # fmt: skip
-    sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
+             and (each.result, 1) in made_of(update.parameter, roles.step)]  # fmt: skip
+    sums = [each.site for each in roles.step.operations if each.name in ("add", "subtract")
             and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
     for each in grown:
         yield (each, "weights", "this penalty makes them larger", "the other sign",
-               {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
+               [edit(site, turned(site)) for site in sums])  # fmt: skip
 
 
 @check("exp-overflow", f"{GOODFELLOW}, 4.1")
-def overflow(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
     """From 710 on, exp is infinite, and infinite by infinite is nan, in all that follows."""
-    first = seen.first or mapping
-    made = [each.made_by for each in first.outputs if not np.all(np.isfinite(each.data))]
-    found = [each for each in first.step.operations if each.name == "exp"
+    made = [each.made_by for each in seen.start.outputs if not np.all(np.isfinite(each.data))]
+    found = [each for each in seen.start.step.operations if each.name == "exp"
              and np.any(np.isinf(each.result.data) & np.isfinite(each.operands[0].data))
-             and any(e and e.name == "divide" and id(each.result) in ancestors(e.operands)
+             and any(e and e.name == "divide" and each.result in ancestors(e.operands)
                      for e in made)]  # fmt: skip
     axis = f", axis={int(not run.columns)}, keepdims=True"
     edits = [edit(each.site, f"np.exp({z} - np.max({z}{axis * (len(each.result.shape) > 1)}))")
@@ -150,11 +144,11 @@ def overflow(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for each in found:
         largest = np.max(each.operands[0].data)
         yield (each, "outputs", f"it overflows: sums reach {largest:.3g}", "subtract each "
-               "sample's largest sum: the softmax stays the same", {"edits": edits})  # fmt: skip
+               "sample's largest sum: the softmax stays the same", edits)  # fmt: skip
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
-def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
     if last >= 1e-2 * first or learnt(run):
@@ -164,19 +158,19 @@ def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     still_fell = 10 * seen.steps[short] < run.steps and before > 1.1 * after
     gone = sum(rate > NOTHING * first for rate in seen.rates)
     if still_fell or 2 * [*seen.steps, run.steps][gone] < run.steps:
-        yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
+        yield (roles.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
 
 @check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013")
-def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A limit is for the few gradients that are far too large; here it makes every step short."""
-    error, shares = {id(e.result) for e in [mapping.error] if e is not None}, list[float]()
+    shares = list[float]()
     cuts = dict[int, tuple[Operation, int]]()  # by place: and the operand that is cut
-    for each in mapping.step.operations if run.travelled() < FAR else ():
+    for each in roles.step.operations if run.travelled() < FAR else ():
         side = scalar_side(each) if each.name in ("multiply", "divide") else None
-        by_itself = side is not None and error & ancestors([each.operands[side]])
-        if id(each.result) in mapping.cone and (each.name == "clip" or by_itself):
+        by_itself = side is not None and roles.errors & ancestors([each.operands[side]])
+        if each.result in roles.cone and (each.name == "clip" or by_itself):
             slot = 0 if side is None else 1 - side
             after, before = (np.linalg.norm(v.data) for v in (each.result, each.operands[slot]))
             if 0.0 < after < LITTLE * before:
@@ -185,24 +179,24 @@ def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     edits = [edit(each.site, in_source(each, slot)) for each, slot in cuts.values()]
     for each, _ in cuts.values() if not learnt(run) else ():
         yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
-               "limit, as large as usual gradients are", {"edits": edits})  # fmt: skip
+               "limit, as large as usual gradients are", edits)  # fmt: skip
 
 
 @check("gradient-scale", BACKPROPAGATION)
-def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    new = {id(u.new) for u in mapping.step.updates}
-    for update in a_few(mapping.step.updates) if not learnt(run) else ():
+    new = {u.new for u in roles.step.updates}
+    for update in a_few(roles.step.updates) if not learnt(run) else ():
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient], stop=lambda v: id(v) in new)
-        for each in mapping.step.operations:
+        below = ancestors([update.gradient], stop=lambda v: v in new)
+        for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)
             rest = [other for value, other in pairs if value.size > 1
                     or rates.get(other) != value.data]  # fmt: skip
-            if before and id(each.result) in below and len(rest) == 1:
-                yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
+            if before and each.result in below and len(rest) == 1:
+                yield (each, roles.names[update.parameter], "the learning rate is multiplied in "
                        "here, and once more in the update", "multiply by it once, in the update",
-                       {"edits": [edit(each.site, rest[0])]})  # fmt: skip
+                       [edit(each.site, rest[0])])  # fmt: skip

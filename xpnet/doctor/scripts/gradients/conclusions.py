@@ -9,12 +9,12 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
 from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
-from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.mapping import listed
+from xpnet.doctor.scripts.mapping import Roles, listed
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Update
 from xpnet.doctor.scripts.repairs.edits import edit
 from xpnet.doctor.scripts.repairs.patterns import at_sites
+from xpnet.doctor.step import grouped
 
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
@@ -101,14 +101,11 @@ def _together(points: Iterable[Measured], n: int) -> str:
 
 def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[str]]:
     """Return each mistake once, with the names of the parameters it spoils."""
-    found = dict[tuple[Any, ...], tuple[Mistake, list[str]]]()
-    for n, mistake in (pair for each in points for pair in each.mistakes.items()):
-        if mistake is not None:
-            operand = mistake.site, mistake.wrong, mistake.right
-            key = (mistake.kind,) if mistake.kind == LAYER else operand
-            names = found.setdefault(key, (mistake, []))[1]
-            names += [roles.names[n]] * (roles.names[n] not in names)
-    return dict(found.values())
+    pairs = ((m, roles.names[n]) for each in points for n, m in each.mistakes.items() if m)
+    alike = grouped(
+        (m.kind if m.kind == LAYER else (m.site, m.wrong, m.right), (m, name)) for m, name in pairs
+    )
+    return {some[0][0]: [*dict.fromkeys(name for _, name in some)] for some in alike.values()}
 
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:

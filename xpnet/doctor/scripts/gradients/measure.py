@@ -79,7 +79,11 @@ class Measurer:
     def look(self, step: Step) -> None:
         """Measure after a step, if there is time; in a child, answer."""
         if self._child is not None:
-            self._child.answer(self._answer(step))
+            try:
+                reply = self._reply(step)
+            except Exception as error:  # noqa: BLE001  # the parent says it
+                reply = error
+            self._child.answer(reply)
         for update in step.updates:
             self._start.setdefault(update.parameter, np.array(update.old.data))
         unknown = [{n for n, v in p.verdicts.items() if v.kind == "unknown"} for p in self.points]
@@ -97,12 +101,6 @@ class Measurer:
             logging.getLogger(__name__).debug(self.problem, exc_info=True)
         self._cost = processor_seconds() - began
         self._recorder.budget.spent += children_seconds() - children
-
-    def _answer(self, step: Step) -> Any:
-        try:
-            return self._reply(step)
-        except Exception as error:  # noqa: BLE001  # the parent says it
-            return error
 
     def _ask(self, moves: Sequence[Values], reply: Callable[[Step], Any]) -> list[Any]:
         """Return what children reply that each make some moves and then the script's next step."""
@@ -235,7 +233,7 @@ def errors_at(step: Step, place: int, side: int) -> list[Any]:
 def named_losses(step: Step) -> dict[str, float]:
     """Return the losses that a step assigned to names, the last of each name."""
     return {
-        name: float(np.ravel(each.result.data)[0])
+        name: each.result.number
         for each in step.operations
         for name in each.result.names
         if each.result.size == 1 and LOSS.search(name.rpartition(".")[2])

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.doctor.replay import slope_of
-from xpnet.doctor.scripts.mapping import Layer, in_source
-from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.mapping import Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, is_whole, scalar_side
 from xpnet.doctor.scripts.repairs.edits import Edit, around, edit, operand_edit
+from xpnet.doctor.step import grouped
 from xpnet.nn.activations import ACTIVATIONS
 
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
@@ -50,7 +50,7 @@ class Candidate(NamedTuple):
     made: Callable[[Any], Any]  # of the value's array
 
 
-Changes = Mapping[int, tuple[int, Any]]  # by the id of an operation: a slot, and what it gets
+Changes = Mapping[Operation, tuple[int, Any]]  # a slot, and what it gets
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,32 +80,27 @@ class Variants:
     def __init__(self, roles: Roles) -> None:
         self.roles, self.operations, self.work = roles, roles.step.operations, 0
         start = 0 if roles.error is None else self.operations.index(roles.error)
-        self.backward = [o for o in self.operations[start:] if id(o.result) in roles.cone]
-        self.paths = dict[int, list[Operation]]()  # by a gradient's id: what it was made by
+        self.backward = [o for o in self.operations[start:] if o.result in roles.cone]
+        self.paths = dict[Value, list[Operation]]()  # what a gradient was made by
         self.twins, self.first = _twins(self.operations, len(roles.outputs) or 1)
 
     def mistake(
         self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
-        for operation in dict.fromkeys(self.first[id(o)] for o in self._towards(gradient)[::-1]):
+        for operation in dict.fromkeys(self.first[o] for o in self._towards(gradient)[::-1]):
             slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
             for slot in (*range(min(slots, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
                         return None
-                    changes = {**known, **self._everywhere(operation, slot, each)}
+                    changes = dict(known)
+                    for own in self.twins:  # in each sample
+                        array = own.get(each.of, each.of).data
+                        changes[own.get(operation, operation)] = slot, each.made(array)
                     if agrees(self.again(gradient, changes)):
                         return self._named(operation, slot, each, layer, changes)
         return None
-
-    def _everywhere(self, operation: Operation, slot: int, candidate: Candidate) -> Changes:
-        """Return the changes of an operation in all samples."""
-        return {
-            id(own.get(id(operation), operation)):
-                (slot, candidate.made(own.get(id(candidate.of), candidate.of).data))
-            for own in self.twins
-        }  # fmt: skip
 
     def _named(
         self, operation: Operation, slot: int, candidate: Candidate, layer: int, changes: Changes
@@ -128,23 +123,20 @@ class Variants:
 
     def _towards(self, gradient: Value) -> list[Operation]:
         """Return the operations that a gradient was made by, not by updates."""
-        if id(gradient) not in self.paths:
-            path = self.paths[id(gradient)] = list[Operation]()
-            needed, updated = {id(gradient)}, {id(u.new) for u in self.roles.step.updates}
-            for each in reversed(self.backward):
-                if id(each.result) in needed - updated:
-                    needed |= {id(value) for value in each.operands}
-                    path.insert(0, each)
-        return self.paths[id(gradient)]
+        if gradient not in self.paths:
+            updated = {u.new for u in self.roles.step.updates}
+            needed = ancestors([gradient], stop=lambda value: value in updated) - updated
+            self.paths[gradient] = [each for each in self.backward if each.result in needed]
+        return self.paths[gradient]
 
     def again(self, gradient: Value, changes: Changes) -> Any:
         """Compute a gradient again with changes; None where that cannot be done."""
-        new: dict[int, Any] = {}
+        new = dict[Value, Any]()
         for each in self._towards(gradient):
-            slot, array = changes.get(id(each), (None, None))
-            if slot is None and not any(id(value) in new for value in each.operands):
+            slot, array = changes.get(each, (None, None))
+            if slot is None and not any(value in new for value in each.operands):
                 continue
-            operands = [new.get(id(value), value.data) for value in each.operands]
+            operands = [new.get(value, value.data) for value in each.operands]
             if slot is not None and slot >= 0:
                 operands[slot] = array
             try:
@@ -153,10 +145,10 @@ class Variants:
                 return None
             if np.shape(result) != each.result.shape and each.result.size == np.size(result):
                 result = np.reshape(result, each.result.shape)
-            new[id(each.result)] = result
+            new[each.result] = result
             self.work += CALL + max(each.result.size, *(value.size for value in each.operands))
         self.work += len(self._towards(gradient))
-        return new.get(id(gradient))
+        return new.get(gradient)
 
     def _candidates(self, operation: Operation, slot: int, layer: int) -> Iterator[Candidate]:
         if slot < 0:
@@ -195,7 +187,7 @@ class Variants:
         if self.roles.error is not None:
             yield "error", "outputs minus targets", self.roles.error.result
         for each in self.backward:
-            if each.result.names and self.first[id(each)] is each:
+            if each.result.names and self.first[each] is each:
                 yield "operand", "the error of this layer", each.result
 
     def _shifted(self, words: str, old: Value, new: Value) -> str:
@@ -241,7 +233,7 @@ class Variants:
         if any(np.shape(a) == np.shape(b) and np.allclose(a, b) for a in slopes for b in elsewhere):
             return "", right  # it is right where it is given what it is for
         given = [(operand.data, in_source(each, i) * (each.site.function == made.site.function))
-                 for each in self.operations if id(each.result) in inside
+                 for each in self.operations if each.result in inside
                  for i, operand in enumerate(each.operands[:2])]  # fmt: skip
         for value, forms in (layer.activations, DERIVATIVES), (layer.pre_activations, FROM_SUMS):
             for text in (text for x, text in given if np.array_equal(x, value.data)):
@@ -285,22 +277,20 @@ class Variants:
 
 def _twins(
     operations: Sequence[Operation], samples: int
-) -> tuple[list[dict[int, Any]], dict[int, Operation]]:
+) -> tuple[list[dict[Any, Any]], dict[Operation, Operation]]:
     """Return what each sample of a loop has in place of the first one's operations and values.
 
-    And by the id of each operation that of the first sample.
+    And of each operation that of the first sample.
     """
-    places = dict[int, list[Operation]]()
-    for each in operations:
-        places.setdefault(each.place, []).append(each)
-    found, first = [dict[int, Any]() for _ in range(samples)], {id(o): o for o in operations}
+    places = grouped((each.place, each) for each in operations)
+    found, first = [dict[Any, Any]() for _ in range(samples)], {o: o for o in operations}
     for some in places.values():
         share, rest = divmod(len(some), samples)
         for i, other in enumerate(() if rest else some):
-            one = first[id(other)] = some[i % share]
+            one = first[other] = some[i % share]
             pairs = zip((one, one.result, *one.operands), (other, other.result, *other.operands),
                         strict=False)  # fmt: skip
-            found[i // share].update((id(mine), its) for mine, its in pairs)
+            found[i // share].update(pairs)
     return found, first
 
 
@@ -319,8 +309,8 @@ def names_at(file: str, line: int) -> set[Any]:
     """Return the names in a line's function, or else at module level, and all attributes."""
     functions = [n for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef | ast.Lambda)]
     own = around(file, line, (ast.FunctionDef, ast.Lambda))
-    elsewhere = {id(n) for f in functions if f not in own for n in ast.walk(f)}
-    nodes = [n for n in ast.walk([tree(file), *own[:1]][-1]) if id(n) not in elsewhere]
+    elsewhere = {n for f in functions if f not in own for n in ast.walk(f)}
+    nodes = [n for n in ast.walk([tree(file), *own[:1]][-1]) if n not in elsewhere]
     inside = [n for each in around(file, line, (ast.ClassDef,))
               for n in ast.walk(each) if isinstance(n, ast.Attribute)]  # fmt: skip
     return {getattr(n, "id", getattr(n, "arg", None)) for n in nodes} | {*map(ast.unparse, inside)}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
-from xpnet.doctor.scripts.mapping import map_step
+from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
 
@@ -53,10 +53,10 @@ class Slopes:
     losses: Mapping[str, float]  # that the script names
     by_parameter: Mapping[int, Along]
     tolerance: float
-    own: Mapping[str, Any] = field(default_factory=dict)  # what the script makes of its errors
-    weights: Any = None  # of the rows, by their classes
 
-    def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
+    def of_losses(
+        self, parameter: int, gradients: Mapping[str, Any]
+    ) -> dict[str, tuple[Any, float, float]]:
         """Return each loss's slopes along a parameter's directions, and how far they may be off.
 
         That is by rounding, and by how the slope bends along a move: about how far sums move, times
@@ -64,10 +64,7 @@ class Slopes:
         """
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
-        gradients = loss_gradients(self.outputs, self.targets)
-        if self.weights is not None:
-            gradients = {f"{n}, {WEIGHTED}": self.weights * e for n, e in gradients.items()}
-        for name, gradient in {**gradients, **self.own}.items():
+        for name, gradient in gradients.items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
@@ -132,19 +129,21 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
-    own = dict(_own_gradients(step, slopes.outputs - slopes.targets))
-    slopes = replace(slopes, own=own, weights=_class_weights(step, slopes.targets))
+    roles, (p, t) = map_step(step), (slopes.outputs, slopes.targets)
+    gradients, weights = loss_gradients(p, t), _class_weights(roles, t)
+    if weights is not None:
+        gradients = {f"{n}, {WEIGHTED}": weights * each for n, each in gradients.items()}
+    gradients |= _own_gradients(roles, p - t)
     judges = {
-        n: Judge(n, step, slopes, at[n])
+        n: Judge(n, step, slopes, gradients, np.shape(at[n]))
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
-    by_loss = {n: slopes.of_losses(n) for n in judges}
     best = -1.0, "", dict[int, Verdict](), [0.0, 0.0]
-    for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
-        found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
+    for loss in dict.fromkeys(name for each in judges.values() for name in each.slopes):
+        found = {n: each.verdict(loss) for n, each in judges.items() if loss in each.slopes}
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
-        found = {n: judges[n].of_number(v, by_loss[n][loss], usual) for n, v in found.items()}
+        found = {n: judges[n].of_number(each, loss, usual) for n, each in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
         compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
         weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
@@ -153,19 +152,18 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         if score > best[0] + 1e-9:
             best = score, loss, found, usual
     _, loss, found, usual = best
-    slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
-    return Measured(loss, found, _mistakes(step, judges, found, slope, usual))
+    return Measured(loss, found, _mistakes(roles, judges, found, loss, usual))
 
 
-def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
+def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
-    error, order = map_step(step).error, np.argsort(errors)
-    functions = {id(error.result)} if error is not None and error.index is None else set[int]()
-    for each in step.operations if functions else ():
+    functions, order = roles.errors, np.argsort(errors)
+    alone = roles.error is not None and roles.error.index is None
+    for each in roles.step.operations if alone else ():
         arrays = [value for value in each.operands if value.size > 1]
-        if not arrays or not all(id(value) in functions for value in arrays):
+        if not arrays or not all(value in functions for value in arrays):
             continue
-        functions.add(id(each.result))
+        functions.add(each.result)
         data = np.asarray(each.result.data, dtype=float).ravel()
         if data.size == errors.size > ENOUGH and np.ptp(data):
             data = data * np.sign(np.diff(data[order[[0, -1]]]))
@@ -176,15 +174,15 @@ def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{OWN if even else UNEVEN} {each.site.text}", data
 
 
-def _class_weights(step: Step, targets: Any) -> Any:
+def _class_weights(roles: Roles, targets: Any) -> Any:
     """Return what each row's error is multiplied by, if its target alone decides that."""
-    error = map_step(step).error
+    error = roles.error
     if error is None or error.result.size != targets.size or targets.size < ENOUGH:
         return None
     count = error.result.shape[0]
     rows = np.reshape(targets, (count, -1))
     _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    for each in step.operations:
+    for each in roles.step.operations:
         others = [value for value in each.operands if value is not error.result]
         if each.name == "multiply" and len(others) == 1 and others[0].shape[:1] == (count,):
             weights = np.reshape(others[0].data, (count, -1))
@@ -207,12 +205,11 @@ def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str)
 
 
 def _mistakes(
-    step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values,
+    roles: Roles, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], loss: str,
     usual: Sequence[float],
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
-    roles = map_step(step)
-    variants, changes = Variants(roles), dict[int, Any]()
+    variants, changes = Variants(roles), dict[Operation, Any]()
     kinds = [each.kind for each in found.values()]
     down = kinds.count("right") >= kinds.count("sign")  # most updates go down
     # Of one number's sign, anything that happens to have the other one is no explanation.
@@ -224,14 +221,14 @@ def _mistakes(
     steps = {n: u.gradient if u.optimizer else u.delta for n, u in updates.items()}
     for one, other in permutations(suspect, 2):  # which may have each other's
         alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
-        if alike and judges[other].agrees(slope[other], usual[1], down, steps[one].data):
+        if alike and judges[other].agrees(loss, usual[1], down, steps[one].data):
             names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
             mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {}, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
             if n is None or n not in suspect or n in mistakes:
                 continue
-            agrees = partial(judges[n].agrees, slope[n], usual[1], down)
+            agrees = partial(judges[n].agrees, loss, usual[1], down)
             if changes and agrees(variants.again(steps[n], changes)):
                 mistakes[n] = None
                 continue
@@ -245,8 +242,11 @@ def _mistakes(
 class Judge:
     """Compares one parameter's update with slopes of a loss, along the directions measured."""
 
-    def __init__(self, n: int, step: Step, slopes: Slopes, at: Any) -> None:
-        self.ways, self.shape = np.stack(slopes.by_parameter[n].ways), np.shape(at)
+    def __init__(
+        self, n: int, step: Step, slopes: Slopes, gradients: Mapping[str, Any], shape: Any
+    ) -> None:
+        self.ways, self.shape = np.stack(slopes.by_parameter[n].ways), shape
+        self.slopes = slopes.of_losses(n, gradients)
         self.tolerance, change = slopes.tolerance, moved_by(step)[n]
         same = change is not None and np.shape(change) == self.shape
         self.change = self._along(change) if same else None
@@ -258,18 +258,18 @@ class Judge:
     def _along(self, array: Any) -> Any:
         return self.ways @ np.ravel(array)
 
-    def agrees(self, slope: Any, usual: float, down: bool, change: Any) -> bool:
+    def agrees(self, loss: str, usual: float, down: bool, change: Any) -> bool:
         """Return whether an update by this goes straight down the slope, or up."""
         if change is None or np.size(change) != int(np.prod(self.shape)):
             return False
-        found = self._fit(self._along(_laid_out(change, self.shape)), slope)
+        found = self._fit(self._along(_laid_out(change, self.shape)), self.slopes[loss][0])
         if found is None or (found * self.sign < 0.0) != down:
             return False
         return len(self.ways) > 1 or abs(abs(found) - usual) < EXACT * usual
 
-    def of_number(self, verdict: Verdict, measured: Any, usual: Sequence[float]) -> Verdict:
+    def of_number(self, verdict: Verdict, loss: str, usual: Sequence[float]) -> Verdict:
         """Judge one number, which is a multiple of any: by how many times the slope it is."""
-        slope, _, bent = measured
+        slope, _, bent = self.slopes[loss]
         if len(self.ways) > 1 or not verdict.factor or not all(usual):
             return verdict
         for each, sign in [*self.made_of, (self.change, 1)]:
@@ -281,14 +281,14 @@ class Judge:
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
         return replace(verdict, kind="wrong", cosine=0.0)
 
-    def verdict(self, slope: Any, rounding: float, bent: float) -> Verdict:
+    def verdict(self, loss: str) -> Verdict:
         """Judge by the slopes of one loss, which may be off by rounding and by bending."""
+        slope, rounding, bent = self.slopes[loss]
         change, size = self.change, float(np.linalg.norm(slope))
         if change is None or not np.all(np.isfinite([slope, change])):
             return Verdict("unknown")
-        if size * self.tolerance <= rounding or np.linalg.norm(change) < 1e-12 * size:
-            return Verdict("unknown")
-        if bent > max(DOUBTFUL, self.tolerance) * size:
+        doubtful = bent > max(DOUBTFUL, self.tolerance) * size or size * self.tolerance <= rounding
+        if doubtful or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
         found = list[tuple[bool, Verdict]]()  # with whether its sign is not known
@@ -310,16 +310,16 @@ class Judge:
 
 def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
     """Yield what an update was made of, element by element, and its sign in it, 0: any."""
-    updates, seen = [each for each in step.updates if each.parameter == n], set[int]()
+    updates, seen = [each for each in step.updates if each.parameter == n], set[Value]()
     if len(updates) > 1:
         return
     (update,) = updates
     waiting = [(update.delta, -1 if update.operation.name == "subtract" else 1)]
     while waiting:
         value, sign = waiting.pop(0)
-        if id(value) in seen or value.size != update.new.size:
+        if value in seen or value.size != update.new.size:
             continue
-        seen.add(id(value))
+        seen.add(value)
         data = np.asarray(value.data)
         if data.dtype.kind == "f" and np.all(np.isfinite(data)):
             yield value, sign

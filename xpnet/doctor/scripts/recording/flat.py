@@ -36,13 +36,13 @@ class Part(NamedTuple):
 
 def taken_apart(step: Step, numbers: dict[tuple[int, Span], int]) -> Step:
     """Return a step in which layers have parameters of their own; `numbers` are theirs, kept."""
-    parts = {id(each): _parts(each, step.operations) for each in step.updates}
+    parts = {each: _parts(each, step.operations) for each in step.updates}
     if not numbers and not any(parts.values()):
         return step
     operations, updates = [*step.operations], list[Update]()
     places = dict[int, tuple[str, ...]]()
     for each in step.updates:
-        found = parts[id(each)]
+        found = parts[each]
         split = _Vector(each, found).split(operations) if found else {(0, 0): each}
         for span, own in split.items():
             n = numbers.setdefault((each.parameter, span), len(numbers))
@@ -122,7 +122,7 @@ class _Vector:
     def __init__(self, update: Update, parts: Iterable[tuple[Part, Value]]) -> None:
         self.update, self.parts = update, dict(parts)
         self.made = list[Operation]()  # what computes the parts
-        self.known = {(id(update.old), part): value for part, value in self.parts.items()}
+        self.known = {(update.old, part): value for part, value in self.parts.items()}
 
     def split(self, operations: list[Operation]) -> dict[Span, Update]:
         """Return the updates of all parts; have the step's operations use these."""
@@ -149,7 +149,7 @@ class _Vector:
         """Return a part of what the update was computed from."""
         if value.size != self.update.old.size:
             return value
-        key = id(value), part
+        key = value, part
         if key not in self.known:
             self.known[key] = self._found(part, value) or self._made(
                 part, value, value.made_by or self.update.operation, (value,), "item", part.span

@@ -133,7 +133,12 @@ def _isolate(pipe: int) -> None:
 
     builtins.open = io.open = open_nowhere
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    _refuse_files()
+    # The kernel refuses that files are written, made or removed, by C code too.
+    library, version = ctypes.CDLL(None), _landlock()
+    refused = WRITE_REMOVE_MAKE | REFER * (version > 1) | TRUNCATE * (version > 2)
+    ruleset = library.syscall(CREATE_RULESET, ctypes.byref(ctypes.c_uint64(refused)), 8, 0)
+    library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    library.syscall(RESTRICT_SELF, ruleset, 0)
     sys.addaudithook(_refuse)
 
 
@@ -168,12 +173,3 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 def _landlock() -> int:
     """Return the version of the kernel's Landlock; 0 if it has none."""
     return max(0, int(ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, 1)))
-
-
-def _refuse_files() -> None:
-    """Let the kernel refuse that files are written, made or removed, by C code too."""
-    library, version = ctypes.CDLL(None), _landlock()
-    refused = WRITE_REMOVE_MAKE | REFER * (version > 1) | TRUNCATE * (version > 2)
-    ruleset = library.syscall(CREATE_RULESET, ctypes.byref(ctypes.c_uint64(refused)), 8, 0)
-    library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    library.syscall(RESTRICT_SELF, ruleset, 0)

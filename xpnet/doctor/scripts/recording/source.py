@@ -52,7 +52,12 @@ def parts_of(path: Path) -> Iterator[tuple[str, str]]:
     if path.suffix.lower() != ".ipynb":
         yield str(path), read_source(path)
         return
-    for number, text in enumerate(_cells(path), start=1):
+    for number, cell in enumerate(raw_cells(path), start=1):
+        foreign = FOREIGN.match(cell) is not None
+        text = "\n".join(  # `pass` keeps a line's place, and a block's only statement
+            re.sub(r"^(\s*)", r"\1pass  # ", each) if foreign or MAGIC.match(each) else each
+            for each in cell.splitlines()
+        )
         file = f"{path.name}, cell {number}"
         _remember(file, text)
         yield file, text
@@ -113,14 +118,3 @@ def raw_cells(path: Path) -> list[str]:
         return ["".join(each["source"]) for each in cells if each["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path.name}: it is no notebook of format 4: {error!r}") from error
-
-
-def _cells(path: Path) -> Iterator[str]:
-    """Yield the code cells of a notebook, without what only IPython understands."""
-    for text in raw_cells(path):
-        foreign = FOREIGN.match(text) is not None
-        lines = text.splitlines()
-        yield "\n".join(  # `pass` keeps a line's place, and a block's only statement
-            re.sub(r"^(\s*)", r"\1pass  # ", each) if foreign or MAGIC.match(each) else each
-            for each in lines
-        )

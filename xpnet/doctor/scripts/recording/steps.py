@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from xpnet.doctor.scripts.recording.instrument import Site
 
 
@@ -27,6 +29,11 @@ class Value:
     def size(self) -> int:
         """How many numbers it holds."""
         return math.prod(self.shape)
+
+    @property
+    def number(self) -> float:
+        """The number that it is, or the first one."""
+        return float(np.ravel(self.data)[0])
 
 
 @dataclass(eq=False, slots=True)

@@ -74,7 +74,6 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self._parts = dict[tuple[int, tuple[int, int]], int]()  # numbers, see `taken_apart`
-        self.rests = True  # False: look at every step
         self.draws = Draws()
         self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.lost = list[Operation]()  # steps whose results nothing uses
@@ -102,13 +101,6 @@ class Recorder:
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
         self._switch(True)
-
-    def _statement(self, place: int) -> int:
-        """Return the number of the statement that counts what stands at a place, or -1."""
-        line = self.sites[place].line
-        found = (k for k in range(place, len(self.sites)) if self.sites[k].kind == "statement")
-        number = next(found, -1)
-        return number if number >= 0 and self.sites[number].line <= line else -1
 
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
@@ -167,8 +159,7 @@ class Recorder:
         owner = getattr(function, "__self__", None)
         given = [owner] if isinstance(owner, np.ndarray) else []
         operands = [*given, *_flat(args), *_flat(tuple(options.values()))]
-        known = self._known.get(id(result))
-        if known is not None and known.object is result and result is not options.get("out"):
+        if self._latest(result) and result is not options.get("out"):
             return result
         name = str(getattr(function, "__name__", "call"))
         return self._recorded(place, SYNONYMS.get(name, name), tuple(operands), result)
@@ -220,8 +211,7 @@ class Recorder:
 
     def name(self, place: int, value: Any) -> Any:
         """``name = value``."""
-        known = self._known.get(id(value))
-        if known is not None and known.object is value:
+        if known := self._latest(value):
             known.names.append(self.sites[place].text)
         return value
 
@@ -240,10 +230,11 @@ class Recorder:
 
     def value(self, given: Any) -> Value:
         """Return the latest value of an object of the script."""
+        return self._latest(given) or self._new(given, None)
+
+    def _latest(self, given: Any) -> Value | None:
         known = self._known.get(id(given))
-        if known is not None and known.object is given:
-            return known
-        return self._new(given, None)
+        return known if known is not None and known.object is given else None
 
     def _new(self, given: Any, made_by: Operation | None) -> Value:
         data = given
@@ -351,12 +342,11 @@ class Recorder:
         self._sides = {chain.operations[1].place: chain.side for chain in chains}
         start = 0
         for number in (0, 1):
-            self._updates, self._seen = [], Counter()
+            self._seen = Counter()
             last = [chain.operations[number] for chain in chains]
-            end = max(everything.index(each) for each in last) + 1
-            for each in last:
-                self._updates.append(self._as_update(each))
-            updates = sorted(self._updates, key=lambda u: everything.index(u.operation))
+            end = max(map(everything.index, last)) + 1
+            updates = [*map(self._as_update, last)]
+            updates.sort(key=lambda update: everything.index(update.operation))
             self._tell(number, everything[start:end], updates, live=False)
             start = end
         self.operations, self.steps = everything[start:], 2
@@ -412,11 +402,13 @@ class Recorder:
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
-        anchor = self._statement(last)
+        counted = (k for k in range(last, len(self.sites)) if self.sites[k].kind == "statement")
+        anchor = next(counted, -1)  # the statement that counts what stands there
+        anchor = anchor if self.sites[anchor].line <= self.sites[last].line else -1
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
         rich = self.budget.allows(FIRST)  # the rest is for later steps
-        if not self.rests or self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
+        if self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
             return
         if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
             return
@@ -450,7 +442,7 @@ class Recorder:
             self.used = tuple(self.operations)
         if self._rest:
             self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
-        self._rest, self.rests = 0, True
+        self._rest = 0
         self._switch(False)
 
 
@@ -501,7 +493,7 @@ def _factor_from(old: Value, made: Operation) -> Operation | None:
     """Return what computed a product's factor of one number from a parameter: an error."""
     side = scalar_side(made) if made.name == "multiply" else None
     factor = None if side is None else made.operands[side]
-    return factor.made_by if factor is not None and id(old) in ancestors([factor]) else None
+    return factor.made_by if factor is not None and old in ancestors([factor]) else None
 
 
 def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:

@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-if TYPE_CHECKING:
-    from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.step import grouped
 
 DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
@@ -31,7 +28,7 @@ SAME_VALUES = {
 }
 
 
-def origin(value: "Value") -> tuple["Value", float]:
+def origin(value: Value) -> tuple[Value, float]:
     """Return the value of which this one is a copy times numbers, and those numbers' product."""
     factor = 1.0
     while (made := value.made_by) is not None and made.operands and is_whole(made):
@@ -39,7 +36,7 @@ def origin(value: "Value") -> tuple["Value", float]:
         if made.name in SAME_VALUES and first.size == value.size:
             value = made.operands[-1] if made.name == "put" else first
         elif made.name in ("multiply", "divide") and (side := scalar_side(made)) is not None:
-            number = float(np.ravel(made.operands[side].data)[0])
+            number = made.operands[side].number
             if number == 0.0:
                 break
             factor *= number if made.name == "multiply" else 1.0 / number
@@ -53,24 +50,28 @@ def origin(value: "Value") -> tuple["Value", float]:
     return value, factor
 
 
-def _joined_again(value: "Value") -> "Value | None":
+def maker(value: Value) -> Operation | None:
+    """Return the operation that made the origin of a value."""
+    return origin(value)[0].made_by
+
+
+def _joined_again(value: Value) -> Value | None:
     """Return the vector whose parts, all of them, are put together again."""
-    parts = [origin(each)[0].made_by for each in value.made_by.operands] if value.made_by else []
+    parts = [maker(each) for each in value.made_by.operands] if value.made_by else []
     if not parts or any(each is None or each.name != "item" for each in parts):
         return None
-    wholes = {id(each.operands[0]): each.operands[0] for each in parts if each is not None}
-    whole = next(iter(wholes.values()))
-    return whole if len(wholes) == 1 and whole.shape == value.shape else None
+    (whole, *others) = {each.operands[0] for each in parts if each is not None}
+    return whole if not others and whole.shape == value.shape else None
 
 
-def is_whole(operation: "Operation") -> bool:
+def is_whole(operation: Operation) -> bool:
     """Return whether an operation changes all of an array, as ``W[:] = ...`` does."""
     return operation.index is None or (
         operation.name == "put" and repr(operation.index) in ("slice(None, None, None)", "Ellipsis")
     )
 
 
-def scalar_side(operation: "Operation") -> int | None:
+def scalar_side(operation: Operation) -> int | None:
     """Return which operand of a product or quotient is a mere number, if one is."""
     if len(operation.operands) != 2:
         return None
@@ -91,12 +92,12 @@ def scalar_side(operation: "Operation") -> int | None:
     return next(iter(other or bare), None)
 
 
-def mere_number(operation: "Operation") -> tuple[float, str]:
+def mere_number(operation: Operation) -> tuple[float, str]:
     """Return the number that multiplies the rest of a product or quotient, and its text."""
     side = scalar_side(operation)
     if side is None:
         return 1.0, ""
-    number = float(np.ravel(operation.operands[side].data)[0])
+    number = operation.operands[side].number
     if operation.name == "divide":
         number = 1.0 / number if number else 1.0
     texts = operation.site.operands
@@ -107,7 +108,7 @@ def mere_number(operation: "Operation") -> tuple[float, str]:
 class Chain:
     """Successive updates of one parameter by one statement, and on which side its value stood."""
 
-    operations: list["Operation"] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
     side: int = 0
 
 
@@ -121,50 +122,52 @@ class Search:
     """Looks at each addition and subtraction until two whole steps are known."""
 
     def __init__(self) -> None:
-        self._chains: dict[int, tuple[Chain, int]] = {}  # by the id of an operation: and its place
-        self._parts: dict[tuple[int, int, str], Operation] = {}
-        self._used: dict[int, set[int]] = {}  # by the id of a value: places that used it
+        self._chains = dict[
+            Operation | None, tuple[Chain, int]
+        ]()  # and the operation's place in it
+        self._parts = dict[tuple[int, int, str], Operation]()
+        self._used = dict[Value | None, set[int]]()  # places that used a value
         self.found: list[Chain] = []  # the parameters', once they are known, in a step's order
 
-    def consider(self, operation: "Operation", everything: list["Operation"]) -> None:
+    def consider(self, operation: Operation, everything: list[Operation]) -> None:
         """Take an addition or subtraction, the last one of all that was recorded."""
         both = operation.name == "add" and operation.site.kind != "in place"
         sides = (0, 1) if both else (0,)
         for side in sides[: len(operation.operands)]:
             chain = self._chain_before(operation, side)
             if chain is not None:
-                self._chains[id(operation)] = chain, len(chain.operations)
+                self._chains[operation] = chain, len(chain.operations)
                 chain.operations.append(operation)
                 if len(chain.operations) == 3:
                     self._classify(chain, everything)
                 break
         else:
-            self._chains[id(operation)] = Chain([operation]), 0
+            self._chains[operation] = Chain([operation]), 0
         if operation.index is not None:
             self._parts[_part(operation)] = operation
 
-    def use(self, operation: "Operation") -> None:
+    def use(self, operation: Operation) -> None:
         """Note which values an operation uses, after it was considered."""
         for value in operation.operands:
             for used in (value, value.base):
-                self._used.setdefault(id(used), set()).add(operation.place)
+                self._used.setdefault(used, set()).add(operation.place)
 
-    def _chain_before(self, operation: "Operation", side: int) -> Chain | None:
+    def _chain_before(self, operation: Operation, side: int) -> Chain | None:
         """Return the chain that an operation continues, if it does."""
         if operation.index is not None:
             before = self._parts.get(_part(operation))
             if before is None or before.result.object is not operation.result.object:
                 return None
-            return self._chains[id(before)][0]
+            return self._chains[before][0]
         value, used = operation.operands[side], False
         for _ in range(HOPS):
             source = origin(value)[0]
-            places = self._used.get(id(value), set()) | self._used.get(id(source), set())
+            places = self._used.get(value, set()) | self._used.get(source, set())
             used, value = used or bool(places - {operation.place}), source
             before = value.made_by
-            if before is None or id(before) not in self._chains:
+            if before is None or before not in self._chains:
                 return None
-            chain = self._chains[id(before)][0]
+            chain = self._chains[before][0]
             if before.place == operation.place:
                 if len(chain.operations) > 1 and chain.side != side:
                     return None
@@ -173,32 +176,32 @@ class Search:
             value = before.operands[chain.side]
         return None
 
-    def _classify(self, longest: Chain, everything: list["Operation"]) -> None:
+    def _classify(self, longest: Chain, everything: list[Operation]) -> None:
         """See which chains are parameters: what is added to them depends on them."""
-        chains = [*{id(c): c for c, _ in self._chains.values() if len(c.operations) > 1}.values()]
+        chains = [*dict.fromkeys(c for c, _ in self._chains.values() if len(c.operations) > 1)]
         parameters = self._trained(chains, everything)
         ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
-        states = self._made([*parameters, *(c for c in chains if id(c) in ahead)], old=False)
-        parameters = [chain for chain in parameters if id(chain) not in states]
+        states = self._made([*parameters, *(c for c in chains if c in ahead)], old=False)
+        parameters = [chain for chain in parameters if chain not in states]
         if longest in parameters:
-            order = {id(each): i for i, each in enumerate(everything)}
-            start, end = (order[id(longest.operations[i])] for i in (1, 2))
-            inside = [c for c in parameters if start <= order[id(c.operations[1])] < end]
-            self.found = sorted(inside, key=lambda chain: order[id(chain.operations[1])])
+            order = {each: i for i, each in enumerate(everything)}
+            start, end = (order[longest.operations[i]] for i in (1, 2))
+            inside = [c for c in parameters if start <= order[c.operations[1]] < end]
+            self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
 
-    def _trained(self, chains: list[Chain], everything: list["Operation"]) -> list[Chain]:
+    def _trained(self, chains: list[Chain], everything: list[Operation]) -> list[Chain]:
         """Return the chains on which what is added to them depends, except an optimizer's states.
 
         What states add depends on them, too, in ``m += (1 - b) * (g - m)``, but number by number,
         and they follow the parameters, as in ``mean += (1 - b) * (W - mean)``.
         """
-        number, total = {id(chain): n for n, chain in enumerate(chains)}, len(chains)
+        number, total = {chain: n for n, chain in enumerate(chains)}, len(chains)
         low = (1 << total) - 1
-        depends: dict[int, int] = {}  # by the id of a value: bits of the chains; where mixed, again
+        depends = dict[Value, int]()  # bits of the chains; where mixed, again
         entering, following = [0] * total, set[int]()
 
-        def mask(value: "Value | None") -> int:
-            return 0 if value is None else depends.get(id(value), 0) | mask(value.base)
+        def mask(value: Value | None) -> int:
+            return 0 if value is None else depends.get(value, 0) | mask(value.base)
 
         for each in everything:
             bits = 0
@@ -207,31 +210,31 @@ class Search:
                 alike = value.shape == each.result.shape and each.name not in MIXING
                 mixed = value.size == 1 or not (alike or part)
                 bits |= own | ((own & low) << total if mixed else 0)
-            chain, place = self._chains.get(id(each), (None, 0))
-            n = number.get(id(chain), -1)
-            if chain is not None and n >= 0 and place < 2:
-                old, delta = each.operands[chain.side], each.operands[1 - chain.side]
-                entering[n], made = mask(delta), origin(delta)[0].made_by
+            chain, place = self._chains.get(each, (Chain(), 0))
+            if chain in number and place < 2:
+                n, old = number[chain], each.operands[chain.side]
+                delta = each.operands[1 - chain.side]
+                entering[n], made = mask(delta), maker(delta)
                 if place == 0:  # what is updated now is of the next step
                     bits = 1 << n | mask(old)
                 elif made is not None and made.name == "subtract" and old is made.operands[1]:
-                    followed, _ = self._chains.get(id(made.operands[0].made_by), (None, 0))
-                    following |= {n} if id(followed) in number else set()
-            depends[id(each.result)] = bits
+                    followed = self._chains.get(made.operands[0].made_by)
+                    following |= {n} if followed and followed[0] in number else set()
+            depends[each.result] = bits
         entered = reduce(or_, entering, 0) >> total
         found = [n for n, bits in enumerate(entering) if bits >> n & 1]
         states = {chains[n].operations[1].place for n in found
                   if n in following or not entered >> n & 1}  # fmt: skip
         return [chains[n] for n in found if chains[n].operations[1].place not in states]
 
-    def _made(self, chains: list[Chain], *, old: bool) -> set[int]:
-        """Return the ids of chains that made what these update, or what is added to that."""
+    def _made(self, chains: list[Chain], *, old: bool) -> set[Chain]:
+        """Return the chains that made what these update, or what is added to that."""
         sides = [(each, each.side if old else 1 - each.side) for each in chains]
-        made = [origin(each.operations[1].operands[side])[0].made_by for each, side in sides]
-        return {id(self._chains[id(each)][0]) for each in made if id(each) in self._chains}
+        made = [maker(each.operations[1].operands[side]) for each, side in sides]
+        return {self._chains[each][0] for each in made if each in self._chains}
 
 
-def _part(operation: "Operation") -> tuple[int, int, str]:
+def _part(operation: Operation) -> tuple[int, int, str]:
     return operation.place, id(operation.result.object), repr(operation.index)
 
 
@@ -239,13 +242,13 @@ class Draws:
     """Whether the draws that made the parameters are all made again, and after how many steps."""
 
     def __init__(self, chains: Iterable[Chain] = ()) -> None:
-        made = [origin(each.operations[0].operands[each.side])[0].made_by for each in chains]
+        made = [maker(each.operations[0].operands[each.side]) for each in chains]
         self._first = dict.fromkeys((each.place, each.result.shape) for each in made
                                     if each is not None and DRAWN.search(each.name))  # fmt: skip
         self.again: Operation | None = None
         self.after = self._latest = 0
 
-    def look(self, operations: Iterable["Operation"], steps: int) -> None:
+    def look(self, operations: Iterable[Operation], steps: int) -> None:
         """See what is drawn after some steps."""
         places = {(each.place, each.result.shape): each for each in operations}
         if self._first and self._first.keys() <= places.keys():
@@ -254,65 +257,72 @@ class Draws:
             self.after = min(steps, self.after or steps)
 
 
-def redrawn(everything: list["Operation"]) -> "Operation | None":
+def redrawn(everything: list[Operation]) -> Operation | None:
     """Return an update of what was drawn at random after an earlier update at its place."""
-    order = {id(each): i for i, each in enumerate(everything)}
+    order = {each: i for i, each in enumerate(everything)}
     for first, *_, last in _additions(everything, 3):
         old, _ = origin(last.operands[0])
         drawn = old.made_by if old.size > 1 else None
-        again = drawn and DRAWN.search(drawn.name) and order.get(id(drawn), -1) > order[id(first)]
-        if again and id(old) in ancestors(last.operands[1:]):
+        again = drawn and DRAWN.search(drawn.name) and order.get(drawn, -1) > order[first]
+        if again and old in ancestors(last.operands[1:]):
             return last
     return None
 
 
-def lost(everything: list["Operation"], times: int) -> list["Operation"]:
+def lost(everything: list[Operation], times: int) -> list[Operation]:
     """Return steps from an array, with a name or a rate, by what was made of it, and not used."""
-    found = list["Operation"]()
-    used = {id(value) for each in everything for value in each.operands}
+    found = list[Operation]()
+    used = {value for each in everything for value in each.operands}
     for some in _additions(everything, times):
         last = some[times - 1]
         rate = (made := last.operands[-1].made_by) is not None and scalar_side(made) is not None
-        if any(id(e.result) in used or not (rate or e.result.names) for e in some[:times]):
+        if any(e.result in used or not (rate or e.result.names) for e in some[:times]):
             continue
-        if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
+        if origin(last.operands[0])[0] in ancestors(last.operands[1:]):
             found.append(last)
     return found if any(each.result.size > 1 for each in found) else []
 
 
-def random_masks(operations: Iterable["Operation"]) -> Iterator[tuple["Operation", int]]:
+def random_masks(operations: Iterable[Operation]) -> Iterator[tuple[Operation, int]]:
     """Yield the products that drop units at random, and which operand drops them."""
-    drawn = set[int]()
+    drawn = set[Value]()
     for each in operations:
-        random = [id(value) in drawn for value in each.operands]
+        random = [value in drawn for value in each.operands]
         arrays = each.result.size > 1 and all(value.size > 1 for value in each.operands)
         if any(random) and not all(random) and each.name == "multiply" and arrays:
             yield each, random.index(True)
             continue
         same = any(random) and each.result.shape == each.operands[random.index(True)].shape
         if each.name in RANDOM or same:
-            drawn.add(id(each.result))
+            drawn.add(each.result)
 
 
-def _additions(everything: list["Operation"], times: int) -> Iterator[list["Operation"]]:
+def _additions(everything: list[Operation], times: int) -> Iterator[list[Operation]]:
     """Yield the additions or subtractions of arrays at each place, if there are so many."""
-    places: dict[int, list[Operation]] = {}
-    for each in everything:
-        if each.name in ("add", "subtract") and each.result.shape and each.index is None:
-            places.setdefault(each.place, []).append(each)
+    places = grouped((each.place, each) for each in everything if each.result.shape
+                     and each.name in ("add", "subtract") and each.index is None)  # fmt: skip
     return (each for each in places.values() if len(each) >= times)
 
 
+def descendants(values: Iterable[Value], operations: Iterable[Operation]) -> set[Value]:
+    """Return values and all that operations make of them, in their order."""
+    found = {*values}
+    for each in operations:
+        if any(not found.isdisjoint((value, value.base)) for value in each.operands):
+            found.add(each.result)
+    return found
+
+
 def ancestors(
-    values: Iterable["Value"], stop: Callable[["Value"], bool] = lambda value: False
-) -> set[int]:
-    """Return the ids of values and of all from which they were made, not going beyond some."""
-    found = set[int]()
+    values: Iterable[Value], stop: Callable[[Value], bool] = lambda value: False
+) -> set[Value]:
+    """Return values and all from which they were made, not going beyond some."""
+    found = set[Value]()
     waiting: list[Value | None] = [*values]
     while waiting:
         value = waiting.pop()
-        if value is not None and id(value) not in found:
-            found.add(id(value))
+        if value is not None and value not in found:
+            found.add(value)
             waiting.append(value.base)
             if value.made_by is not None and not stop(value):
                 waiting.extend(value.made_by.operands)

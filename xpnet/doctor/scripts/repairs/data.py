@@ -6,10 +6,10 @@ import re
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.recording.source import modules, tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import origin
+from xpnet.doctor.scripts.recording.updates import maker
 from xpnet.doctor.scripts.repairs.edits import (
     Edit,
     after,
@@ -27,7 +27,7 @@ SCALES = {"divide", "subtract", "multiply"}
 OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
 
 
-def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
+def _data(value: Value, user: Operation, roles: Roles) -> tuple[str, Value, ast.stmt] | None:
     """Return the name of the script's data that a step's value is of, and where that is made."""
     line = roles.step.updates[0].operation.site
     for each, names in kept(value, roles, in_source(user, value)):
@@ -39,7 +39,7 @@ def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, as
     return None
 
 
-def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
+def _training(made: ast.stmt, roles: Roles) -> ast.stmt | None:
     """Return the statement that trains, among those after the one that makes data."""
     file = roles.file
     lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
@@ -53,11 +53,12 @@ def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
     return None
 
 
-def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") -> Edit:
-    """Add statements just ahead of the training: what else is made of the data stays as it is.
+def _before_training(form: str, data: str, made: ast.stmt, roles: Roles, note: str = "") -> Edit:
+    """Change data, and those beside, just ahead of the training: what else is made of them stays.
 
     What users must mind then is a comment, where the statement has a line of its own.
     """
+    new = [form.format(name) for name in [*_beside(data, made, roles), data]]
     start = _training(made, roles)
     added = ahead(roles.file, start, *new) if start else after(roles.file, made, *new)
     own_line = note and "\n" in added["text"]
@@ -65,7 +66,7 @@ def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") 
     return {**added, "text": text}
 
 
-def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
+def _beside(data: str, made: ast.stmt, roles: Roles) -> list[str]:
     """Return the names of data of the same kind, made before the training beside those."""
     last, among = (_training(made, roles) or made).lineno, block(roles.file, made)
     layer = roles.layers[0]
@@ -93,7 +94,7 @@ def _part(node: ast.expr, samples: int) -> tuple[str, ...]:
     return () if one else (ast.unparse(node.value), *rest)
 
 
-def _served(roles: Mapping) -> set[str]:
+def _served(roles: Roles) -> set[str]:
     """Return what the script's own data are called that the network is given at the end."""
     return {words for _, words in roles.served} | {
         roles.places.get(id(each.object), "")
@@ -101,7 +102,7 @@ def _served(roles: Mapping) -> set[str]:
     }  # fmt: skip
 
 
-def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
+def scaled(finding: Finding, roles: Roles) -> list[Edit]:
     """Standardise the inputs just ahead of the training, and alike what is kept for tests."""
     layer = roles.layers[0]
     found = _data(layer.inputs, layer.product, roles)
@@ -110,13 +111,12 @@ def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     x, _, made = found
     columns = len(layer.inputs.shape) == 2 and roles.outputs[0].shape[:1] != layer.inputs.shape[:1]
     keep = f"axis={int(columns)}, keepdims=True"
-    form = f"({{}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
-    new = [f"{name} = {form.format(name)}" for name in [*_beside(x, made, roles), x]]
+    form = f"{{0}} = ({{0}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
     note = "scale new inputs alike, by the mean and std of these"
-    return [_before_training(made, roles, *new, note=note)]
+    return [_before_training(form, x, made, roles, note)]
 
 
-def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
+def scaled_alike(finding: Finding, roles: Roles) -> list[Edit]:
     """Scale what is predicted as the training scales its inputs, by the same numbers."""
     file, edits, scaling = roles.file, list[Edit](), None
     for value, _ in kept(roles.layers[0].inputs, roles):
@@ -170,14 +170,14 @@ def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
     """Return what scales an array so that it scales another one, by the first one's numbers."""
     new = ast.parse(ast.unparse(scaling), mode="eval").body
     numbers = [n for n in ast.walk(new) if isinstance(n, ast.Call)]
-    inside = {id(each) for call in numbers for each in ast.walk(call)}
+    inside = {each for call in numbers for each in ast.walk(call)}
     for each in ast.walk(new):
         if isinstance(each, ast.Name) and each.id == own:
-            each.id = raw if id(each) in inside else other
+            each.id = raw if each in inside else other
     return new
 
 
-def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
+def reachable(finding: Finding, roles: Roles) -> list[Edit]:
     """Bring the targets to where the outputs can be, after the statement that makes them."""
     error = roles.error
     found = _data(roles.targets[0], error, roles) if error and error.index is None else None
@@ -185,18 +185,17 @@ def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
         return []
     t, _, made = found
     low, high = (finding.repair or {}).get("target_range", (-np.inf, np.inf))
-    form = f"({{}} - np.min({t})) / (np.max({t}) - np.min({t}))"
+    form = f"({{0}} - np.mean({t})) / np.std({t})"
     if np.isfinite(low) and np.isfinite(high):
-        form = f"{form} * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else form
+        form = f"({{0}} - np.min({t})) / (np.max({t}) - np.min({t}))"
+        form += f" * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else ""
     elif np.isfinite(low):
-        form = f"{{}} - np.min({t})" + (f" + {low:g}" if low else "")
-    else:
-        form = f"({{}} - np.mean({t})) / np.std({t})"
-    new = [f"{name} = {form.format(name)}" for name in [*_beside(t, made, roles), t]]
-    return [_before_training(made, roles, *new, note="outputs are then on this scale, too")]
+        form = f"{{0}} - np.min({t})" + (f" + {low:g}" if low else "")
+    note = "outputs are then on this scale, too"
+    return [_before_training(f"{{0}} = {form}", t, made, roles, note)]
 
 
-def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
+def column_of_ones(finding: Finding, roles: Roles) -> list[Edit]:
     """Give the inputs a column of ones, whose weights are biases."""
     layer = roles.layers[0]
     columns = layer.product.operands[1] is layer.inputs
@@ -208,14 +207,14 @@ def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
     more = "{0} = np.hstack([{0}, np.ones((len({0}), 1))])"
     if columns:
         more = "{0} = np.vstack([{0}, np.ones((1, np.shape({0})[1]))])"
-    ones = _before_training(made, roles, *map(more.format, [*_beside(x, made, roles), x]))
+    ones = _before_training(more, x, made, roles)
     known = drawn["line"] > ones["line"] and "shape" in drawn["text"]  # it is drawn behind
     return [ones] + [{**drawn, "text": f"{drawn['text']} + 1"}] * (not known)
 
 
 def _shape_of(weights: Value, place: int) -> Edit | None:
     """Return where one of its two sizes stands in what draws weights."""
-    made = origin(weights)[0].made_by
+    made = maker(weights)
     drawn = made.site if made else None
     whole = statement_of(drawn) if drawn else None
     if drawn is None or whole is None:

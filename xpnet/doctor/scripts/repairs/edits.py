@@ -129,8 +129,8 @@ def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) 
     """Return what a statement reads or sets: names, attributes, items; ``a`` for ``a[i]``."""
     kinds = ast.Name | ast.Attribute | ast.Subscript
     nodes = [n for n in ast.walk(statement) if isinstance(n, kinds)]
-    owners = {id(n.value) for n in nodes if not isinstance(n, ast.Name)}
-    texts = {ast.unparse(n) for n in nodes if isinstance(n.ctx, how) and id(n) not in owners}
+    owners = {n.value for n in nodes if not isinstance(n, ast.Name)}
+    texts = {ast.unparse(n) for n in nodes if isinstance(n.ctx, how) and n not in owners}
     return {re.sub(r"\[(?!(-?\d+|'[^']*')\]).*", "", each) for each in texts}
 
 
@@ -176,11 +176,16 @@ def block(file: str, statement: ast.stmt) -> list[ast.stmt]:
     return []
 
 
+def assignments(file: str) -> list[ast.Assign]:
+    """Return the statements of a file that give something a name."""
+    return [each for each in statements(tree(file)) if isinstance(each, ast.Assign)]
+
+
 def assigned(file: str, name: str) -> list[ast.Assign]:
     """Return the statements that give a name its value, outside loops; the script's own first."""
-    found = [n for n in statements(tree(file)) if isinstance(n, ast.Assign)
+    found = [n for n in assignments(file) if not around(file, n.lineno, LOOPS)
              and name in {ast.unparse(each) for target in n.targets for each in ast.walk(target)}
-             and not around(file, n.lineno, LOOPS)]  # fmt: skip
+             ]  # fmt: skip
     top = [n for n in found if n in tree(file).body]
     return top or found
 

@@ -5,19 +5,19 @@ What was measured brings its own edits; for what rules and checks find they are 
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.mapping import Roles
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import modules, whole
 from xpnet.doctor.scripts.repairs import data, menders, patterns, sizes
 from xpnet.doctor.scripts.repairs.edits import Edit
 
-Mender = Callable[[Finding, Mapping], list[Edit]]
+Mender = Callable[[Finding, Roles], list[Edit]]
 # By a finding's code, or by a change that it asks for.
 MENDERS: dict[str, Mender] = {
     "integer-parameters": menders.floats,
@@ -60,28 +60,25 @@ TRIED: dict[str, Mender] = {
 }
 
 
-def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ...]:
-    """Return the findings, with edits of the source in `repair` wherever these are known."""
-    return tuple(_with_edits(each, roles) for each in findings)
+def with_edits(findings: Iterable[Finding], roles: Roles) -> Iterator[Finding]:
+    """Yield the findings, with edits of the source in `repair` wherever these are known."""
+    for each in findings:
+        known = each.repair or {}
+        mends = dict.fromkeys(MENDERS[key] for key in MENDERS if key in known or key == each.code)
+        edits = _for_its_file(known.get("edits", ())) or [
+            new for mend in (patterns.rewritten, *mends) for new in made_by(mend, each, roles)
+        ]
+        yield replace(each, repair={**known, "edits": edits}) if edits else each
 
 
-def _with_edits(finding: Finding, roles: Mapping) -> Finding:
-    known = finding.repair or {}
-    mends = {mend: None for key, mend in MENDERS.items() if key in known or key == finding.code}
-    edits = _for_its_file(known.get("edits", ())) or [
-        each for mend in (patterns.rewritten, *mends) for each in made_by(mend, finding, roles)
-    ]
-    return replace(finding, repair={**known, "edits": edits}) if edits else finding
-
-
-def tries(roles: Mapping) -> list[dict[str, Any]]:
+def tries(roles: Roles) -> list[dict[str, Any]]:
     """Return changes that may let any network learn more, each with what it does."""
     none = Finding("", "", "", "", "", "", "")
     made = {what: made_by(mend, none, roles) for what, mend in TRIED.items()}
     return [{"what": what, "edits": edits} for what, edits in made.items() if edits]
 
 
-def made_by(mend: Mender, finding: Finding, roles: Mapping) -> list[Edit]:
+def made_by(mend: Mender, finding: Finding, roles: Roles) -> list[Edit]:
     """Return a mender's edits; none if it cannot do it."""
     try:
         return _for_its_file(mend(finding, roles))
@@ -102,7 +99,7 @@ def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
     return found
 
 
-def site_of(finding: Finding, roles: Mapping) -> Site | None:
+def site_of(finding: Finding, roles: Roles) -> Site | None:
     """Return where the script makes what a finding is about."""
     where, layers = finding.where.split(", "), roles.layers
     made = roles.step.updates[0].operation

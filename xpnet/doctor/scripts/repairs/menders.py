@@ -17,11 +17,11 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_made_by, names_at
-from xpnet.doctor.scripts.mapping import VIEWS, Layer, Mapping, in_source
+from xpnet.doctor.scripts.mapping import VIEWS, Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
+from xpnet.doctor.scripts.recording.updates import ancestors, maker, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
     Edit,
@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     around,
     as_floats,
     assigned,
+    assignments,
     at,
     block,
     changed,
@@ -50,7 +51,7 @@ SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 # Which rows a step gets.
 
 
-def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
+def other_rows(finding: Finding, roles: Roles) -> list[Edit]:
     """Choose the rows of a batch at random."""
     file, made = roles.file, roles.layers[0].inputs.made_by
     if made is None or made.name != "item":
@@ -59,7 +60,7 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
     index = made.site.text.removeprefix(owner).strip("[]")
     used = ancestors([update.delta for update in roles.step.updates])
     data = {each.site.operands[0] for each in roles.step.operations if each.name == "item"
-            and id(each.result) in used
+            and each.result in used
             and each.operands[0].shape[:1] == made.operands[0].shape[:1]}  # fmt: skip
     inside = around(file, made.line, (ast.For, ast.While, ast.FunctionDef))[-1:]
     same = [n for each in inside for n in ast.walk(each) if isinstance(n, ast.Subscript)
@@ -73,17 +74,17 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
     return [ahead(file, first, drawn), *(changed(file, n.slice, rows) for n in same)]
 
 
-def paired(finding: Finding, roles: Mapping) -> list[Edit]:
+def paired(finding: Finding, roles: Roles) -> list[Edit]:
     """Give each row its own target: one order for both, the batch's targets, the same set's."""
     return _one_order(roles) or _stale(roles) or _same_set(roles)
 
 
-def _names(value: Value, roles: Mapping) -> list[str]:
+def _names(value: Value, roles: Roles) -> list[str]:
     """Return what the script calls a step's value, and the data that it is of."""
     return [name for _, names in kept(value, roles) for name in names]
 
 
-def _one_order(roles: Mapping) -> list[Edit]:
+def _one_order(roles: Roles) -> list[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
     x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
@@ -107,7 +108,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
     return []
 
 
-def _stale(roles: Mapping) -> list[Edit]:
+def _stale(roles: Roles) -> list[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
     file, error = roles.file, roles.error
     using = statement_of(error.site) if error else None
@@ -121,7 +122,7 @@ def _stale(roles: Mapping) -> list[Edit]:
     return [changed(file, late[0], "pass"), ahead(file, using, ast.unparse(late[0]))]
 
 
-def _same_set(roles: Mapping) -> list[Edit]:
+def _same_set(roles: Roles) -> list[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by
     old = made.site.operands[0] if made and made.site.operands else ""
@@ -137,28 +138,28 @@ def _same_set(roles: Mapping) -> list[Edit]:
 # What a step does.
 
 
-def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
+def drawn_once(finding: Finding, roles: Roles) -> list[Edit]:
     """Draw the initial weights ahead of the outermost loop that trains."""
     file, loop = roles.file, loops(roles)[0]
-    made = [origin(each.old)[0].made_by for each in roles.step.updates]
+    made = [maker(each.old) for each in roles.step.updates]
     sites = [each.site for each in made if each is not None]
     calls = {f"{each.function}()" for each in sites}
-    found = {id(s): s for s in map(statement_of, sites) if s and s in ast.walk(loop)}
-    found |= {id(s): s for s in statements(tree(file))
-              if isinstance(s, ast.Expr) and ast.unparse(s) in calls}  # fmt: skip
-    drawn = [*found.values()]
+    found = [s for s in map(statement_of, sites) if s and s in ast.walk(loop)]
+    found += [s for s in statements(tree(file))
+              if isinstance(s, ast.Expr) and ast.unparse(s) in calls]  # fmt: skip
+    drawn = [*dict.fromkeys(found)]
     new = [ast.unparse(each) for each in drawn]
     return [changed(file, each, "pass") for each in drawn] + [ahead(file, loop, *new)] * bool(new)
 
 
-def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
+def only_in_training(finding: Finding, roles: Roles) -> list[Edit]:
     """Let masks drop units in the training's own forward pass, and be their mean in others."""
     file, body = roles.file, tree(roles.file).body
     edits, forward, called = list[Edit](), ancestors(roles.outputs[:1]), ""
     flag = unused(roles.file, "training")
     for product, slot in random_masks(roles.step.operations):
         share = _share(product.operands[slot])
-        if id(product.result) in forward and share and is_known(share, product.site):
+        if product.result in forward and share and is_known(share, product.site):
             edits.append(operand_edit(product, slot, f"({{}} if {flag} else {share})"))
             called = product.site.function.rpartition(".")[2]
     lines = [roles.step.updates[0].operation.line, *(each.lineno for each in loops(roles)[::-1])]
@@ -192,7 +193,7 @@ def _share(mask: Value) -> str:
     return ""
 
 
-def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
+def by_sample(finding: Finding, roles: Roles) -> list[Edit]:
     """Let a softmax divide by the sum over the outputs of each sample."""
     made, layer = roles.outputs[0].made_by, roles.layers[-1]
     divisor = made.operands[-1].made_by if made and made.name == "divide" else None
@@ -209,14 +210,14 @@ def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
               for each in largest)]  # fmt: skip
 
 
-def once(finding: Finding, roles: Mapping) -> list[Edit]:
+def once(finding: Finding, roles: Roles) -> list[Edit]:
     """Leave out one of two activations of the outputs: the inner one, or the outer of two alike."""
     outer, inner = re.findall(r"(\w+)\(", finding.evidence)[:2]
     file, last, made = roles.file, roles.layers[-1], roles.outputs[0].made_by
     calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call) and len(n.args) == 1]
     if inner in (outer, "softmax"):
         words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
-        given = [s.value for s in _assignments(roles) if ast.unparse(s.targets[0]) == words]
+        given = [s.value for s in assignments(roles.file) if ast.unparse(s.targets[0]) == words]
         calls = [n for n in calls if n in given or ast.unparse(n) == words]
     else:
         z = last.pre_activations
@@ -249,18 +250,18 @@ def _defines(file: str, called: str, site: Site) -> bool:
     return False
 
 
-def activated(finding: Finding, roles: Mapping) -> list[Edit]:
+def activated(finding: Finding, roles: Roles) -> list[Edit]:
     """Give the next layer what was activated and left unused, in place of the sums; or a tanh."""
     edits, forward = list[Edit](), ancestors(roles.outputs)
     places = Counter(each.place for each in roles.step.operations)
     for layer, following in pairwise(roles.layers):
         z, product, made = layer.pre_activations, following.product, layer.pre_activations.made_by
-        unused = [name for each in roles.step.operations if id(each.result) not in forward
+        unused = [name for each in roles.step.operations if each.result not in forward
                   for name in each.result.names[:1]
                   if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
         for name in unused[:1] if following.inputs is z else ():
-            named = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
-            passed = [s for s in _assignments(roles) if s in block(roles.file, named)
+            named = next(s for s in assignments(roles.file) if ast.unparse(s.targets[0]) == name)
+            passed = [s for s in assignments(roles.file) if s in block(roles.file, named)
                       and s.lineno > named.lineno
                       and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
             name = written(roles.file, named.targets[0])
@@ -271,17 +272,13 @@ def activated(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def _assignments(roles: Mapping) -> list[ast.Assign]:
-    return [each for each in statements(tree(roles.file)) if isinstance(each, ast.Assign)]
-
-
 def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
     """Return whether an operation gives a layer's sums activated."""
     made = operation.result is not layer.pre_activations
     return made and is_made_by(kind, replace(layer, activations=operation.result))
 
 
-def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
+def cleared(finding: Finding, roles: Roles) -> list[Edit]:
     """Set gradients that a step adds up back to 0 after their update."""
     edits = []
     for update in roles.step.updates:
@@ -297,12 +294,12 @@ def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
+def also_updated(finding: Finding, roles: Roles) -> list[Edit]:
     """Update what has a gradient and no update as the script does with another: W1 as W2."""
     operations, updates = roles.step.operations, roles.step.updates
-    used = {id(value) for each in operations for value in each.operands}
+    used = {value for each in operations for value in each.operands}
     unused = [each.result.names[-1] for each in operations
-              if each.result.names and id(each.result) not in used]  # fmt: skip
+              if each.result.names and each.result not in used]  # fmt: skip
     end, new = statement_of(updates[-1].operation.site), dict[str, str]()
     pairs = [(u, known, name) for name in unused for u in updates for known in u.gradient.names]
     for update, known, gradient in pairs:
@@ -314,7 +311,7 @@ def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
     return [after(roles.file, end, *new.values())] if end and new else []
 
 
-def sum_biases(finding: Finding, roles: Mapping) -> list[Edit]:
+def sum_biases(finding: Finding, roles: Roles) -> list[Edit]:
     """Sum gradients of biases over the batch, where they are applied, as those of weights are."""
     edits = []
     for name in (finding.repair or {}).get("sum_over_batch", ()):
@@ -335,7 +332,7 @@ def axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
             return
 
 
-def _averaged(roles: Mapping, biases: int, axis: int) -> bool:
+def _averaged(roles: Roles, biases: int, axis: int) -> bool:
     """Return whether a layer's weights are updated by a mean over the rows, and not by a sum."""
     layer = next(each for each in roles.layers if each.biases == biases)
     errors = roles.updates_of(biases)[0].delta.data
@@ -345,7 +342,7 @@ def _averaged(roles: Mapping, biases: int, axis: int) -> bool:
                for a in (change, np.transpose(change)))  # fmt: skip
 
 
-def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
+def sum_by_unit(finding: Finding, roles: Roles) -> list[Edit]:
     """Sum gradients of biases over the batch only, not over the units."""
     edits = []
     for update in roles.step.updates:
@@ -358,7 +355,7 @@ def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def reshape_targets(finding: Finding, roles: Mapping) -> list[Edit]:
+def reshape_targets(finding: Finding, roles: Roles) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
     error = roles.error
     if error is None or error.index is not None:
@@ -367,24 +364,24 @@ def reshape_targets(finding: Finding, roles: Mapping) -> list[Edit]:
     return [operand_edit(error, slot, f"np.reshape({{}}, np.shape({outputs}))")]
 
 
-def each_error(finding: Finding, roles: Mapping) -> list[Edit]:
+def each_error(finding: Finding, roles: Roles) -> list[Edit]:
     """Leave out a sum over all errors before the backward pass."""
     return [
         edit(each.site, f"({in_source(each, 0)})")
         for each in roles.step.operations
         if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
-        and each.operands[0] is roles.error.result and id(each.result) in roles.cone
+        and each.operands[0] is roles.error.result and each.result in roles.cone
     ]  # fmt: skip
 
 
-def floats(finding: Finding, roles: Mapping) -> list[Edit]:
+def floats(finding: Finding, roles: Roles) -> list[Edit]:
     """Make floats of parameters where they are made."""
-    made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
+    made = [maker(roles.updates_of(n)[0].old) for n in range(len(roles.names))
             if roles.names[n] in finding.where.split(", ")]  # fmt: skip
     return [as_floats(each.site) for each in made if each]
 
 
-def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
+def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
     """Multiply a penalty by the rate, or else divide its factor by 100, where its number stands."""
     rates = {text for update in roles.step.updates for text, _ in update.scalars}
     forms = [(old.format(rate, g), f"_x -= {rate} * ({g} + _l * _x)")
@@ -392,13 +389,13 @@ def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
     if edits := at_sites([each.site for each, _ in penalties(roles)], forms):
         return edits
     for each, side in penalties(roles):
-        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
+        words, value = in_source(each, side), each.operands[side].number
         if edits := numbers(each.site.file, words, 0.01, value):
             return edits
     return []
 
 
-def first_layer_first(finding: Finding, roles: Mapping) -> list[Edit]:
+def first_layer_first(finding: Finding, roles: Roles) -> list[Edit]:
     """Collect the gradients in the layers' order, where a list gets the last layer's first."""
     edits = list[Edit]()
     sites = [u.gradient.made_by.site for u in roles.step.updates if u.gradient.made_by]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.updates import origin
@@ -17,6 +17,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
     Edit,
     around,
+    assignments,
     changed,
     statement_of,
     statements,
@@ -37,25 +38,25 @@ def at_sites(sites: Iterable[Site], patterns: Iterable[tuple[str, str]]) -> list
     return [e for file, node, pair in places for e in rewrite(file, node, *pair)]
 
 
-def _in_loops(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+def _in_loops(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     yield from loops(roles)
     yield from (n for n in tree(roles.file).body if isinstance(n, ast.FunctionDef))
 
 
-def _rows(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+def _rows(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     """Yield what loops go over, if that is the inputs or the targets."""
-    data = [layer.inputs for layer in roles.layers[:1]] + [*roles.targets[:1]]
+    data = (*roles.inputs, *roles.targets[:1])
     names = {name for value in data for _, names in kept(value, roles) for name in names}
     for loop in loops(roles):
         if isinstance(loop, ast.For) and names & {ast.unparse(n) for n in ast.walk(loop.iter)}:
             yield loop.iter
 
 
-def _script(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+def _script(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     yield tree(roles.file)
 
 
-def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+def _rate(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     names = {text.rpartition(".")[2] for u in roles.step.updates for text, _ in u.scalars}
     before = {each.arg for each in ast.walk(tree(roles.file)) if isinstance(each, ast.arg)}
     for each in sorted(statements(tree(roles.file)), key=lambda each: each.lineno):
@@ -69,15 +70,14 @@ def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
                 yield each
 
 
-def _alias(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
-    for each in statements(tree(roles.file)):
-        if isinstance(each, ast.Assign):
-            both = {ast.unparse(each.targets[0]), ast.unparse(each.value)}
-            if both == {*finding.where.split(" and ")}:
-                yield each
+def _alias(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
+    for each in assignments(roles.file):
+        both = {ast.unparse(each.targets[0]), ast.unparse(each.value)}
+        if both == {*finding.where.split(" and ")}:
+            yield each
 
 
-def _lists(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+def _lists(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     """Yield the products of a list with the array that the parameters share, or what made it."""
     starts = [origin(each.old)[0] for each in roles.step.updates]
     known = {name for each in starts for name in each.names}
@@ -88,7 +88,7 @@ def _lists(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
                 yield node
 
 
-def _numbered(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+def _numbered(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     """Yield slices that start at a batch's number, in the loop that counts the batches."""
     for node in ast.walk(tree(roles.file)):
         match node:
@@ -115,7 +115,7 @@ REWRITES = {
 }
 
 
-def fractions(finding: Finding, roles: Mapping) -> list[Edit]:
+def fractions(finding: Finding, roles: Roles) -> list[Edit]:
     """Divide inputs without cutting off to whole numbers, where the script makes them."""
     made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
     numbers = {in_source(each, 1) for each in made if each and each.name == "floor_divide"}
@@ -123,7 +123,7 @@ def fractions(finding: Finding, roles: Mapping) -> list[Edit]:
     return [e for pair in pairs for e in rewrite(roles.file, tree(roles.file), *pair)]
 
 
-def rewritten(finding: Finding, roles: Mapping) -> list[Edit]:
+def rewritten(finding: Finding, roles: Roles) -> list[Edit]:
     """Return the edits of all patterns that belong to a finding."""
     return [
         each for where, old, new in REWRITES.get(finding.code, ())

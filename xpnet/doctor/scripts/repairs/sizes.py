@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.mapping import VIEWS, Roles, in_source
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, mere_number, origin, scalar_side
@@ -31,7 +31,7 @@ TIMES = re.compile(r"(\d[\d.e-]*) \* \((.*)\)")  # as a copy's update was multip
 UNITS = 32  # that a hidden layer gets where it had too few
 
 
-def rate(finding: Finding, roles: Mapping, factor: float = LONGER) -> list[Edit]:
+def rate(finding: Finding, roles: Roles, factor: float = LONGER) -> list[Edit]:
     """Change the learning rate: where its number stands, or else in every update."""
     known, updates = finding.repair or {}, roles.step.updates
     usual = SHORTER if finding.code == "learning-rate-too-large" else factor
@@ -105,7 +105,7 @@ def times(number: float, factor: float) -> str:
     return f"{float(f'{number * factor:.2g}'):g}"
 
 
-def loops(roles: Mapping) -> list[Any]:
+def loops(roles: Roles) -> list[Any]:
     """Return the loops that update, or call what does, the outermost first."""
     site = roles.step.updates[0].operation.site
     name = site.function.rpartition(".")[2]
@@ -115,7 +115,7 @@ def loops(roles: Mapping) -> list[Any]:
     return [*calling, *inside]
 
 
-def kept(value: Value, roles: Mapping, words: str = "") -> Iterator[tuple[Value, list[str]]]:
+def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, list[str]]]:
     """Yield a value and what it was taken from, but for what each step makes anew, with names.
 
     `words` are how a step writes the value.
@@ -130,7 +130,7 @@ def kept(value: Value, roles: Mapping, words: str = "") -> Iterator[tuple[Value,
         source = source.base or next(iter(above), None)
 
 
-def undivided(rows: int, roles: Mapping) -> list[Edit]:
+def undivided(rows: int, roles: Roles) -> list[Edit]:
     """Leave out the last division of each update by the number of rows."""
     edits = []
     for value in (each.delta for each in roles.step.updates):
@@ -146,7 +146,7 @@ def undivided(rows: int, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
+def more_steps(finding: Finding, roles: Roles) -> list[Edit]:
     """Let the outermost loop that has a number of steps take ten times as many.
 
     Numbers below 1 at which it ends before are divided.
@@ -184,7 +184,7 @@ def _later_ends(file: str, loop: ast.AST) -> list[Edit]:
     return edits
 
 
-def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
+def more_units(finding: Finding, roles: Roles) -> list[Edit]:
     """Give the narrowest hidden layer more units, where their number has a name."""
     widths = list[tuple[int, Operation]]()
     for layer in roles.layers[:-1]:
@@ -199,20 +199,20 @@ def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
     return []
 
 
-def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
+def penalties(roles: Roles) -> Iterator[tuple[Operation, int]]:
     """Yield what multiplies parameters by a number, and which operand the number is."""
-    states = {id(update.old) for update in roles.step.updates}
-    forward = ancestors(roles.outputs, stop=lambda value: id(value) in states)
+    states = {update.old for update in roles.step.updates}
+    forward = ancestors(roles.outputs, stop=lambda value: value in states)
     for each in roles.step.operations:
         side = scalar_side(each) if each.name == "multiply" else None
-        if side is None or id(each.operands[1 - side]) not in states:
+        if side is None or each.operands[1 - side] not in states:
             continue
         error = roles.depends(each.operands[side])
-        if not error and id(each.result) not in forward:
+        if not error and each.result not in forward:
             yield each, side
 
 
-def draws(finding: Finding, roles: Mapping) -> list[Edit]:
+def draws(finding: Finding, roles: Roles) -> list[Edit]:
     """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
     edits, gain = list[Edit](), 1.0
     for layer in roles.layers:  # with the gains of `xpnet.nn.initializers`
