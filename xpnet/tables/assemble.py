@@ -15,7 +15,16 @@ import numpy as np
 
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.cells import PLAIN, Notation, as_numbers, as_text, contradict, unit_of
+from xpnet.tables.cells import (
+    NONE_KNOWN,
+    PLAIN,
+    Notation,
+    Notations,
+    as_numbers,
+    as_text,
+    contradict,
+    unit_of,
+)
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
@@ -30,14 +39,13 @@ Found: TypeAlias = tuple[Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]
 
 
 def assemble(
-    source: Any, folder: str | None = None, notations: Mapping[str, Notation] | None = None
+    source: Any, folder: str | None = None, known: Notations = NONE_KNOWN
 ) -> tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     """Return all rows of a `Csv` or `Frame`, and what was found in them; see `Table`.
 
-    With a folder, the rows are in a temporary file there, which vanishes with them. The `notations`
-    are those of columns known to be numbers.
+    With a folder, the rows are in a temporary file there, which vanishes with them. Of columns that
+    are `known` to be numbers, the notations are given.
     """
-    known = notations or {}
     if folder is None:
         memory = io.BytesIO()
         shape, found = _write(source, memory, free_memory(), known)
@@ -75,19 +83,12 @@ class _Column:
         return _numbered(as_text(cells), self.known)
 
     @property
-    def found(self) -> Notation:
-        """How its numbers are written."""
-        return Notation(frozenset(() if self.is_text else self.signs), (*self.words,))
-
-    @property
     def contradicts(self) -> bool:
         """Whether its numbers have several units, and none is known to be meant."""
         return contradict(self.signs) and not (self.notation and unit_of(self.notation.signs))
 
 
-def _write(
-    source: Any, file: Any, limit: int, known: Mapping[str, Notation]
-) -> tuple[tuple[int, int], Found]:
+def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[int, int], Found]:
     """Write all rows to a file of up to `limit` bytes; return its shape, and what is in it.
 
     If a later block makes a column text, all is read again: of its numbers, 7 may have been 07. So
@@ -108,7 +109,8 @@ def _write(
             rows, blocks = rows + len(block), blocks + 1
             del frame, block  # before the next ones are read
         are_texts = [each.is_text or each.contradicts for each in columns]
-        later = {each.name: each.found for each in columns if blocks > 1 and each.found.is_european}
+        found = {each.name: Notation(frozenset(each.signs), (*each.words,)) for each in columns}
+        later = {name: each for name, each in found.items() if blocks > 1 and each.is_european}
         again = any(are_texts[at] and each.has_numbers for at, each in enumerate(columns))
         if not again and later.keys() <= known.keys():
             return (rows, len(columns)), _found(columns)

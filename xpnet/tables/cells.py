@@ -2,9 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -153,8 +152,7 @@ def as_text(cells: Any) -> Any:
     return cells.set(cells.is_in(list(MISSING)), None)
 
 
-@dataclass(frozen=True)
-class Notation:
+class Notation(NamedTuple):
     """How the numbers of a column were written in training: the signs, and words for nothing."""
 
     signs: frozenset[str] = frozenset()
@@ -164,6 +162,10 @@ class Notation:
     def is_european(self) -> bool:
         """Whether 1.234 is 1234."""
         return POINTS in self.signs or (COMMAS in self.signs and MIXED not in self.signs)
+
+
+Notations: TypeAlias = Mapping[str, Notation]
+NONE_KNOWN: Notations = {}
 
 
 def as_numbers(
@@ -216,8 +218,8 @@ def _readings(
     text: Any, name: str, decimal: str, delimiter: str, known: Notation | None
 ) -> tuple[Any, set[str], Any]:
     """Read texts as numbers, null where they are none; also the signs, and the texts left over."""
-    gaps = [*GAPS, *map(str.lower, known.gaps if known else ())]
-    text = text.set(text.str.to_lowercase().is_in(gaps), None)
+    gaps = known.gaps if known else ()
+    text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
     numbers, signs = _with_signs(text, name, decimal, delimiter, known)
     strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
     return numbers, signs, strays
@@ -262,8 +264,7 @@ def _with_signs(
     numbers = plain.cast(polars.Float64, strict=False)
     told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
     numbers, parts = _with_parts(plain, numbers, bool(_DURATIONS.search(name)), told, expected)
-    if any(each.startswith("in ") for each in told) and "k = 1,000" in told:
-        # 5k is not 5,000 beside 10 km
+    if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
         numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
     return numbers * factors, signs | separators | told | parts
 
@@ -274,13 +275,13 @@ def _with_parts(
     """Add up numbers of several parts, such as ranges and durations; also return their signs."""
     import polars
 
-    signs, has_unit = set[str](), any(each.startswith("in ") for each in told)  # as AM and PM are
+    signs = set[str]()
     for sign, pattern, weights in _IN_PARTS:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
         likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < plain.count()
         clock = sign == _SHORT and not durations and (low.max() or 0) < 24
-        fits = likely if sign == _RANGES else not (has_unit or clock)
+        fits = likely if sign == _RANGES else not (unit_of(told) or clock)  # AM and PM are units
         if low.count() and (fits or sign in expected):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
@@ -356,15 +357,13 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     named = [base] if base else [each for each in named if each not in powers]
     signs |= {f"in {each}" for each in named if each == next(e for e in named if _is_same(e, each))}
-    some = cells.str.contains("[0-9]").sum() > units.count()
-    signs |= {PLAIN} if some or not named else set()
+    signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
     few = 1 < units.count() < cells.count() / 2 and not factors
     letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
     notes = few and not _are_codes(bare.cast(polars.Float64, strict=False).drop_nulls())
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
-    multiplied = multiplied.fill_null(1.0)
     if known and contradict(signs):  # so that these cells are the ones refused
         multiplied, signs = multiplied.set(units.is_not_null(), None), set()
     return bare, multiplied, signs
@@ -385,7 +384,7 @@ def _with_points(
     european = not points and (decimals or groups or (likely and not either[0]))
     if known and known.signs & {POINTS, COMMAS, THOUSANDS}:
         european = known.is_european
-    if european and decimal != ",":
+    if european := bool(european and decimal != ","):
         bare = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         plain = bare.zip_with(are(_EUROPEAN), cells)
     else:
@@ -398,13 +397,11 @@ def _with_points(
             whole = plain.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
             plain = (whole + plain.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(plain)
     shorter = plain.str.len_chars() < cells.str.len_chars()
-    signs = {POINTS if european else THOUSANDS} if shorter.any() else set[str]()
-    if (~shorter & (plain != cells)).any():
-        signs |= {COMMAS}
+    commas = (~shorter & (plain != cells)).any()
     perhaps = delimiter == ";" and not decimal and either[1] and not european
-    if perhaps or (COMMAS in signs and points):
-        signs |= {MIXED}
-    return plain, signs
+    signs = {POINTS if european else THOUSANDS: shorter.any(), COMMAS: commas,
+             MIXED: perhaps or (commas and points)}  # fmt: skip
+    return plain, {sign for sign, found in signs.items() if found}
 
 
 def _go_on_from_999(cells: Any) -> bool:

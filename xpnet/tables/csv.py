@@ -84,9 +84,8 @@ def open_csv(
     if delimiter is None and data is None and (row := fixed_width(head)):
         with suppress(UnicodeError):  # which is told later, with its line
             text = b"".join(_decoded(path, written_in)).decode()
-            data = re.sub(
-                row, lambda cells: "\t".join(map(str.strip, cells.groups())), text
-            ).encode()
+            text = re.sub(row, lambda cells: "\t".join(map(str.strip, cells.groups())), text)
+            data = text.encode()
             return open_csv(path, "utf-8", "\t", decimal, header, as_texts, columns, "\t", data)
     layout = find_layout(head, delimiter, usual, decimal, header, columns)
     found, sign, has_header, skipped, titles = layout
@@ -102,10 +101,7 @@ def open_csv(
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
-    above |= passed_over(below, "below the header")
-    for name, count in Counter(map(one_line, named)).items():
-        if name and count > 1:
-            above[f"{count} columns called {name}"] = f"now {name} (1) to ({count})"
+    above |= passed_over(below, "below the header") | _twins(named)
     first = head.split(b"\n", skipped + 1)[skipped] if has_header else b"---"
     return Csv(path, names, texts, written_in, found, sign, start, line, told, above, first, data)
 
@@ -145,6 +141,12 @@ def _names(
         for own, *more in zip(row, *others[:count], strict=True)
     ]
     return [named[0].removeprefix("# "), *named[1:]], start + end, below
+
+
+def _twins(names: list[str]) -> dict[str, str]:
+    found = Counter(map(one_line, names)).items()
+    twins = {name: count for name, count in found if name and count > 1}
+    return {f"{n} columns called {name}": f"now {name} (1) to ({n})" for name, n in twins.items()}
 
 
 def _decoded(

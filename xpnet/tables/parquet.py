@@ -145,7 +145,8 @@ def _flat(frame: Any) -> Any:
 
     schema = frame.collect_schema()
     alone = len(frame.head(2).collect()) == 1
-    if alone and all(map(_has_numbered_fields, schema.values())):
+    fields = ["".join(e.name for e in getattr(kind, "fields", ())) for kind in schema.values()]
+    if alone and all(map(str.isdigit, fields)):
         columns = frame.collect().row(0, named=True).items()
         return polars.LazyFrame([_column(name, [*each.values()]) for name, each in columns])
     records = [name for name, kind in schema.items() if kind == polars.List(polars.Struct)]
@@ -153,10 +154,6 @@ def _flat(frame: Any) -> Any:
         return _flat(frame.select(records).explode(records).unnest(records))
     fields = [name for name, kind in schema.items() if kind == polars.Struct]
     return _flat(frame.unnest(fields, separator=".")) if fields else frame
-
-
-def _has_numbered_fields(kind: Any) -> bool:
-    return hasattr(kind, "fields") and all(each.name.isdigit() for each in kind.fields)
 
 
 def frame_of(data: Any, as_texts: Collection[str]) -> Frame:

@@ -214,11 +214,10 @@ def _decisions(
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
     impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
-    needed = plan.needed if impute else ()
     encoded, pooled = dict[str, str](), list[str]()
     imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
-        if each.name in needed and (count := found[each.name].missing):
+        if impute and not isinstance(each, Words) and (count := found[each.name].missing):
             gap, told = table.gaps.get(each.name), imputed
             found_as = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
             if gap is not None:
@@ -236,14 +235,10 @@ def _decisions(
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
     encoded, pooled = encoded | pairs, [*pooled, *pairs]
-    signs = {each.name: each.signs for each in plan.signs}
-    droppable = [name for name in signs if name not in plan.targets]
-    undo = ["--drop COLUMN"] if droppable else []
-    undo += [option for sign, option in _DECIMAL.items() if sign in "".join(signs.values())]
     every = [
         Decision("read", read, table.guesses),
         Decision("passed over", table.passed_over, {"strict": False}),
-        Decision("numbers", signs, {"drop": droppable} if droppable else {}, ", ".join(undo)),
+        _with_signs(plan),
         Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}, {}, "--missing"),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}, "--keep COLUMN"),
         Decision("dates", dates, {"drop": [*dates]}),
@@ -253,6 +248,14 @@ def _decisions(
         Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]
+
+
+def _with_signs(plan: Preprocessing) -> Decision:
+    signs = {each.name: each.signs for each in plan.signs}
+    droppable = [name for name in signs if name not in plan.targets]
+    undo = ["--drop COLUMN"] if droppable else []
+    undo += [option for sign, option in _DECIMAL.items() if sign in "".join(signs.values())]
+    return Decision("numbers", signs, {"drop": droppable} if droppable else {}, ", ".join(undo))
 
 
 def _no_target(table: Table, plan: Preprocessing) -> str:

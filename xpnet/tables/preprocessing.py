@@ -106,10 +106,8 @@ class Preprocessing:
         signs = {each.name: f"in {each.unit}" for each in numbers if each.unit}
         signs |= {each.name: each.signs for each in self.signs}
         names = {*(each.name for each in numbers), *self.targets} - {*self.text_columns}
-        return {
-            name: Notation(frozenset(signs.get(name, "").split(", ")), self.gap_words)
-            for name in names
-        }
+        found = {name: frozenset(signs.get(name, "").split(", ")) for name in names}
+        return {name: Notation(each, self.gap_words) for name, each in found.items()}
 
     @property
     def labels(self) -> np.ndarray:

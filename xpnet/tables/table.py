@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
-from xpnet.tables.cells import Notation
+from xpnet.tables.cells import NONE_KNOWN, Notations
 from xpnet.tables.csv import open_csv
 from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
@@ -142,7 +142,7 @@ def read_table(
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
-    notations: Mapping[str, Notation] | None = None,
+    notations: Notations = NONE_KNOWN,
     columns: Collection[str] = (),
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
@@ -206,7 +206,7 @@ def read_part(path: str, start: int, count: int, plan: "Preprocessing") -> Table
     if path.lower().endswith(IN_GROUPS):
         frame = open_file(path, lazily=True, as_texts=plan.text_columns)
         frame = replace(frame, frame=frame.frame.slice(start, count), rows=count)
-        return _of_frame(frame, notations=plan.notations)
+        return _of_frame(frame, known=plan.notations)
     table = _of_array(path, None)
     return replace(table, matrix=table.matrix[start : start + count])
 
@@ -230,10 +230,8 @@ def _of_array(path: str, target: str | None) -> Table:
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
 
 
-def _of_frame(
-    frame: Frame, folder: str | None = None, notations: Mapping[str, Notation] | None = None
-) -> Table:
-    read = assemble(frame, folder, notations)
+def _of_frame(frame: Frame, folder: str | None = None, known: Notations = NONE_KNOWN) -> Table:
+    read = assemble(frame, folder, known)
     return Table(frame.path, frame.names, *read, unfit=frame.unfit, guesses=frame.guesses)
 
 
@@ -277,7 +275,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     """Return a `Table` of what `Model.predict` takes besides files."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
-        return _of_frame(frame_of(data, plan.text_columns), notations=plan.notations)
+        return _of_frame(frame_of(data, plan.text_columns), known=plan.notations)
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
