@@ -49,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Threads of BLAS that wait for each other spin: they double the time, and more on busy cores.
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")  # for what is loaded or started from here on
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process would compile all modules anew
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime's database is memory that is shared
     threadpoolctl.threadpool_limits(1, user_api="blas")
     hypothesis.settings.load_profile("slow" if config.getoption("--run-slow") else "ci")
@@ -69,8 +70,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     pytest-cov's own mark does nothing in the processes of pytest-xdist, which two coverages trace.
     """
     tracer = sys.gettrace()
-    traced = item.get_closest_marker("untraced") is None or "counted" in item.fixturenames
-    if traced or not type(tracer).__module__.startswith("coverage"):
+    if _is_traced(item) or not type(tracer).__module__.startswith("coverage"):
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
@@ -79,6 +79,21 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
             return (yield)
         finally:
             sys.settrace(tracer)
+
+
+def _is_traced(item: Any) -> bool:
+    """Tell whether coverage looks at a test, at a case that its "untraced" names, or "counted"."""
+    mark = item.get_closest_marker("untraced")
+    if mark is None or "but" not in mark.kwargs:
+        return mark is None or "counted" in item.fixturenames
+    return any(each in (item.callspec.id, *item.callspec.params.values())
+               for each in mark.kwargs["but"])  # fmt: skip
+
+
+@pytest.fixture
+def traced(request: pytest.FixtureRequest) -> bool:
+    """Tell whether coverage looks at this test."""
+    return _is_traced(request.node)
 
 
 @dataclass(frozen=True)

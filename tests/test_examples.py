@@ -43,6 +43,7 @@ def test_the_case_is_shown_and_every_cause_of_it_named(
     assert [each for each in told if each not in out] == []
 
 
+@pytest.mark.untraced
 def test_an_example_without_the_packages_of_its_extra_says_so_in_a_line(
     tmp_path, monkeypatch, capsys
 ):

@@ -19,6 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(before)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("part", "cases"), [(fuzzing.model_file, 250), (fuzzing.table, 300), (fuzzing.command, 60)]
 )

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import xpnet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,6 +15,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.mark.untraced
 def test_the_demo_prints_what_it_shows(run, in_empty_directory):
     table = ROOT / "examples" / "data" / "banknote.csv"
     done = run("train", table, "--target", "class", "--out", "banknote.safetensors")

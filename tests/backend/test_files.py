@@ -125,6 +125,7 @@ def test_an_exception_in_the_block_is_passed_on_and_nothing_is_written(tmp_path)
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.untraced
 @pytest.mark.process
 def test_kill_9_in_a_tight_save_loop_loses_nothing(tmp_path):
     counts = kill_saves(5, tmp_path)

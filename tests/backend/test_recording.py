@@ -211,6 +211,7 @@ NETS = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", DEVICE_NAMES)
 def test_whatever_the_options_the_bits_are_those_of_an_eager_training(name, request):
     _needs(name, request)

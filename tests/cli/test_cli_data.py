@@ -113,6 +113,7 @@ def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
 # Rows left on the disk
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("data", ["t.csv", "t.parquet", "x.npy", "x-idx3-ubyte"])
 def test_rows_left_on_the_disk_give_the_same_model_bit_for_bit(
     run: Run, data: str, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
 SICK = ["--raw", "--init", "zeros", "--optimizer", "sgd", "--lr", "1e-6", "--activation", "sigmoid"]
 
 
+@pytest.mark.untraced
 def test_a_healthy_training_has_no_findings(run: Run) -> None:
     command = ["doctor", BANKNOTE, "--target", "class"]
     assert run(*command).out == "No findings: nothing wrong was measured.\n"
@@ -22,6 +23,7 @@ def test_a_healthy_training_has_no_findings(run: Run) -> None:
     assert run(*command, "--json", "--simple").json["ok"] is True
 
 
+@pytest.mark.untraced
 def test_causes_are_named_with_options_that_help(run: Run) -> None:
     outcome = run("doctor", BANKNOTE, "--target", "class", *SICK)
     assert outcome.status == 0
@@ -85,6 +87,7 @@ def test_options_become_a_command_again() -> None:
     assert options.as_command() == expected
 
 
+@pytest.mark.untraced
 def test_train_and_doctor_say_alike_that_nothing_holds_for_other_rows(run: Run) -> None:
     noise = np.random.default_rng(0).standard_normal((200, 4)).round(3)
     path = table("noise.csv", "\n".join(["a,b,c,y", *(",".join(map(str, row)) for row in noise)]))

@@ -166,6 +166,7 @@ def test_the_doctors_worst_error_ends_a_training_in_two_lines(run: Run) -> None:
     assert second.startswith("remedy: ")
 
 
+@pytest.mark.untraced
 def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run) -> None:
     rows = [
         f"{i + 1},{1000 + 7 * i * i},2024-{i % 12 + 1:02}-0{i % 9 + 1},"

@@ -20,11 +20,11 @@ def enough_time(monkeypatch):
 
 
 @pytest.fixture
-def counted(monkeypatch):
+def counted(traced, monkeypatch):
     """Let what children execute count in the coverage: they may write, but nothing else is new."""
     coverage = sys.modules.get("coverage")
     running = coverage and coverage.Coverage.current()
-    if not running:
+    if not running or not traced:
         return
     running.save()  # what the parent has covered need not be written by each child
     answer = Child.answer

@@ -11,6 +11,7 @@ import xpnet
 from xpnet import Doctor
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(("batch", "steps", "rate"), [(1, 600, 0.1), (10, 600, 0.3), (300, 500, 1)])
 def test_hand_written_and_right(batch, steps, rate, turned):

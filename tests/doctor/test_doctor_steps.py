@@ -16,6 +16,7 @@ def codes(report):
     return [each.code for each in report.findings if each.severity != "note"]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "relu"])
 @pytest.mark.parametrize(("layers", "turned"), [((2, 8, 3), False), ((2, 6, 5, 3), True)])
 def test_right_formulas_raise_no_alarm(hidden, layers, turned):

@@ -206,6 +206,7 @@ SCALES = [  # of the weights, and of the inputs
 ]  # fmt: skip
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("hidden", ["tanh", "relu", "sigmoid", "gelu", "selu"])
 def test_a_right_gradient_is_never_called_wrong_whatever_the_scales(hidden):
     """Kinks and bends can lie closer together than a step."""

@@ -25,6 +25,7 @@ def compare_classes(
     return compare(net, X, CLASSES, steps=steps, momentum=momentum, other=other, **fitting)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("hidden", PAIRS, ids="-".join)
 def test_ten_steps_on_every_backend_stay_within_tolerance(other_backend, hidden, dtype):
@@ -41,6 +42,7 @@ LOSSES_AND_OUTPUTS += [
 ]  # fmt: skip
 
 
+@pytest.mark.untraced
 def test_every_loss_on_every_backend_stays_within_tolerance(other_backend):
     y = RNG.random((50, 2))
     assert {loss for _, loss in LOSSES_AND_OUTPUTS} == set(LOSSES) - {"categorical_cross_entropy"}
@@ -59,6 +61,7 @@ def test_dropout_momentum_and_penalties_stay_within_tolerance(other_backend):
     assert all(report.same_bits.values())
 
 
+@pytest.mark.untraced
 def test_a_short_training_ends_with_the_same_weights(backend, no_sync):
     options = {"hidden": "tanh", "output": "softmax", "dtype": "float64", "dropout": 0.1}
     nets = [xpnet.MLP([4, 8, 3], **options, device=each) for each in ("cpu", backend.device)]

@@ -252,6 +252,7 @@ def test_optimisers_written_by_hand_are_not_called_wrong(report, update):
     assert "W1" in found.facts["gradients"] or "every gradient" in found.facts["gradients"]
 
 
+@pytest.mark.untraced(but=["gradient-activation-derivative"])
 @pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize(
     ("old", "new", "code", "remedy"),

@@ -38,6 +38,7 @@ def assert_same(model, cells):
             np.testing.assert_array_equal(found[name], values)
 
 
+@pytest.mark.untraced(but=["multiclass"])
 @pytest.mark.parametrize("missing", MISSING_POLICIES)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("task", CLASSES)

@@ -100,6 +100,7 @@ def central_difference(problem, array, place):
     return None
 
 
+@pytest.mark.untraced
 @settings(max_examples=60)
 @given(problems())
 def test_gradients_agree_with_central_differences(drawn):

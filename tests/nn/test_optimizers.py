@@ -21,6 +21,7 @@ def parabola(point):
     return np.stack([2.0 * (point[0] - 3.0), 20.0 * (point[1] + 1.0)])
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

@@ -170,6 +170,7 @@ def test_each_kind_of_finding_is_drawn_once_and_only_where_it_was_seen(code):
     assert [*pictures([code, "no-bias"], Doctor().run)] == [None, None]
 
 
+@pytest.mark.untraced
 def test_importance_of_a_training_is_measured_on_rows_kept_from_each_network(tmp_path, monkeypatch):
     from xpnet.report import report
 

@@ -81,6 +81,7 @@ CASES = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("case", CASES)
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path, case):
     dtype = "float32" if len(case) % 2 else "float64"
@@ -98,6 +99,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path, case):
         assert without_seconds(history) == expected
 
 
+@pytest.mark.untraced
 def test_every_backend_resumes_to_the_same_bits(tmp_path, other_backend):
     def made():
         return network(device=other_backend.device)

@@ -25,6 +25,7 @@ def as_a_command():
         signal.signal(number, handler)
 
 
+@pytest.mark.untraced
 @pytest.mark.process
 def test_kills_and_signals_at_random_instants_and_resumes_give_the_same_bits(tmp_path):
     numbers = (signal.SIGKILL, *EXIT_CODES)

@@ -226,6 +226,7 @@ WITH_A_NOTE = {
 }  # fmt: skip
 
 
+@pytest.mark.untraced(but=["durations", "currencies"])
 @pytest.mark.parametrize("name", WITH_A_NOTE)
 def test_trained_with_a_note_and_refused_where_nothing_is_to_be_guessed(name, tmp_path):
     content, kind, said = WITH_A_NOTE[name]

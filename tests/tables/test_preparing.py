@@ -211,6 +211,7 @@ def test_dates_become_the_parts_that_vary(table):
         plan.transform(table("when\n1.2.2020\n"))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [

@@ -167,6 +167,7 @@ def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch):
     assert isinstance(train("auto", rows=24).launches, compiled.CompiledSteps)
 
 
+@pytest.mark.untraced(but=["float64"])
 @pytest.mark.parametrize(
     ("dtype", "optimizer", "tolerance"),
     [
@@ -190,6 +191,7 @@ def test_machine_code_gives_the_plain_steps_numbers(
     assert list((tmp_path / "xpnet").glob("*.py"))
 
 
+@pytest.mark.untraced
 def test_gradients_that_are_rounding_do_not_keep_adam_from_being_compiled(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     x = np.random.default_rng(0).standard_normal((65, 8)).astype("float32")

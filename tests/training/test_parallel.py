@@ -212,6 +212,7 @@ def test_under_mpiexec_without_mpi4py_one_line_says_what_is_missing(monkeypatch)
 MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
 
 
+@pytest.mark.untraced
 @pytest.mark.process
 @pytest.mark.skipif(not MPIEXEC, reason="mpiexec is not installed: pip install 'xpnet[mpi]'")
 def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path):

@@ -109,14 +109,16 @@ class Variants:
         kind, role, right, *_ = candidate
         site, words = operation.site, in_source(operation, slot)
         if slot < 0:
-            mended = edit(site, f"{words} * {right}")
-            return Mistake(kind, site, role, right, words, mended, changes)
+            return Mistake(
+                kind, site, role, right, words, edit(site, f"{words} * {right}"), changes
+            )
         made, its = operation.operands[slot].made_by, ""
         if kind == "derivative" and made:
             its, right = self._in_its_function(made, words, layer, right)
         if made and its:
-            mended = edit(made.site, its)
-            return Mistake(kind, made.site, role, its, made.site.text, mended, changes)
+            return Mistake(
+                kind, made.site, role, its, made.site.text, edit(made.site, its), changes
+            )
         mended = operand_edit(operation, slot, right)
         line = made.line if made and made.site.main else 0
         return Mistake(kind, site, role, right, words, mended, changes, line)

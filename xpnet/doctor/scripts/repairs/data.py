@@ -30,12 +30,10 @@ OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the traine
 def _data(value: Value, user: Operation, roles: Roles) -> tuple[str, Value, ast.stmt] | None:
     """Return the name of the script's data that a step's value is of, and where that is made."""
     line = roles.step.updates[0].operation.site
-    for each, names in kept(value, roles, in_source(user, value)):
-        for name in names:
-            made = [s for s in assigned(roles.file, name)
-                    if line.function or s.lineno < line.line]  # fmt: skip
-            if made:
-                return name, each, made[-1]
+    for each, name in kept(value, roles, in_source(user, value)):
+        made = [s for s in assigned(roles.file, name) if line.function or s.lineno < line.line]
+        if made:
+            return name, each, made[-1]
     return None
 
 
@@ -76,8 +74,8 @@ def _beside(data: str, made: ast.stmt, roles: Roles) -> list[str]:
     own = {part for name, part in parts if name == data}
     names = {name for name, part in parts if part in own}
     names |= {re.sub("train", word, data) for word in OTHER_ROWS}
-    inputs = kept(layer.inputs, roles)
-    names |= _served(roles) if any(data in called for _, called in inputs) else set()
+    if any(data == called for _, called in kept(layer.inputs, roles)):
+        names |= _served(roles)
     return sorted(name for name in names - {data, "", *(part[0] for part in own)} if any(
         each.lineno < last and each in among for each in assigned(roles.file, name)
     ))  # fmt: skip

@@ -79,15 +79,10 @@ def paired(finding: Finding, roles: Roles) -> list[Edit]:
     return _one_order(roles) or _stale(roles) or _same_set(roles)
 
 
-def _names(value: Value, roles: Roles) -> list[str]:
-    """Return what the script calls a step's value, and the data that it is of."""
-    return [name for _, names in kept(value, roles) for name in names]
-
-
 def _one_order(roles: Roles) -> list[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
-    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
+    x, t = ({name: each.shape[:1] for each, name in kept(value, roles)
              if isinstance(each.object, np.ndarray)}
             for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
     for each in statements(tree(file)):
@@ -128,7 +123,7 @@ def _same_set(roles: Roles) -> list[Edit]:
     old = made.site.operands[0] if made and made.site.operands else ""
     right = [
         f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
-        for name in _names(roles.layers[0].inputs, roles)
+        for _, name in kept(roles.layers[0].inputs, roles)
         if "_" in name and "_" in old
     ]
     right = [each for each in right if each != old and assigned(roles.file, each)]
@@ -222,32 +217,23 @@ def once(finding: Finding, roles: Roles) -> list[Edit]:
     else:
         z = last.pre_activations
         made = next((each for each in roles.step.operations if _gives(inner, last, each)), None)
-        texts = [*z.names, *(each.site.text for each in [z.made_by] if each)]
-        if made and z in made.operands and in_source(made, z) in texts:
+        own = [each.site for each in [z.made_by] if each]
+        if made and z in made.operands and in_source(made, z) in (*z.names, *(e.text for e in own)):
             return [edit(made.site, in_source(made, z))]  # np.maximum(0, z)
-        calls = [n for n in calls if _is(n.args[0], z)]
+        places = [edit(each, "") for each in own]  # as it stands, or by its names
+        calls = [n for n in calls if ast.unparse(n.args[0]) in z.names
+                 or changed(file, n.args[0], "") in places]  # fmt: skip
     return [changed(file, n, written(file, n.args[0])) for n in calls
-            if made and _defines(file, ast.unparse(n.func), made.site)]  # fmt: skip
+            if made and _defines(ast.unparse(n.func), made.site)]  # fmt: skip
 
 
-def _is(node: ast.expr, value: Value) -> bool:
-    """Return whether an expression is what made a value, or one of its names."""
-    made = value.made_by.site if value.made_by else None
-    place = node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
-    return ast.unparse(node) in value.names or (
-        made is not None and place == (made.line, made.column, made.end_line, made.end_column)
-    )
-
-
-def _defines(file: str, called: str, site: Site) -> bool:
+def _defines(called: str, site: Site) -> bool:
     """Return whether an operation stands in the function, or lambda, that a name calls."""
-    name = called.removeprefix("self.")
-    for each in around(file, site.line, (ast.FunctionDef, ast.Assign)):
-        match each:
-            case ast.FunctionDef(name=own) | ast.Assign([ast.Name(own)], ast.Lambda()):
-                if own == name:
-                    return True
-    return False
+    names = site.function.split(".")
+    match statement_of(site):
+        case ast.Assign([ast.Name(own)], ast.Lambda()):
+            names.append(own)
+    return called.removeprefix("self.") in names
 
 
 def activated(finding: Finding, roles: Roles) -> list[Edit]:

@@ -46,7 +46,7 @@ def _in_loops(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
 def _rows(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     """Yield what loops go over, if that is the inputs or the targets."""
     data = (*roles.inputs, *roles.targets[:1])
-    names = {name for value in data for _, names in kept(value, roles) for name in names}
+    names = {name for value in data for _, name in kept(value, roles)}
     for loop in loops(roles):
         if isinstance(loop, ast.For) and names & {ast.unparse(n) for n in ast.walk(loop.iter)}:
             yield loop.iter

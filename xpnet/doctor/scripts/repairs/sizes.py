@@ -115,8 +115,8 @@ def loops(roles: Roles) -> list[Any]:
     return [*calling, *inside]
 
 
-def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, list[str]]]:
-    """Yield a value and what it was taken from, but for what each step makes anew, with names.
+def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, str]]:
+    """Yield a value and what it was taken from, but for what each step makes anew, by each name.
 
     `words` are how a step writes the value.
     """
@@ -124,7 +124,7 @@ def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, l
     while source is not None:
         made = source.made_by
         if made is None or made.place not in roles.repeated:
-            yield source, [*source.names, words]
+            yield from ((source, name) for name in (*source.names, words))
         above = made.operands[:1] if made and made.name in VIEWS else ()
         words = in_source(made, 0) if made and above else ""
         source = source.base or next(iter(above), None)
