@@ -15,16 +15,7 @@ import numpy as np
 
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.cells import (
-    NONE_KNOWN,
-    PLAIN,
-    Notation,
-    Notations,
-    as_numbers,
-    as_text,
-    contradict,
-    unit_of,
-)
+from xpnet.tables.cells import PLAIN, Notation, Notations, as_numbers, as_text, contradict
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
@@ -39,7 +30,7 @@ Found: TypeAlias = tuple[Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]
 
 
 def assemble(
-    source: Any, folder: str | None = None, known: Notations = NONE_KNOWN
+    source: Any, folder: str | None = None, known: Notations | None = None
 ) -> tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     """Return all rows of a `Csv` or `Frame`, and what was found in them; see `Table`.
 
@@ -48,11 +39,11 @@ def assemble(
     """
     if folder is None:
         memory = io.BytesIO()
-        shape, found = _write(source, memory, free_memory(), known)
+        shape, found = _write(source, memory, free_memory(), known or {})
         return np.frombuffer(memory.getbuffer(), np.float64).reshape(shape), *found
     try:
         with tempfile.TemporaryFile(prefix=".xpnet-", dir=folder) as file:
-            shape, found = _write(source, file, sys.maxsize, known)
+            shape, found = _write(source, file, sys.maxsize, known or {})
             file.flush()
             return np.memmap(file, np.float64, "r", 0, shape), *found
     except OSError as error:
@@ -82,11 +73,6 @@ class _Column:
         self.is_text = True
         return _numbered(as_text(cells), self.known)
 
-    @property
-    def contradicts(self) -> bool:
-        """Whether its numbers have several units, and none is known to be meant."""
-        return contradict(self.signs) and not (self.notation and unit_of(self.notation.signs))
-
 
 def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[int, int], Found]:
     """Write all rows to a file of up to `limit` bytes; return its shape, and what is in it.
@@ -108,7 +94,7 @@ def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[
             file.write(block.data)
             rows, blocks = rows + len(block), blocks + 1
             del frame, block  # before the next ones are read
-        are_texts = [each.is_text or each.contradicts for each in columns]
+        are_texts = [e.is_text or contradict(e.signs, e.notation) for e in columns]
         found = {each.name: Notation(frozenset(each.signs), (*each.words,)) for each in columns}
         later = {name: each for name, each in found.items() if blocks > 1 and each.is_european}
         again = any(are_texts[at] and each.has_numbers for at, each in enumerate(columns))

@@ -165,7 +165,6 @@ class Notation(NamedTuple):
 
 
 Notations: TypeAlias = Mapping[str, Notation]
-NONE_KNOWN: Notations = {}
 
 
 def as_numbers(
@@ -183,8 +182,9 @@ def as_numbers(
 
     numbers, signs, words = cells.cast(polars.Float64, strict=False), {PLAIN}, set[str]()
     is_text = cells.dtype == polars.String
-    perhaps_thousands = decimal != "," and (known.is_european if known else delimiter == ";")
-    if is_text and (perhaps_thousands or not np.isfinite(numbers.to_numpy()).all()):
+    doubtful = decimal != "," and known.is_european if known else (decimal, delimiter) == ("", ";")
+    doubtful = doubtful and is_text and cells.str.contains(r"\.[0-9]{3}[ \t]*$").any()
+    if is_text and (doubtful or not np.isfinite(numbers.to_numpy()).all()):
         numbers, signs, strays = _readings(as_text(cells), name, decimal, delimiter, known)
         words = {*strays.unique().to_list()}
         if words and (known or not _for_nothing(strays, numbers)):
@@ -417,9 +417,10 @@ def _go_on_from_999(cells: Any) -> bool:
     return bool(len(below) and below.max() < 1000 and below.median() > above.median())
 
 
-def contradict(signs: set[str]) -> bool:
+def contradict(signs: set[str], known: Notation | None = None) -> bool:
     """Return whether a column's numbers have several units, or only some have one."""
-    units = [each[3:] for each in signs if each.startswith("in ")]
+    given = known and unit_of(known.signs)
+    units = [each[3:] for each in signs if each.startswith("in ") and not given]
     return any(PLAIN in signs or not _is_same(each, units[0]) for each in units)
 
 

@@ -45,7 +45,7 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
-    unit: str = ""  # of files that have no `Signs`
+    unit: str = ""  # of older files
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -187,14 +187,6 @@ def occurrences(texts: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
     for row, text in enumerate(texts):
         found[row, [places[each] for each in words_of(text) & places.keys()]] = 1
     return found
-
-
-@dataclass(frozen=True)
-class Signs:
-    """What stood beside the numbers of a column, such as a unit; see `xpnet.tables.cells`."""
-
-    name: str
-    signs: str
 
 
 Column: TypeAlias = Number | Category | Dates | Words

@@ -22,7 +22,6 @@ from xpnet.tables.columns import (
     Dates,
     Labels,
     Number,
-    Signs,
     Target,
     Words,
     encode_labels,
@@ -204,7 +203,7 @@ def _unscaled_plan(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
         left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
         target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words,
-        signs=tuple(Signs(*each) for each in table.signs.items() if each[0] in used),
+        signs=tuple(each for each in table.signs.items() if each[0] in used),
     )  # fmt: skip
 
 
@@ -251,7 +250,7 @@ def _decisions(
 
 
 def _with_signs(plan: Preprocessing) -> Decision:
-    signs = {each.name: each.signs for each in plan.signs}
+    signs = {name: each for name, each in plan.signs if each}
     droppable = [name for name in signs if name not in plan.targets]
     undo = ["--drop COLUMN"] if droppable else []
     undo += [option for sign, option in _DECIMAL.items() if sign in "".join(signs.values())]

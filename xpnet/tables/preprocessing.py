@@ -14,7 +14,6 @@ from xpnet.tables.columns import (
     Column,
     Labels,
     Number,
-    Signs,
     Target,
     Words,
     encode_labels,
@@ -59,7 +58,7 @@ class Preprocessing:
     target_log: bool = False  # whether mean and deviation are those of the logarithm
     more_targets: tuple[Target, ...] = ()  # of the same task, each with an output of its own
     gap_words: tuple[str, ...] = ()  # words that mean "missing" among numbers
-    signs: tuple[Signs, ...] = ()  # of columns and targets, if their numbers had any
+    signs: tuple[tuple[str, ...], ...] = ()  # a column or target, and what was beside its numbers
     target_gap: float | None = None  # a number, such as -999, that means "missing" in the target
 
     @cached_property
@@ -103,11 +102,10 @@ class Preprocessing:
     def notations(self) -> dict[str, Notation]:
         """How the numbers of columns and targets were written."""
         numbers = [each for each in self.columns if isinstance(each, Number)]
-        signs = {each.name: f"in {each.unit}" for each in numbers if each.unit}
-        signs |= {each.name: each.signs for each in self.signs}
+        signs = {each.name: [f"in {each.unit}"] for each in numbers if each.unit}
+        signs |= {name: each.split(", ") for name, each in self.signs}
         names = {*(each.name for each in numbers), *self.targets} - {*self.text_columns}
-        found = {name: frozenset(signs.get(name, "").split(", ")) for name in names}
-        return {name: Notation(each, self.gap_words) for name, each in found.items()}
+        return {name: Notation(frozenset(signs.get(name, ())), self.gap_words) for name in names}
 
     @property
     def labels(self) -> np.ndarray:
@@ -358,6 +356,7 @@ class Preprocessing:
             "layout": plan.layout in LAYOUTS,
             "columns": complete and 0 < len(plan.columns) == len(set(plan._names)),
             "classes": {*classes} == wanted.get(plan.task, {*classes} - {0, 1}),
+            "signs": all(len(each) == 2 for each in plan.signs),
             "more_targets": several or not plan.more_targets,
         }
         for field in good:

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
-from xpnet.tables.cells import NONE_KNOWN, Notations
+from xpnet.tables.cells import Notations
 from xpnet.tables.csv import open_csv
 from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
@@ -142,7 +142,7 @@ def read_table(
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
-    notations: Notations = NONE_KNOWN,
+    notations: Notations | None = None,
     columns: Collection[str] = (),
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
@@ -230,7 +230,7 @@ def _of_array(path: str, target: str | None) -> Table:
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
 
 
-def _of_frame(frame: Frame, folder: str | None = None, known: Notations = NONE_KNOWN) -> Table:
+def _of_frame(frame: Frame, folder: str | None = None, known: Notations | None = None) -> Table:
     read = assemble(frame, folder, known)
     return Table(frame.path, frame.names, *read, unfit=frame.unfit, guesses=frame.guesses)
 
