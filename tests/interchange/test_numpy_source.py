@@ -1,6 +1,7 @@
 """The program of `to_numpy_source` gives what `Model.predict` gives, without xpnet."""
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ TEMPLATE = str(Path(xpnet.__file__).with_name("interchange") / "predictor.py")
 
 def predictor(model):
     source = model.to_numpy_source()
-    assert len(source.splitlines()) < 100
+    assert len(source.splitlines()) < 120
     assert "xpnet" not in source.replace("xpnet model", "")
     names: dict[str, object] = {"__name__": "xpnet.interchange.predictor"}
     exec(compile(source, TEMPLATE, "exec"), names)  # whose lines coverage then counts
@@ -91,6 +92,46 @@ def test_as_a_program_it_reads_a_csv_file(tmp_path):
     assert header == "y,probability of no,probability of perhaps,probability of yes"
     wanted = model.predict({"colour": ["blue", "'réd\\"]})
     assert [row.partition(",")[0] for row in rows] == wanted["y"].tolist()
+
+
+def run_as_program(monkeypatch, path):
+    monkeypatch.setattr(sys, "argv", ["predictor.py", str(path)])
+    source = model_of("binary", [Number("size")]).to_numpy_source()
+    exec(compile(source, TEMPLATE, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"Size;y\n1,5;0\n", "there is no column 'size', or no row"),
+        (b"# by a logger\nsize,y\n1.5,0\n", "there is no column 'size', or no row"),
+        (b"size,y\n", "there is no column 'size', or no row"),
+        (b"size,y\n64 GB,0\n", "column 'size': could not convert string to float: '64 GB'"),
+        ("size,stra\u00dfe\n1.5,0\n".encode("cp1252"), "'utf-8' codec can't decode byte 0xdf"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_is_no_plain_csv_is_named_in_one_line(
+    content, said, tmp_path, monkeypatch, capsys
+):
+    if content is not None:
+        (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(SystemExit) as ended:
+        run_as_program(monkeypatch, tmp_path / "t.csv")
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"{tmp_path / 't.csv'}: ")
+    assert said in err
+    assert "; give a plain CSV file (UTF-8, commas, names in the first line, decimal poi" in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("size\n1.5\n")
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        run_as_program(monkeypatch, tmp_path / "t.csv")
 
 
 def test_what_cannot_be_written_is_refused():

@@ -21,11 +21,61 @@ def refusal(text: str, **how: str) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["a;y\n-1,185;0\n1,414;1\n", "a;y\n0,414;0\n1,185;1\n"])
-def test_three_digits_behind_a_comma_may_be_thousands(text: str) -> None:
-    found = refusal(text, delimiter=";", decimal=".")
-    assert "which has a decimal comma, or separators of thousands (2 such cells); write" in found
-    assert found.endswith("or pass --decimal ',', or pass --drop a.")
+def test_three_digits_behind_a_comma_may_be_thousands() -> None:
+    found = refusal("a|y\n" + '"1,185"|0\n"1.414"|1\n' * 3)
+    assert "'1,185', which has a decimal comma, or separators of thousands (3 such cells)" in found
+    assert found.endswith("write a decimal point, or pass --decimal ',', or pass --drop a.")
+
+
+GROUPED = ["1.472", "860", "2.289", "95", "201", "2.486"] * 3
+"""1.472 beside 860, and never 1.5, 0.25 or 1860: thousands, as they are written in German."""
+
+
+@pytest.mark.parametrize(
+    ("cells", "other", "first"),
+    [
+        (GROUPED, "295,7", 1472),
+        (GROUPED, "295", 1472),
+        (GROUPED, "29.5", 1.472),
+        ([*GROUPED, "1860"], "295", 1.472),
+        ([*GROUPED, "0.125"], "295", 1.472),
+        (["1.472", "2.289", "2.486"], "295", 1.472),
+        (["34.117", "3.826", "936"], "-0,568", 34117),
+    ],
+)
+def test_the_rest_of_the_file_says_whether_points_stand_between_thousands(
+    cells: list[str], other: str, first: float
+) -> None:
+    path = table("t.csv", "a;b\n" + "".join(f"{each};{other}\n" for each in cells))
+    assert read_table(path).column("a")[0] == first
+    asked = read_table(path, decimal=".").column("a")[0]
+    assert asked == float(cells[0])
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (GROUPED, "a (points between thousands) [--drop COLUMN, --decimal .]"),
+        (GROUPED[:1] * 9 + GROUPED[2:3] * 9, "a (decimal points) [--drop COLUMN, --decimal ,]"),
+    ],
+)
+def test_what_is_only_likely_is_said_with_the_option_that_changes_it(
+    cells: list[str], said: str
+) -> None:
+    path = table("t.csv", "a;y\n" + "".join(f"{c};{i % 2}\n" for i, c in enumerate(cells)))
+    ready = prepare(read_table(path), "y")
+    assert [each.text() for each in ready.decisions if each.kind == "numbers"] == [said]
+    row = table("row.csv", "a;y\n1.472;0\n")
+    alone = read_table(row, **ready.preprocessing.reading).column("a")[0]
+    assert alone == (1472 if "between" in said else 1.472)
+
+
+def test_points_between_thousands_may_show_late_in_a_long_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("xpnet.tables.csv._BLOCK", 128)
+    path = table("t.csv", "a;b\n" + "1.472;x\n" * 99 + "860;x\n1.472;y\n1.584;x\n2.289;x\n" * 20)
+    assert read_table(path).column("a").tolist()[:100] == [1472] * 99 + [860]
 
 
 def test_decimal_commas_are_read_when_asked_for() -> None:

@@ -19,19 +19,75 @@ from xpnet.tables.table import read_table
 
 
 def test_numbers_in_other_units_are_converted_and_words_for_nothing_stay_missing(table):
+    def again(cells):
+        return plan.transform(read_table(table(f"a,b\n{cells}\n").path, **plan.reading))
+
     rows = "".join(f"{i**2} kg,{i / 7 if i % 9 else 'POA'},{i % 2}\n" for i in range(60))
     plan = prepare(table("a,b,y\n" + rows), "y", missing="impute").preprocessing
     plan = Preprocessing.from_dict(plan.to_dict())
     assert plan.gap_words == ("POA",)
     kilograms, grams, plain, more = (
-        plan.transform(read_table(table(f"a,b\n{cell},{b}\n").path, gaps=plan.gap_words))
-        for cell, b in (("3 kg", ""), ("3000 g", "poa"), ("3", "n/a"), ("3", "5"))
+        again(cells) for cells in ("3 kg,", "3000 g,poa", "3,n/a", "3,5")
     )
     np.testing.assert_array_equal(kilograms, grams)
     np.testing.assert_array_equal(kilograms, plain)
     assert more[0, 2] == 0.0 != plain[0, 2]  # whether it is missing
-    with pytest.raises(InputError, match="'a' is in litres, but was in kg in training; convert"):
-        plan.transform(table("a,b\n3 litres,5\n"))
+    np.testing.assert_array_equal(again("3 kg,\n3000 G,"), [*kilograms, *grams])
+    with pytest.raises(InputError, match="'a': found '3 l', which is in l, but the column was in"):
+        again("3 kg,5\n3 l,5")
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        ([f"<{i}" if i % 4 == 0 else str(i / 8) for i in range(60)], "<4"),
+        ([f"{i}+" if i % 4 == 0 else f"{i}-{i + 9}" for i in range(60)], "1-10"),
+        ([f'"1.{i + 100},5"' for i in range(60)], "1.102"),
+        ([f'"{i / 7:.2f}"'.replace(".", ",") for i in range(60)], '"1,102"'),
+        ([f'"{i + 1},{i + 110}"' for i in range(60)], '"1,102"'),
+        ([f'"{i + 1},{i + 10},{i + 110}"' for i in range(60)], '"2,11,111"'),
+        ([f"{i}:{i % 50 + 10}" for i in range(60)], "8:18"),
+        ([f"{i} kg" if i % 2 else f"{i * 100} g" for i in range(60)], "12 g"),
+        ([f"{i}K" if i % 2 else f"{i * 100}" for i in range(60)], "12"),
+        ([f"{i * i} g/dl" for i in range(60)], "12 g/dL"),
+        ([f"0{i}.5" for i in range(60)], "07"),
+    ],
+)
+def test_a_single_row_is_read_as_the_table_was(cells, written, table):
+    text = "duration,b\n" + "".join(f"{c},{i % 2}\n" for i, c in enumerate(cells))
+    trained = table(text)
+    plan = Preprocessing.from_dict(prepare(trained, "b").preprocessing.to_dict())
+    among = table(text + f"{written},0\n").column("duration")[-1]
+    alone = read_table(table(f"duration\n{written}\n").path, **plan.reading)
+    assert alone.column("duration").tolist() == [among]
+    assert np.isfinite(plan.transform(alone)).all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ("64 GB|32 GB|16 k.A.|8 GB", "line 4, column 'a': found '16 k.A.', which is not a number;"),
+        ("64 GB|32 Mb|8 GB", "line 3, column 'a': found '32 Mb', which is in Mb, but the column"),
+        ("64 GB|12-50", "line 3, column 'a': found '12-50', which is not a number; correct it."),
+    ],
+)
+def test_the_cell_that_is_no_number_is_named_and_not_the_good_ones(cells, found, table):
+    rows = "".join(f"{i * i} GB,{i % 2}\n" for i in range(60))
+    plan = prepare(table("a,y\n" + rows), "y").preprocessing
+    bad = "a\n" + cells.replace("|", "\n") + "\n"
+    with pytest.raises(InputError, match=re.escape(found)):
+        plan.transform(read_table(table(bad).path, **plan.reading))
+
+
+def test_an_empty_cell_among_lists_means_none(table):
+    cells = ['"Price, Design"', "Price", '"Design, Service"', "", "Service"]
+    text = "a,y\n" + "".join(f"{cells[i % 5]},{i % 2}\n" for i in range(100))
+    for missing in ("impute", "refuse"):
+        ready = prepare(table(text), "y", missing=missing)
+        assert [each.kind for each in ready.decisions] == ["words"]
+        none = ready.preprocessing.transform(table('a\n""\nPrice\n'))
+        assert (none[0].tolist(), none[1].sum()) == ([0, 0, 0], 1)
+        assert ready.preprocessing.notes(table('a\n""\n')) == []
 
 
 @pytest.fixture

@@ -247,6 +247,14 @@ def test_records_in_json_become_columns_and_rows(tmp_path):
     assert found.texts == {"e": ("12", "13")}  # which a file with types holds as text
 
 
+def test_pandas_usual_json_is_read_by_columns(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text('{"a":{"0":1,"7":null,"2":2.5},"b":{"0":"u","7":"v","2":"u"}}')
+    found = read_table(path)
+    np.testing.assert_array_equal(found.column("a"), [1, np.nan, 2.5])
+    assert (found.names, found.texts) == (("a", "b"), {"b": ("u", "v")})
+
+
 def test_other_kinds_of_files_are_refused_with_those_that_are_read(tmp_path):
     (tmp_path / "t.doc").write_text("nothing")
     with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):

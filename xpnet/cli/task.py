@@ -219,8 +219,7 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
     target = options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
-    known = {"as_texts": plan.text_columns, "gaps": plan.gap_words}
-    table = _read(options, options.validation, target, **known)
+    table = _read(options, options.validation, target, **plan.reading)
     if table.layout != "table" and not table.labels:
         remedy = "name the file with its targets: --validation-target FILE"
         raise InputError(f"--validation {options.validation}: {remedy}")

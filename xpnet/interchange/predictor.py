@@ -1,11 +1,13 @@
 """Predicts as the xpnet model that it holds: ``predict({"age": [31, None], "job": ["cook", ""]})``.
 
-As a program it reads a CSV file, and writes one to standard output. It needs NumPy alone.
+As a program it reads a CSV file, and writes one to standard output. It needs NumPy alone, and
+reads plain CSV only: UTF-8, commas, names in the first line, decimal points, no units.
 """
 
 import base64
 import csv
 import json
+import os
 import sys
 from datetime import datetime
 
@@ -81,7 +83,10 @@ def predict(table):
         cells = [str(each).strip() for each in table[column["name"]]]
         cells = ["" if each in MODEL["gaps"] else each for each in cells]
         kind = category if "categories" in column else dates if "parts" in column else number
-        blocks.append(kind(cells, column, MODEL["missing"] == "impute"))
+        try:
+            blocks.append(kind(cells, column, MODEL["missing"] == "impute"))
+        except ValueError as error:
+            raise ValueError(f"column {column['name']!r}: {error}") from None
         if not np.isfinite(blocks[-1]).all():
             raise ValueError(f"{column['name']}: a cell is missing, infinite, or a new category")
     x, names = np.hstack(blocks).astype(MODEL["dtype"]), MODEL["names"]
@@ -94,6 +99,18 @@ def predict(table):
 
 
 if __name__ == "__main__":
-    rows = [*csv.DictReader(open(sys.argv[1], encoding="utf-8-sig", newline=""))]
-    found = predict({name: [row[name] for row in rows] for name in rows[0]})
-    csv.writer(sys.stdout).writerows([found, *zip(*found.values())])
+    try:
+        with open(sys.argv[-1], encoding="utf-8-sig", newline="") as file:
+            rows = [*csv.DictReader(file)]
+        used = [column["name"] for column in MODEL["columns"]]
+        if lacking := [name for name in used if not rows or name not in rows[0]]:
+            raise ValueError(f"there is no column {lacking[0]!r}, or no row")
+        found = predict({name: [row[name] for row in rows] for name in used})
+        csv.writer(sys.stdout).writerows([found, *zip(*found.values())])
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, csv.Error) as error:
+        plain = "UTF-8, commas, names in the first line, decimal points, no units, dates as trained"
+        print(f"{sys.argv[-1]}: {error}; give a plain CSV file ({plain})", file=sys.stderr)
+        sys.exit(2)

@@ -84,9 +84,8 @@ class Model:
         return {
             "decimal": "," if known.get("decimal") == "," else None,
             "header": False if known.get("no_header") is True else None,
-            "as_texts": plan.text_columns,
-            "gaps": plan.gap_words,
             "columns": [each.name for each in plan.columns],
+            **plan.reading,
         }
 
     def predict(self, table: Any, *, spread: bool = False, **reading: Any) -> Any:

@@ -8,14 +8,14 @@ import io
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.cells import PLAIN, as_numbers, as_text, contradict
+from xpnet.tables.cells import PLAIN, Notation, Notations, as_numbers, as_text, contradict
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
@@ -30,20 +30,20 @@ Found: TypeAlias = tuple[Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]
 
 
 def assemble(
-    source: Any, folder: str | None = None, gaps: Collection[str] = ()
+    source: Any, folder: str | None = None, known: Notations | None = None
 ) -> tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     """Return all rows of a `Csv` or `Frame`, and what was found in them; see `Table`.
 
-    With a folder, the rows are in a temporary file there, which vanishes with them. The `gaps` are
-    words that mean "missing" among numbers.
+    With a folder, the rows are in a temporary file there, which vanishes with them. Of columns that
+    are `known` to be numbers, the notations are given.
     """
     if folder is None:
         memory = io.BytesIO()
-        shape, found = _write(source, memory, free_memory(), gaps)
+        shape, found = _write(source, memory, free_memory(), known or {})
         return np.frombuffer(memory.getbuffer(), np.float64).reshape(shape), *found
     try:
         with tempfile.TemporaryFile(prefix=".xpnet-", dir=folder) as file:
-            shape, found = _write(source, file, sys.maxsize, gaps)
+            shape, found = _write(source, file, sys.maxsize, known or {})
             file.flush()
             return np.memmap(file, np.float64, "r", 0, shape), *found
     except OSError as error:
@@ -54,16 +54,17 @@ def assemble(
 class _Column:
     """What was found so far in one column."""
 
-    def __init__(self, name: str, is_text: bool) -> None:
-        self.name, self.is_text = name, is_text
+    def __init__(self, name: str, is_text: bool, notation: Notation | None) -> None:
+        self.name, self.is_text, self.notation = name, is_text, notation
         self.known: dict[str, int] = {}  # the distinct texts, with their numbers
-        self.signs, self.words = set[str](), set[str]()
+        self.signs = {*notation.signs} - {PLAIN} if notation else set[str]()
+        self.words = {*notation.gaps} if notation else set[str]()
         self.has_numbers = False  # whether a block of it was read as numbers
 
-    def read(self, cells: Any, **options: Any) -> Any:
+    def read(self, cells: Any, **how: Any) -> Any:
         """Return the cells of a block as float64: numbers, or the numbers of texts."""
         if not self.is_text:
-            numbers, signs, words = as_numbers(cells, self.name, **options)
+            numbers, signs, words = as_numbers(cells, self.name, known=self.notation, **how)
             self.signs |= signs
             self.words |= words
             if numbers is not None:
@@ -73,29 +74,33 @@ class _Column:
         return _numbered(as_text(cells), self.known)
 
 
-def _write(
-    source: Any, file: Any, limit: int, gaps: Collection[str]
-) -> tuple[tuple[int, int], Found]:
+def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[int, int], Found]:
     """Write all rows to a file of up to `limit` bytes; return its shape, and what is in it.
 
-    If a later block makes a column text, all is read again: of its numbers, 7 may have been 07.
+    If a later block makes a column text, all is read again: of its numbers, 7 may have been 07. So
+    it is if it shows that 1.234 is 1234.
     """
-    options = {"decimal_commas": source.decimal != ".", "typed": not source.delimiter, "gaps": gaps}
-    columns = [_Column(name, at in source.texts) for at, name in enumerate(source.names)]
+    how = {"decimal": source.decimal, "delimiter": source.delimiter}
+    are_texts = [at in source.texts for at in range(len(source.names))]
     while True:
-        rows = 0
+        named = zip(source.names, are_texts, strict=True)
+        columns = [_Column(name, is_text, known.get(name)) for name, is_text in named]
+        rows = blocks = 0
         for frame in source.blocks():
             block = np.empty(frame.shape)
             for at, column in enumerate(columns):
-                block[:, at] = column.read(frame[:, at], **options)
+                block[:, at] = column.read(frame[:, at], **how)
             check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
-            rows += len(block)
+            rows, blocks = rows + len(block), blocks + 1
             del frame, block  # before the next ones are read
-        is_text = [each.is_text or contradict(each.signs) for each in columns]
-        if not any(is_text[at] and each.has_numbers for at, each in enumerate(columns)):
+        are_texts = [e.is_text or contradict(e.signs, e.notation) for e in columns]
+        found = {each.name: Notation(frozenset(each.signs), (*each.words,)) for each in columns}
+        later = {name: each for name, each in found.items() if blocks > 1 and each.is_european}
+        again = any(are_texts[at] and each.has_numbers for at, each in enumerate(columns))
+        if not again and later.keys() <= known.keys():
             return (rows, len(columns)), _found(columns)
-        columns = [_Column(each.name, now) for each, now in zip(columns, is_text, strict=True)]
+        known = {**later, **known}
         file.seek(0)
         file.truncate()
 

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -74,22 +74,27 @@ _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = tuple(
     {unit: float(of) for *units, of in map(str.split, each.split(";")) for unit in units}
     for each in (
-        "kg kgs 1; g 1e-3; mg 1e-6; t 1e3; lb lbs pounds 0.45359237; oz 0.028349523",
+        "kg 1; g 1e-3; mg 1e-6; t 1e3; lb pounds 0.45359237; oz 0.028349523",
         "m 1; mm 1e-3; cm 1e-2; km 1e3; mi miles 1609.344; ft 0.3048; in 0.0254; yd 0.9144",
-        "h hr hrs hour hours 1; d day days 24; m min mins minutes 0.016666666666666666"
-        "; s sec secs seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
-        "years year yrs yr y 1; months month mos mo 0.08333333333333333; days day d 0.0027379"
-        "; weeks week wks wk w 0.019165",
-        "m\u00b2 m2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres acre ac 4046.8564",
-        "mg/L mg/l 1; ng/L 1e-6; \u00b5g/L \u00b5g/l \u03bcg/L ug/L 1e-3; g/L g/l 1e3; mg/dL 10",
-        "l L 1; ml mL 1e-3; cl cL 1e-2; dl dL 0.1",
-        "B 1; kB KB 1e3; MB 1e6; GB 1e9; TB 1e12",
+        "h hr hour 1; d day 24; m min minutes 0.016666666666666666"
+        "; s sec seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
+        "years yr y 1; months mo 0.08333333333333333; days d 0.0027379; weeks wk w 0.019165",
+        "m\u00b2 m2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres ac 4046.8564",
+        "mg/L 1; ng/L 1e-6; \u00b5g/L ug/L 1e-3; g/L 1e3; mg/dL 10; g/dL 1e4",
+        "l 1; ml 1e-3; cl 1e-2; dl 0.1",
+        "B 1; kB 1e3; MB 1e6; GB 1e9; TB 1e12",
     )
 )
 """Units that a column may mix: its numbers are converted to the one whose factor is 1."""
 
+# Letters that mean different things in capitals: milli and mega, bits and bytes.
+_CASES = re.compile(r"^[mMpP](?=.{0,3}$)|[bB](?![a-zA-Z])")
+
 # Separators between groups of thousands: 1,234 and 12'345.6, not 1234.
-_THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
+_THOUSANDS = (  # in India also 12,34,567
+    r"^([+-]?[1-9](?:[0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+"
+    r"|[0-9]?(?:,[0-9]{2})+,[0-9]{3}))(\.[0-9]*)?$"
+)
 # Perhaps decimals, perhaps thousands: 1,234, not 1,23; 1.234, not 1.23; 12.345, not 1.234.
 _PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 _PERHAPS_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
@@ -132,7 +137,9 @@ AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
 """What may stand before and after the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
+POINTS, COMMAS, MIXED = "points between thousands", "decimal commas", "decimal points"
 MAX_APART = 10.0  # times the median of cells with a unit, or of those without
+MIN_GROUPED = 3  # cells like 1.234 from which on they may be thousands
 MAX_WORDS = 3  # words that mean "missing" in a column of numbers, each in two cells or more
 MAX_CODES = 9  # distinct integers that may be codes, like words: 4, 6, 8 or rotary
 
@@ -145,30 +152,48 @@ def as_text(cells: Any) -> Any:
     return cells.set(cells.is_in(list(MISSING)), None)
 
 
+class Notation(NamedTuple):
+    """How the numbers of a column were written in training: the signs, and words for nothing."""
+
+    signs: frozenset[str] = frozenset()
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def is_european(self) -> bool:
+        """Whether 1.234 is 1234."""
+        return POINTS in self.signs or (COMMAS in self.signs and MIXED not in self.signs)
+
+
+Notations: TypeAlias = Mapping[str, Notation]
+
+
 def as_numbers(
-    cells: Any, name: str, *, decimal_commas: bool, typed: bool = False, gaps: Collection[str] = ()
+    cells: Any, name: str, *, decimal: str, delimiter: str = "", known: Notation | None = None
 ) -> tuple[np.ndarray | None, set[str], set[str]]:
     """Return a Polars series as float64, with NaN for missing cells, or None if it is text.
 
-    It is text if some cell is not a finite number, or all are integers and some are codes. Also
-    return the signs beside digits, with `PLAIN` if some cells have none, and the words that mean
-    "missing", such as `gaps`. With `decimal_commas`, 1,234 may have one. Texts of a `typed` file
-    are numbers only if they have fractions or signs.
+    It is text if some cell is not a finite number, or all are integers and some are codes; but with
+    a `known` notation, only the former. Also return the signs beside digits, with `PLAIN` if some
+    cells have none, and the words that mean "missing". Without a `delimiter` the file has types,
+    and its texts are numbers only if they have fractions or signs. If no `decimal` sign is certain,
+    1,234 may have one; and with semicolons, 1.234 may be 1234.
     """
     import polars
 
     numbers, signs, words = cells.cast(polars.Float64, strict=False), {PLAIN}, set[str]()
-    if cells.dtype == polars.String and not np.isfinite(numbers.to_numpy()).all():
-        text = as_text(cells)
-        text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
-        numbers, signs = _with_signs(text, decimal_commas, bool(_DURATIONS.search(name)))
-        strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
+    is_text = cells.dtype == polars.String
+    doubtful = decimal != "," and known.is_european if known else (decimal, delimiter) == ("", ";")
+    doubtful = doubtful and is_text and cells.str.contains(r"\.[0-9]{3}[ \t]*$").any()
+    if is_text and (doubtful or not np.isfinite(numbers.to_numpy()).all()):
+        numbers, signs, strays = _readings(as_text(cells), name, decimal, delimiter, known)
         words = {*strays.unique().to_list()}
-        if words and not _for_nothing(strays, numbers):
+        if words and (known or not _for_nothing(strays, numbers)):
             return None, signs, set()
         numbers = numbers.set(~numbers.is_finite(), None)
-    found = numbers.to_numpy()
-    are_integers = cells.dtype == polars.String and not (found > np.floor(found)).any()
+    found, typed = numbers.to_numpy(), not delimiter
+    are_integers = is_text and not (found > np.floor(found)).any()
+    if known:
+        return found, signs, words
     if are_integers and ((typed and signs == {PLAIN}) or cells.str.contains(_LEADING_ZERO).any()):
         return None, signs, words
     high = np.fmax.reduce(np.abs(found), initial=0.0)
@@ -189,17 +214,40 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
     return bool(few and not _are_codes(numbers) and not strays.str.contains("[0-9]").any())
 
 
-def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any, set[str]]:
+def _readings(
+    text: Any, name: str, decimal: str, delimiter: str, known: Notation | None
+) -> tuple[Any, set[str], Any]:
+    """Read texts as numbers, null where they are none; also the signs, and the texts left over."""
+    gaps = known.gaps if known else ()
+    text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
+    numbers, signs = _with_signs(text, name, decimal, delimiter, known)
+    strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
+    return numbers, signs, strays
+
+
+def strays_among(texts: Sequence[str], name: str, known: Notation | None) -> set[str]:
+    """Return which texts keep a column from being numbers, however these may be written."""
+    import polars
+
+    _, _, strays = _readings(polars.Series(texts, dtype=polars.String), name, "", ",", known)
+    return {*strays} or {each for each in texts if not is_number(each)}
+
+
+def _with_signs(
+    cells: Any, name: str, decimal: str, delimiter: str, known: Notation | None
+) -> tuple[Any, set[str]]:
     """Read numbers with currencies, units and separators; null for other cells. Also the signs."""
     import polars
 
-    numbers, signs = cells.cast(polars.Float64, strict=False), set[str]()
-    if numbers.is_finite().sum() == cells.count():
-        return numbers, {PLAIN} if cells.count() else signs
+    expected, signs = known.signs if known else frozenset[str](), set[str]()
+    if cells.cast(polars.Float64, strict=False).is_finite().sum() == cells.count():
+        plain, signs = _with_points(cells, decimal, delimiter, known, money=False)
+        return plain.cast(polars.Float64), signs or {PLAIN} if cells.count() else signs
     cells = cells.str.replace("^\u2212", "-")
     for sign, pattern, bare in _ROUGHLY:
         found = cells.str.contains(pattern)
-        if found.any() and (pattern[:2] != "^[" or 2 * found.sum() <= cells.count()):
+        few = known or pattern[:2] != "^[" or 2 * found.sum() <= cells.count()
+        if few and found.any():
             signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
     for sign, pattern in _NEGATIVE.items():
         signs |= {sign} if cells.str.contains(pattern).any() else set()
@@ -207,34 +255,52 @@ def _with_signs(cells: Any, decimal_commas: bool, durations: bool) -> tuple[Any,
     if cells.str.contains(_SEVERAL).any():
         cells = cells.replace({each: _in_one_part(each) for each in cells.unique().drop_nulls()})
     with_units = cells
-    cells, factors, told = _without_units(cells)
+    cells, factors, told = _without_units(cells, known)
     unitless = cells == with_units
     for pattern, bare in _CURRENCY:
         signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
         cells = cells.str.replace(pattern, bare)
-    plain = _with_points(cells, decimal_commas, money=CURRENCY in signs)
-    shorter = plain.str.len_chars() < cells.str.len_chars()
-    signs |= {THOUSANDS} if shorter.any() else set()
-    signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
+    plain, separators = _with_points(cells, decimal, delimiter, known, money=CURRENCY in signs)
     numbers = plain.cast(polars.Float64, strict=False)
-    has_unit = any(each.startswith("in ") for each in told)  # as AM and PM are, too
-    signs |= told - ({PLAIN} if _are_alike(numbers * factors, unitless, told) else set())
+    told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
+    numbers, parts = _with_parts(plain, numbers, bool(_DURATIONS.search(name)), told, expected)
+    if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
+        numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
+    return numbers * factors, signs | separators | told | parts
+
+
+def _with_parts(
+    plain: Any, numbers: Any, durations: bool, told: set[str], expected: Collection[str]
+) -> tuple[Any, set[str]]:
+    """Add up numbers of several parts, such as ranges and durations; also return their signs."""
+    import polars
+
+    signs = set[str]()
     for sign, pattern, weights in _IN_PARTS:
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
-        likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < cells.count()
+        likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < plain.count()
         clock = sign == _SHORT and not durations and (low.max() or 0) < 24
-        if low.count() and (likely if sign == _RANGES else not (has_unit or clock)):
+        fits = likely if sign == _RANGES else not (unit_of(told) or clock)  # AM and PM are units
+        if low.count() and (fits or sign in expected):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
-    if has_unit and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
-        numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
-    return numbers * factors, signs
+    return numbers, signs
 
 
 def _factors(units: set[str]) -> dict[str, float]:
-    """Return the table in `_UNITS` that has all these units; empty if there is none."""
-    return next((each for each in _UNITS if each.keys() >= units), {})
+    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none."""
+    for table in _UNITS:
+        found = {unit: of for unit in units for each, of in table.items() if _is_same(unit, each)}
+        if found.keys() == units:
+            return table | found
+    return {}
+
+
+def _is_same(unit: str, other: str) -> bool:
+    """Return whether two units differ in spelling only: day and days, g/dl and g/dL, not Mb, MB."""
+    a, b = (re.sub("(?<=..)s$", "", each) for each in (unit, other))
+    return a.casefold() == b.casefold() and _CASES.findall(a) == _CASES.findall(b)
 
 
 def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
@@ -262,36 +328,50 @@ def _in_one_part(text: str) -> str:
     return text
 
 
-def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
-    """Return cells without units, the factors to multiply them by, and the signs."""
+def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[str]]:
+    """Return cells without units, the factors to multiply them by, and the signs.
+
+    If the unit is `known`, factors bring all others to it; they are null where that cannot be.
+    """
     import polars
 
-    units = cells.str.extract(_UNIT, 2)
-    kinds = [*units.drop_nulls().unique(maintain_order=True)[:8]]
+    plain = cells.cast(polars.Float64, strict=False).is_finite()  # 1e5 has no unit
+    units = cells.set(plain, None).str.extract(_UNIT, 2)
+    bare = cells.str.replace(_UNIT, "${1}").zip_with(units.is_not_null(), cells)
+    kinds = [*units.drop_nulls().unique(maintain_order=True)]
+    expected = known.signs if known else frozenset[str]()
+    if unit := unit_of(expected):
+        to_unit = {each: _factor_to(each, unit, expected) for each in kinds}
+        factors = units.replace_strict(to_unit, default=1.0, return_dtype=polars.Float64)
+        return bare, factors, {f"in {unit}"}
+    kinds = kinds[:8]
     named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
-    known = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
-    known += [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
-    several = len({each.removesuffix("s") for each in kinds}) > 1  # 1 day, 2 days
-    known += [_factors({*kinds})] if several else []
-    factors = known[0] if known else {}
+    tables = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    tables += [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
+    several = not all(_is_same(each, kinds[0]) for each in kinds)  # unlike 1 day, 2 days
+    tables += [_factors({*kinds})] if several else []
+    factors = tables[0] if tables else {}
     powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
     signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     named = [base] if base else [each for each in named if each not in powers]
-    signs |= {f"in {each}" for each in {*named} - {f"{each}s" for each in named}}
-    some = cells.str.contains("[0-9]").sum() > units.count()
-    signs |= {PLAIN} if some or not named else set()
+    signs |= {f"in {each}" for each in named if each == next(e for e in named if _is_same(e, each))}
+    signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
     few = 1 < units.count() < cells.count() / 2 and not factors
-    notes = few and all(re.fullmatch("[a-zA-Z]", e) and not _factors({e}) for e in kinds)
-    bare = cells.str.replace(_UNIT, "${1}")
-    if notes and not _are_codes(bare.cast(polars.Float64, strict=False).drop_nulls()):
+    letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
+    notes = few and not _are_codes(bare.cast(polars.Float64, strict=False).drop_nulls())
+    if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
-    return bare, multiplied.fill_null(1.0), signs
+    if known and contradict(signs):  # so that these cells are the ones refused
+        multiplied, signs = multiplied.set(units.is_not_null(), None), set()
+    return bare, multiplied, signs
 
 
-def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
+def _with_points(
+    cells: Any, decimal: str, delimiter: str, known: Notation | None, *, money: bool
+) -> tuple[Any, set[str]]:
     """Write decimal points and no other separators, where a column is not ambiguous."""
 
     def are(pattern: str) -> Any:
@@ -299,37 +379,62 @@ def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
 
     points, decimals, groups = (are(each).any() for each in (_POINTS, _COMMAS, _POINT_GROUPS))
     either = are(_PERHAPS_DECIMALS).any(), are(_PERHAPS_THOUSANDS).any()
-    in_euros = money and not either[0] and are(_TENS_OF_THOUSANDS).any()  # unlike a litre's price
-    if not points and (decimals or groups or in_euros):
+    in_euros = money and are(_TENS_OF_THOUSANDS).any()  # unlike a litre's price
+    likely = in_euros or (delimiter == ";" and not decimal and _go_on_from_999(cells))
+    european = not points and (decimals or groups or (likely and not either[0]))
+    if known and known.signs & {POINTS, COMMAS, THOUSANDS}:
+        european = known.is_european
+    if european := bool(european and decimal != ","):
         bare = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-        return bare.zip_with(are(_EUROPEAN), cells)
-    cells = cells.str.replace(_COMMAS, "${1}.${2}")
-    alone = decimal_commas and not money and not cells.str.contains("[.]").any()
-    if not points and (
-        all(either) or (alone and are(_THOUSANDS).sum() == are(_PERHAPS_DECIMALS).sum())
-    ):
-        return cells
-    whole = cells.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
-    return (whole + cells.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(cells)
+        plain = bare.zip_with(are(_EUROPEAN), cells)
+    else:
+        plain = cells.str.replace(_COMMAS, "${1}.${2}")
+        alone = decimal != "." and not money and not cells.str.contains("[.]").any()
+        alone &= not (known and THOUSANDS in known.signs)
+        if points or not (
+            all(either) or (alone and are(_THOUSANDS).sum() == are(_PERHAPS_DECIMALS).sum())
+        ):
+            whole = plain.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
+            plain = (whole + plain.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(plain)
+    shorter = plain.str.len_chars() < cells.str.len_chars()
+    commas = (~shorter & (plain != cells)).any()
+    perhaps = delimiter == ";" and not decimal and either[1] and not european
+    signs = {POINTS if european else THOUSANDS: shorter.any(), COMMAS: commas,
+             MIXED: perhaps or (commas and points)}  # fmt: skip
+    return plain, {sign for sign, found in signs.items() if found}
 
 
-def contradict(signs: set[str]) -> bool:
+def _go_on_from_999(cells: Any) -> bool:
+    """Return whether numbers are below 1000, or like 1.234, and these are larger as 1234."""
+    import polars
+
+    dotted = cells.str.contains(r"\.").fill_null(False)
+    grouped = cells.str.contains(_PERHAPS_THOUSANDS).fill_null(False)
+    if grouped.sum() < MIN_GROUPED or (dotted != grouped).any():
+        return False
+    numbers = cells.cast(polars.Float64, strict=False).abs()
+    below, above = numbers.filter(~dotted).drop_nulls(), numbers.filter(dotted)
+    return bool(len(below) and below.max() < 1000 and below.median() > above.median())
+
+
+def contradict(signs: set[str], known: Notation | None = None) -> bool:
     """Return whether a column's numbers have several units, or only some have one."""
-    return sum(each.startswith("in ") or each == PLAIN for each in signs) > 1
+    given = known and unit_of(known.signs)
+    units = [each[3:] for each in signs if each.startswith("in ") and not given]
+    return any(PLAIN in signs or not _is_same(each, units[0]) for each in units)
 
 
-def unit_of(signs: str) -> str:
+def unit_of(signs: Collection[str]) -> str:
     """Return the unit among the signs beside a column's numbers, or ""."""
-    found = re.search(r"(?:^|, )in ([^,]+)", signs)
-    return found[1] if found else ""
+    return next((each[3:] for each in signs if each.startswith("in ")), "")
 
 
-def factor_between(found: str, wanted: str) -> float | None:
-    """Return the factor from the unit `found` to the unit `wanted`; None if it is not known."""
-    if found == wanted or (len(found) > 1 and found.rstrip("s") == wanted.rstrip("s")):
-        return 1.0
-    known = _factors({found, wanted})
-    return known[found] / known[wanted] if known else None
+def _factor_to(unit: str, wanted: str, expected: Collection[str]) -> float | None:
+    """Return the factor from a unit, or from k for thousand, to another one; None if unknown."""
+    if f"{unit} = {_POWERS.get(unit, 0.0):,.0f}" in expected:
+        return _POWERS[unit]
+    known = {unit: 1.0, wanted: 1.0} if _is_same(unit, wanted) else _factors({unit, wanted})
+    return known[unit] / known[wanted] if known else None
 
 
 def is_number(text: str) -> bool:
@@ -351,8 +456,11 @@ def is_date(text: str) -> bool:
     return bool(_DATES.fullmatch(text))
 
 
-def explain_cell(text: str) -> tuple[str, str] | None:
+def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | None:
     """Say what is wrong with a cell that looks like a number, and the remedy; None for others."""
+    found, wanted = re.search(_UNIT, text), unit_of(known.signs if known else ())
+    if found and wanted and _factor_to(found[2], wanted, ()) is None:
+        return f"is in {found[2]}, but the column was in {wanted} in training", "convert it"
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     for pattern, what, remedy in _LOOKS_LIKE:

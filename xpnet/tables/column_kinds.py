@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.cells import MAX_CODES, is_date, is_number, unit_of
+from xpnet.tables.cells import MAX_CODES, is_date, is_number
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option_for
@@ -63,8 +63,7 @@ def choose_columns(
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
                 gap = table.gaps.get(name)  # perhaps a number after all, so it has an input
                 many |= gap is not None or name in table.words
-                unit = unit_of(table.signs.get(name, ""))
-                choice.columns.append(Number(name, indicator=many, gap=gap, unit=unit))
+                choice.columns.append(Number(name, indicator=many, gap=gap))
         except InputError as error:
             remedy = f", or pass {option_for('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy

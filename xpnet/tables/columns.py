@@ -45,7 +45,7 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
-    unit: str = ""  # if each cell had one
+    unit: str = ""  # of older files
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -205,7 +205,7 @@ class Target:
 # What version 1 did not have.
 _LATER = {
     "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "also", "left_out",
-    "target_log", "more_targets", "gap_words", "target_gap",
+    "target_log", "more_targets", "gap_words", "target_gap", "signs",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ Only where something is wrong with a block are its fields gone through one by on
 import codecs
 import io
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from xpnet.errors import FileError, bad_argument
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.cells import AFTER, BEFORE
 from xpnet.tables.groups import filled_down, merged_columns, subtotals
-from xpnet.tables.messages import counted, quoted, up_to_ten
+from xpnet.tables.messages import counted, one_line, quoted, up_to_ten
 from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
     fields_of,
@@ -83,13 +84,13 @@ def open_csv(
     if delimiter is None and data is None and (row := fixed_width(head)):
         with suppress(UnicodeError):  # which is told later, with its line
             text = b"".join(_decoded(path, written_in)).decode()
-            data = re.sub(
-                row, lambda cells: "\t".join(map(str.strip, cells.groups())), text
-            ).encode()
+            text = re.sub(row, lambda cells: "\t".join(map(str.strip, cells.groups())), text)
+            data = text.encode()
             return open_csv(path, "utf-8", "\t", decimal, header, as_texts, columns, "\t", data)
     layout = find_layout(head, delimiter, usual, decimal, header, columns)
     found, sign, has_header, skipped, titles = layout
-    names, start, below = _names(path, head, skipped, has_header, found)
+    named, start, below = _names(path, head, skipped, has_header, found)
+    names = distinct_names(named)
     texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
     guesses = {
         "encoding": (written_in, encoding or "utf-8"),
@@ -100,14 +101,14 @@ def open_csv(
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
-    above |= passed_over(below, "below the header")
+    above |= passed_over(below, "below the header") | _twins(named)
     first = head.split(b"\n", skipped + 1)[skipped] if has_header else b"---"
     return Csv(path, names, texts, written_in, found, sign, start, line, told, above, first, data)
 
 
 def _names(
     path: str, data: bytes, skipped: int, has_header: bool, delimiter: str
-) -> tuple[tuple[str, ...], int, list[bytes]]:
+) -> tuple[list[str], int, list[bytes]]:
     """Return the names, or x0, x1, ...; where rows begin; and lines between, such as units.
 
     Empty and equal names are completed from those lines. `data` is the beginning of the file.
@@ -126,7 +127,7 @@ def _names(
         empty = not any(each[-1] for each in others)  # else the rows' names have none, as in R
         row = [*row, ""] if empty else ["", *row]
     if not has_header:
-        return tuple(f"x{at}" for at in range(len(row))), start, []
+        return [f"x{at}" for at in range(len(row))], start, []
     if skipped and len(above := fields_of(data.split(b"\n")[skipped - 1], delimiter)) == len(row):
         row = [own or other for own, other in zip(row, above, strict=True)]  # of two lines
     count, below, end = header_lines(row, others), list[bytes](), len(header)
@@ -139,8 +140,13 @@ def _names(
         own if own and row.count(own) == 1 else " ".join(dict.fromkeys(filter(None, [own, *more])))
         for own, *more in zip(row, *others[:count], strict=True)
     ]
-    names = distinct_names([named[0].removeprefix("# "), *named[1:]])
-    return names, start + end, below
+    return [named[0].removeprefix("# "), *named[1:]], start + end, below
+
+
+def _twins(names: list[str]) -> dict[str, str]:
+    found = Counter(map(one_line, names)).items()
+    twins = {name: count for name, count in found if name and count > 1}
+    return {f"{n} columns called {name}": f"now {name} (1) to ({n})" for name, n in twins.items()}
 
 
 def _decoded(
@@ -309,7 +315,7 @@ class Csv:
             end = field.match(data, at).end()  # type: ignore[union-attr]  # it matches anything
             cell, mark = data[at:end], data[end : end + 1]
             if mark not in (b"\n", delimiter, b""):
-                around = data[max(end - 12, 0) : end + 13]
+                around = cell + re.match(rb"[^\n%s]*" % re.escape(delimiter), data[end:])[0]  # type: ignore[index]
                 if at == end:
                     what = "the quote opened here is never closed"
                     refuse(at, place, what, around, "close it or remove it")

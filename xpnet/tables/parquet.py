@@ -138,13 +138,19 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
 def _flat(frame: Any) -> Any:
     """Return a frame with a column for each field of nested records, named outer.inner.
 
-    The rows of an object with one list of records, such as {"meta": ..., "data": [...]}, are these.
+    The rows of an object with one list of records, such as {"meta": ..., "data": [...]}, are these;
+    pandas writes an object of columns, such as {"a": {"0": ..., "1": ...}}.
     """
     import polars
 
     schema = frame.collect_schema()
+    alone = len(frame.head(2).collect()) == 1
+    fields = ["".join(e.name for e in getattr(kind, "fields", ())) for kind in schema.values()]
+    if alone and all(map(str.isdigit, fields)):
+        columns = frame.collect().row(0, named=True).items()
+        return polars.LazyFrame([_column(name, [*each.values()]) for name, each in columns])
     records = [name for name, kind in schema.items() if kind == polars.List(polars.Struct)]
-    if len(records) == 1 and len(frame.head(2).collect()) == 1:
+    if len(records) == 1 and alone:
         return _flat(frame.select(records).explode(records).unnest(records))
     fields = [name for name, kind in schema.items() if kind == polars.Struct]
     return _flat(frame.unnest(fields, separator=".")) if fields else frame

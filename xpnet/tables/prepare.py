@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import is_date, meaning_of
+from xpnet.tables.cells import MIXED, POINTS, is_date, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -70,6 +70,7 @@ _PEOPLE = re.compile(
 )
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
+_DECIMAL = {POINTS: "--decimal .", MIXED: "--decimal ,"}  # which reads 1.234 in the other way
 _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out)"
 
 
@@ -197,10 +198,12 @@ def _unscaled_plan(
     table: Table, targets: tuple[str, ...], choice: Choice, missing: str
 ) -> Preprocessing:
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
+    used = {*targets, *(each.name for each in choice.columns)}
     return Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
         left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
         target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words,
+        signs=tuple(each for each in table.signs.items() if each[0] in used),
     )  # fmt: skip
 
 
@@ -213,7 +216,7 @@ def _decisions(
     encoded, pooled = dict[str, str](), list[str]()
     imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
-        if impute and (count := found[each.name].missing):
+        if impute and not isinstance(each, Words) and (count := found[each.name].missing):
             gap, told = table.gaps.get(each.name), imputed
             found_as = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
             if gap is not None:
@@ -231,13 +234,10 @@ def _decisions(
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
     encoded, pooled = encoded | pairs, [*pooled, *pairs]
-    used = {*plan.targets, *(each.name for each in choice.columns)}
-    signs = {name: each for name, each in table.signs.items() if name in used}
-    droppable = [name for name in signs if name not in plan.targets]
     every = [
         Decision("read", read, table.guesses),
         Decision("passed over", table.passed_over, {"strict": False}),
-        Decision("numbers", signs, {"drop": droppable} if droppable else {}),
+        _with_signs(plan),
         Decision("rows", {f"{gone:,} of {total:,} left out": why} if gone else {}, {}, "--missing"),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}, "--keep COLUMN"),
         Decision("dates", dates, {"drop": [*dates]}),
@@ -247,6 +247,14 @@ def _decisions(
         Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]
+
+
+def _with_signs(plan: Preprocessing) -> Decision:
+    signs = {name: each for name, each in plan.signs if each}
+    droppable = [name for name in signs if name not in plan.targets]
+    undo = ["--drop COLUMN"] if droppable else []
+    undo += [option for sign, option in _DECIMAL.items() if sign in "".join(signs.values())]
+    return Decision("numbers", signs, {"drop": droppable} if droppable else {}, ", ".join(undo))
 
 
 def _no_target(table: Table, plan: Preprocessing) -> str:
@@ -260,7 +268,7 @@ def _refuse(
 ) -> None:
     messages = [*choice.obstacles.values()]
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
-    used = (table, [each.name for each in choice.columns], _MISSING_REMEDY)
+    used = (table, plan.needed, _MISSING_REMEDY)
     for needed in (used, (source, plan.targets, _NO_TARGET)):
         if plan.missing == "refuse" and (message := missing_message(*needed)):
             messages.append(message)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import FileError, InputError
-from xpnet.tables.cells import factor_between, unit_of
+from xpnet.tables.cells import Notation
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -15,6 +15,7 @@ from xpnet.tables.columns import (
     Labels,
     Number,
     Target,
+    Words,
     encode_labels,
     from_json,
     to_json,
@@ -57,6 +58,7 @@ class Preprocessing:
     target_log: bool = False  # whether mean and deviation are those of the logarithm
     more_targets: tuple[Target, ...] = ()  # of the same task, each with an output of its own
     gap_words: tuple[str, ...] = ()  # words that mean "missing" among numbers
+    signs: tuple[tuple[str, ...], ...] = ()  # a column or target, and what was beside its numbers
     target_gap: float | None = None  # a number, such as -999, that means "missing" in the target
 
     @cached_property
@@ -90,6 +92,20 @@ class Preprocessing:
         words = tuple(each.name for each in self.columns if not isinstance(each, Number))
         named = (each.target for each in self.each_target if isinstance([*each.classes, 0][0], str))
         return (*words, *named)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How `read_table` reads other tables as this one was."""
+        return {"as_texts": self.text_columns, "notations": self.notations}
+
+    @cached_property
+    def notations(self) -> dict[str, Notation]:
+        """How the numbers of columns and targets were written."""
+        numbers = [each for each in self.columns if isinstance(each, Number)]
+        signs = {each.name: [f"in {each.unit}"] for each in numbers if each.unit}
+        signs |= {name: each.split(", ") for name, each in self.signs}
+        names = {*(each.name for each in numbers), *self.targets} - {*self.text_columns}
+        return {name: Notation(frozenset(signs.get(name, ())), self.gap_words) for name in names}
 
     @property
     def labels(self) -> np.ndarray:
@@ -127,7 +143,7 @@ class Preprocessing:
         found, table = self.check(table), self._as_trained(table)
         found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
-        cells = summarize(table, self._names)
+        cells = summarize(table, self.needed)
         missing = {name: each.missing for name, each in cells.items() if each.missing}
         if missing and self.missing == "impute":
             listed = up_to_ten(f"{name} ({count:,})" for name, count in missing.items())
@@ -167,30 +183,27 @@ class Preprocessing:
         table = self._as_trained(table)
         good = np.ones(table.rows, dtype=bool)
         if self.missing != "impute":
-            good = complete_rows(table, self._names)
+            good = complete_rows(table, self.needed)
         if target:
             for source, name in (target_of(table, each) for each in self.targets):
                 good = good & complete_rows(source, [name])
         return np.flatnonzero(good)
 
     def _as_trained(self, table: Table) -> Table:
-        """Return the table in the units of training, with its codes for missing values as NaN."""
-        numbers, factors = [each for each in self.columns if isinstance(each, Number)], {}
+        """Return the table with the codes for missing values in training as NaN."""
+        numbers = [each for each in self.columns if isinstance(each, Number)]
         gaps = {each.name: each.gap for each in numbers if each.gap is not None}
         gaps |= {} if self.target_gap is None else {self.target: self.target_gap}
-        for each in numbers:
-            unit = unit_of(table.signs.get(each.name, ""))
-            if unit and each.unit and unit != each.unit:
-                factor = factor_between(unit, each.unit)
-                if factor is None:
-                    found = f"column {quoted(each.name)} is in {unit}, but was in {each.unit}"
-                    raise InputError(f"{table.path}: {found} in training; convert it.")
-                factors[each.name] = factor
-        return replace(table, gaps=table.gaps | gaps, factors=factors)
+        return replace(table, gaps=table.gaps | gaps)
 
     @cached_property
     def _names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns whose empty cells are missing; in a list or a text, they hold nothing."""
+        return [each.name for each in self.columns if not isinstance(each, Words)]
 
     def transform(
         self, table: Table, rows: Rows = None, *, dtype: str = "float32"
@@ -202,12 +215,12 @@ class Preprocessing:
         check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows
         for at in self._numbers[0]:
-            refuse_text(table, self._names[at])
+            refuse_text(table, self._names[at], known=self.notations[self._names[at]])
         x, impute = np.zeros((count, self.inputs), dtype), self.missing == "impute"
         for part in pieces(count, len(table.names)):
             cells = table.numbers(self._names, rows[part])
-            if not impute and np.isnan(cells).any():
-                raise InputError(missing_message(table, self._names, _NOT_FILLED_IN))
+            if not impute and np.isnan(table.numbers(self.needed, rows[part])).any():
+                raise InputError(missing_message(table, self.needed, _NOT_FILLED_IN))
             for place, first, end, column in self._with_inputs:
                 inputs = x[part, first:end]
                 if not isinstance(column, Number):
@@ -272,7 +285,7 @@ class Preprocessing:
         if np.isnan(cells).any():
             raise InputError(missing_message(source, [name], "fill it in or remove the row"))
         if self.task == "regression":
-            refuse_text(source, name)
+            refuse_text(source, name, known=self.notations[name])
             if self.target_log and (bad := np.flatnonzero(cells < 0.0)).size:
                 remedy = "correct it or remove the row"
                 raise source.fault(rows[bad[0]], name, ", below 0, unlike any in training", remedy)
@@ -343,6 +356,7 @@ class Preprocessing:
             "layout": plan.layout in LAYOUTS,
             "columns": complete and 0 < len(plan.columns) == len(set(plan._names)),
             "classes": {*classes} == wanted.get(plan.task, {*classes} - {0, 1}),
+            "signs": all(len(each) == 2 for each in plan.signs),
             "more_targets": several or not plan.more_targets,
         }
         for field in good:

@@ -53,7 +53,7 @@ def read_here(
     for part in pieces(*inputs.shape):
         some = rows[part]
         places = some - some[0]
-        table = read_part(path, some[0], places[-1] + 1)
+        table = read_part(path, some[0], places[-1] + 1, plan)
         inputs[part] = plan.transform(table, places, dtype=dtype)
     return inputs
 

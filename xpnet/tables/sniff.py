@@ -60,8 +60,7 @@ def find_layout(
     skipped, body = skipped + titles, body.split(b"\n", titles)[-1]
     head = whole_records(body)
     delimiter = delimiter or named or divides or _find_delimiter(head, usual)
-    if decimal != ",":
-        decimal = _decimal_sign(body, delimiter) if decimal is None else ""
+    decimal = _decimal_sign(body, delimiter) if decimal is None else decimal
     if header is None:
         head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
@@ -199,21 +198,24 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
 
 
 def _decimal_sign(data: bytes, delimiter: str) -> str:
-    """Return the decimal sign, or "" if it is not certain."""
-    edge, text = re.escape(delimiter), data.decode("utf-8", "replace")
+    """Return the decimal sign, or "" if it is not certain: 1.234 or 1,234 may be 1234."""
+    edge, whole = re.escape(delimiter), data[: data.rfind(b"\n") + 1] or data  # not cut off
+    text = whole.decode("utf-8", "replace")
 
     def found(sign: str, other: str, *, sure: bool = False) -> bool:
         groups = rf"\d{{1,3}}(?:[{other}' \u00a0\u202f]\d{{3}})+{sign}"
-        single = rf"\d*{sign}(?!\d{{3}}(?!\d))"  # else, with signs, these may be thousands
+        single = rf"(?![1-9]\d{{0,2}}{sign}\d{{3}}(?!\d))\d*{sign}"  # else perhaps thousands
         with_signs = rf"{BEFORE}(?:{groups}|{single})\d+{AFTER}"
         number = with_signs if sure else rf"[+-]?\d*{sign}\d+(?:[eE][+-]?\d+)?|{with_signs}"
         cell = rf'(?:^|[{edge}\n"])[ \t]*(?:{number})[ \t]*(?=[{edge}\r\n"]|$)'
         return bool(re.search(cell, text, re.ASCII))
 
-    if delimiter != "," and found(",", r"\.") and not found(r"\.", ","):
+    if delimiter == ",":
+        return "."
+    commas, points = found(",", r"\.", sure=True), found(r"\.", ",", sure=True)
+    if not points and (commas or (found(",", r"\.") and not found(r"\.", ","))):
         return ","
-    points = found(r"\.", ",", sure=True) and not found(",", r"\.", sure=True)
-    return "." if points or delimiter == "," else ""
+    return "." if points and not commas else ""
 
 
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:

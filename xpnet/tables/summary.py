@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.tables.assemble import MAX_TEXTS
-from xpnet.tables.cells import AFTER, BEFORE, explain_cell, is_number
+from xpnet.tables.cells import AFTER, BEFORE, Notation, explain_cell, is_number, strays_among
 from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.npy import pieces
 from xpnet.tables.table import Table
@@ -70,19 +70,21 @@ def missing_message(table: Table, names: Sequence[str], remedy: str) -> str:
     return f"{table.place(missing[name].first_missing, name)}: {found}; {remedy}."
 
 
-def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
-    """Refuse the first cell that is not a number, if a column is text; `otherwise` also helps."""
+def refuse_text(table: Table, name: str, also: str = "", known: Notation | None = None) -> None:
+    """Refuse the first cell that is not a number, if a column is text; `also` is a remedy, too."""
     if name not in table.texts:
         return
-    bad = np.asarray([*(not is_number(each) for each in texts_of(table, name)), False])
+    strays = strays_among(texts_of(table, name), name, known)
+    bad = np.asarray([*(each in strays for each in texts_of(table, name)), False])
     rows = np.flatnonzero(bad[text_numbers(table.column(name))])
     if not rows.size:
         message = f"{table.path}: column {quoted(name)} holds text where numbers are needed"
         remedy = "save it as numbers without leading zeros, exact in float64 (up to 2^53)"
-        raise InputError(f"{message}; {remedy}{otherwise}.")
-    what, remedy = explain_cell(table.cell(rows[0], name)) or ("is not a number", "correct it")
+        raise InputError(f"{message}; {remedy}{also}.")
+    cell = table.cell(rows[0], name)
+    what, remedy = explain_cell(cell, known) or ("is not a number", "correct it")
     others = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
-    raise table.fault(rows[0], name, f", which {what}{others}", remedy + otherwise)
+    raise table.fault(rows[0], name, f", which {what}{others}", remedy + also)
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
+from xpnet.tables.cells import Notations
 from xpnet.tables.csv import open_csv
 from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
@@ -63,7 +64,6 @@ class Table:
     line_of: Callable[[int], int] | None = None  # the line on which a row of CSV begins
     # For each column, a number that means "missing", such as 999; if negative, all up to it do.
     gaps: dict[str, float] = field(default_factory=dict)
-    factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
     def rows(self) -> int:
@@ -95,18 +95,15 @@ class Table:
 
     def numbers(self, names: Sequence[str], rows: np.ndarray | slice) -> np.ndarray:
         """Return some columns of some rows, a new float64 array (rows, columns)."""
-        places = [self.index(name) for name in names]
+        places = np.array([self.index(name) for name in names], np.int64)
         if len(places) == 1:
             found = np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
         else:
             found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
-        if not (self.gaps or self.factors):
-            return found
-        for at, name in enumerate(names):
+        for at, name in enumerate(names if self.gaps else ()):
             if (gap := self.gaps.get(name)) is not None:
                 cells = found[:, at]
                 cells[cells <= gap if gap < 0 else cells == gap] = np.nan
-            found[:, at] *= self.factors.get(name, 1.0)
         return found
 
     def column(self, name: str) -> np.ndarray:
@@ -145,15 +142,15 @@ def read_table(
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
-    gaps: Collection[str] = (),
+    notations: Notations | None = None,
     columns: Collection[str] = (),
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
     The options are those of the command. `stream` leaves the rows on disk: in the file or, for CSV
     and Parquet, in a temporary one. The columns `as_texts` are text even if all their cells are
-    numbers: 1 is not 01. The `gaps` are words that mean "missing" among numbers. The header, or the
-    sheet, is the one that has half of the `columns` or more.
+    numbers: 1 is not 01; those with `notations` are numbers, written so. The header, or the sheet,
+    is the one that has half of the `columns` or more.
     """
     path = _address(os.fspath(path))
     database = "://" in path
@@ -173,7 +170,7 @@ def read_table(
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
     if database:
-        return _of_frame(open_database(path, query, as_texts, columns), folder, gaps)
+        return _of_frame(open_database(path, query, as_texts, columns), folder, notations)
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
@@ -181,15 +178,15 @@ def read_table(
             if usual
             else open_excel(path, sheet, header, as_texts, columns)
         )
-        read = assemble(csv, folder, gaps)
+        read = assemble(csv, folder, notations)
         return Table(
             path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
             line_of=csv.line_of,
         )  # fmt: skip
     if kind in READERS:
-        return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, gaps)
+        return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, notations)
     if kind in OF_PANDAS and not packed:
-        return _of_frame(open_with_pandas(path, as_texts, columns), folder, gaps)
+        return _of_frame(open_with_pandas(path, as_texts, columns), folder, notations)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
@@ -204,11 +201,12 @@ def _address(path: str) -> str:
     return SQLITE + path if sqlite else path
 
 
-def read_part(path: str, start: int, count: int) -> Table:
+def read_part(path: str, start: int, count: int, plan: "Preprocessing") -> Table:
     """Read consecutive rows of an NPY, IDX, Parquet or Arrow file, and no more than needed."""
     if path.lower().endswith(IN_GROUPS):
-        frame = open_file(path, lazily=True)
-        return _of_frame(replace(frame, frame=frame.frame.slice(start, count), rows=count))
+        frame = open_file(path, lazily=True, as_texts=plan.text_columns)
+        frame = replace(frame, frame=frame.frame.slice(start, count), rows=count)
+        return _of_frame(frame, known=plan.notations)
     table = _of_array(path, None)
     return replace(table, matrix=table.matrix[start : start + count])
 
@@ -232,8 +230,8 @@ def _of_array(path: str, target: str | None) -> Table:
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
 
 
-def _of_frame(frame: Frame, folder: str | None = None, gaps: Collection[str] = ()) -> Table:
-    read = assemble(frame, folder, gaps)
+def _of_frame(frame: Frame, folder: str | None = None, known: Notations | None = None) -> Table:
+    read = assemble(frame, folder, known)
     return Table(frame.path, frame.names, *read, unfit=frame.unfit, guesses=frame.guesses)
 
 
@@ -277,7 +275,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     """Return a `Table` of what `Model.predict` takes besides files."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
-        return _of_frame(frame_of(data, plan.text_columns), gaps=plan.gap_words)
+        return _of_frame(frame_of(data, plan.text_columns), known=plan.notations)
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
