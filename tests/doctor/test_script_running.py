@@ -102,6 +102,8 @@ def test_the_traceback_is_the_users_and_has_no_frames_of_the_doctor(script, caps
         ("import time\ntry:\n    time.sleep(9)\nexcept Exception:\n    pass",
          "stopped after 0.05 seconds", 0),
         ("f()\n", "the script stopped in line 1: NameError: name 'f' is not defined", 2),
+        ("import numpy\nnumpy.loadtxt('none.csv')\n",
+         "the script stopped in line 2: FileNotFoundError: none.csv not found", 2),
     ],
 )  # fmt: skip
 def test_however_a_script_ends_it_is_said(script, text, how, status):

@@ -108,8 +108,8 @@ def _in_words(found: "Examination") -> list[str]:
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
         if not found.report.findings and (skill := facts.get("skill", 1.0)) < ENOUGH:
-            lines += [f"Yet it explains only {max(skill, 0.0):.0%} of the targets' variance; what "
-                      "an optimizer keeps, and what inputs can tell, was not looked at."]  # fmt: skip
+            lines += [f"Yet it explains only {max(skill, 0.0):.0%} of the targets' variance; "
+                      "optimizers' states, and what inputs can tell, were not seen."]  # fmt: skip
     else:
         lines = ["", f"No network was found: {facts['not_mapped']}."]
         lines += ["What is updated again and again:"] if facts["mapping"] else []
