@@ -70,6 +70,14 @@ def test_what_is_only_likely_is_said_with_the_option_that_changes_it(
     assert alone == (1472 if "between" in said else 1.472)
 
 
+def test_where_training_had_no_separators_those_of_the_new_file_are_found() -> None:
+    rows = "".join(f"{1472 if i % 2 else i * 7},{i % 2}\n" for i in range(60))
+    plan = prepare(read_table(table("t.csv", "a,y\n" + rows)), "y").preprocessing
+    for more in ("", "?;0\n"):
+        path = table("new.csv", "a;y\n" + "".join(f"{each};0\n" for each in GROUPED) + more)
+        assert read_table(path, **plan.reading).column("a")[0] == 1472
+
+
 def test_points_between_thousands_may_show_late_in_a_long_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

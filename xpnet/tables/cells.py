@@ -159,9 +159,11 @@ class Notation(NamedTuple):
     gaps: tuple[str, ...] = ()
 
     @property
-    def is_european(self) -> bool:
-        """Whether 1.234 is 1234."""
-        return POINTS in self.signs or (COMMAS in self.signs and MIXED not in self.signs)
+    def is_european(self) -> bool | None:
+        """Whether 1.234 is 1234; None if the signs do not say so."""
+        if POINTS in self.signs or (COMMAS in self.signs and MIXED not in self.signs):
+            return True
+        return False if self.signs & {THOUSANDS, MIXED} else None
 
 
 Notations: TypeAlias = Mapping[str, Notation]
@@ -182,7 +184,8 @@ def as_numbers(
 
     numbers, signs, words = cells.cast(polars.Float64, strict=False), {PLAIN}, set[str]()
     is_text = cells.dtype == polars.String
-    doubtful = decimal != "," and known.is_european if known else (decimal, delimiter) == ("", ";")
+    european = known.is_european if known else None
+    doubtful = decimal != "," if european else not decimal and delimiter == ";"
     doubtful = doubtful and is_text and cells.str.contains(r"\.[0-9]{3}[ \t]*$").any()
     if is_text and (doubtful or not np.isfinite(numbers.to_numpy()).all()):
         numbers, signs, strays = _readings(as_text(cells), name, decimal, delimiter, known)
@@ -382,7 +385,7 @@ def _with_points(
     in_euros = money and are(_TENS_OF_THOUSANDS).any()  # unlike a litre's price
     likely = in_euros or (delimiter == ";" and not decimal and _go_on_from_999(cells))
     european = not points and (decimals or groups or (likely and not either[0]))
-    if known and known.signs & {POINTS, COMMAS, THOUSANDS}:
+    if known and known.is_european is not None:
         european = known.is_european
     if european := bool(european and decimal != ","):
         bare = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
