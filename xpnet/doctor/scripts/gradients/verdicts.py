@@ -107,7 +107,7 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
         q = np.clip(p, 1e-12, 1.0 - 1e-12)
         if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
             found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
-            found["the cross-entropy"] = -t / q
+            found |= {"the cross-entropy": -t / q} if np.any(t) else {}  # or else it has no slope
     if np.min(p) > 0.0 and np.min(t) >= 0.0 and np.max(t) > 1.0:
         found["the Poisson loss"] = 1.0 - t / p
     return found | {"the absolute error": np.sign(p - t)}  # the last: at 0 and 1 it is p - t, too
@@ -140,7 +140,11 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
-    cut = np.min(p) >= 0.0 and np.max(p) <= 1.0 and "the cross-entropy" not in loss_gradients(p, t)
+    cut = (
+        np.min(p) >= 0.0
+        and np.max(p) <= 1.0
+        and "the binary cross-entropy" not in loss_gradients(p, t)
+    )
     ranked = list[tuple[float, str, dict[int, Verdict], list[float]]]()
     for loss in dict.fromkeys(name for each in judges.values() for name in each.slopes):
         found = {n: each.verdict(loss) for n, each in judges.items() if loss in each.slopes}
