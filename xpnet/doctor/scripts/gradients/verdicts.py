@@ -140,11 +140,8 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
-    cut = (
-        np.min(p) >= 0.0
-        and np.max(p) <= 1.0
-        and "the binary cross-entropy" not in loss_gradients(p, t)
-    )
+    shares = np.min(p) >= 0.0 and np.max(p) <= 1.0
+    cut = shares and "the binary cross-entropy" not in loss_gradients(p, t)
     ranked = list[tuple[float, str, dict[int, Verdict], list[float]]]()
     for loss in dict.fromkeys(name for each in judges.values() for name in each.slopes):
         found = {n: each.verdict(loss) for n, each in judges.items() if loss in each.slopes}
