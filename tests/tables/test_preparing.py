@@ -400,6 +400,19 @@ def test_neighbouring_rows_that_are_alike_are_noted(table):
         assert sum("neighbouring rows" in each for each in notes_of(table("a,y\n" + rows))) == count
 
 
+@pytest.mark.parametrize(("slip", "count"), [("1e9", 1), ("4", 0)])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_number_beside_which_all_others_are_alike_is_noted(table, place, slip, count):
+    rows = np.random.default_rng(0).normal(size=(200, 2)).astype(str)
+    rows[7, place] = slip
+    flags = [int(row == 9) for row in range(200)]  # a rare flag is no slip
+    lines = "".join(f"{a},{y},{flag}\n" for (a, y), flag in zip(rows, flags, strict=True))
+    notes = notes_of(table("a,y,flag\n" + lines), validation=0.3)
+    named = [each for each in notes if "one cell has nearly all the variance" in each]
+    assert len(named) == count
+    assert all(each.endswith(("'a' (1e+09)", "it: y")[place]) for each in named)
+
+
 def with_patients(rows=400, patients=40):
     """Rows that tell their patient, and each patient a target that follows from nothing."""
     rng = np.random.default_rng(0)

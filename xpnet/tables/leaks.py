@@ -1,6 +1,6 @@
-"""Suspicious columns: those that give the target away, and numbers that mean "missing"."""
+"""Suspicious columns: that give the target away, or hold numbers that mean "missing" or slips."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ CODES = {round(10.0**k - 10.0**-d, d) for d in range(3) for k in range(3 - (d > 
 BELOW_ZERO = (-9.0, -99.0)  # also, in MANY_ROWS or more, if no other number is negative
 MANY_ROWS = 100
 MIN_OTHERS = 3  # distinct numbers besides one that means "missing"
+MOST = 0.9  # of a column's variance
 MAX_ALIKE = 0.6  # of the variance, between one row of the file and the next
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
@@ -61,6 +62,35 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
         remedy = "new rows may be harder: give some as --validation FILE"
         notes.append(f"neighbouring rows are alike, as in time or in groups; {remedy}")
     return notes
+
+
+def note_outliers(
+    plan: Preprocessing, table: Table, found: Mapping[str, Summary], rows: np.ndarray, y: np.ndarray
+) -> list[str]:
+    """Return a note on numbers that have nearly all the variance of their column, or of y."""
+    told = []
+    for each in plan.columns:
+        if isinstance(each, Number):
+            ends = found[each.name].high - each.mean, each.mean - found[each.name].low
+            # One among n, all others alike, is sqrt(n - 1) deviations from the mean; here n is
+            # the number of training rows, or it is held out, and further away.
+            if max(ends) > 0.6 * np.sqrt(len(rows)) * each.std:
+                slip = _slip(table.numbers([each.name], rows)[:, 0])
+                told += [] if slip is None else [f"{quoted(each.name)} ({slip:g})"]
+    if plan.task == "regression" and not plan.more_targets and _slip(y) is not None:
+        told.append(plan.target)
+    note = "one cell has nearly all the variance of its column; if it is a slip, correct it:"
+    return [f"{note} {up_to_ten(told)}"] if told else []
+
+
+def _slip(cells: np.ndarray) -> float | None:
+    """Return a number beside which all others are alike; None if there is none."""
+    cells = cells[~np.isnan(cells)]
+    if len(cells) < MIN_ROWS or len(np.unique(cells)) <= MIN_OTHERS:  # or a rare flag
+        return None
+    away = (cells - np.median(cells)) ** 2
+    at = int(np.argmax(away))
+    return float(cells[at]) if away[at] > MOST * away.sum() else None
 
 
 def with_gaps(

@@ -34,7 +34,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import note_leaks, with_gaps
+from xpnet.tables.leaks import note_leaks, note_outliers, with_gaps
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -157,6 +157,7 @@ def prepare(
         x = plan.transform(table, rows[train], dtype=dtype)
     for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
         notes += [*_rare_classes(one, values), *note_leaks(one, table, rows[train], values)]
+    notes += note_outliers(plan, table, found, rows, y) if standardize else []
     x_held = plan.transform(table, rows[held], dtype=dtype)
     done = tuple(notes), (*decisions, *_other_spellings(plan, source)), folds
     return Prepared(plan, x, y[train], x_held, y[held], *done)
