@@ -79,6 +79,27 @@ def test_the_cell_that_is_no_number_is_named_and_not_the_good_ones(cells, found,
         plan.transform(read_table(table(bad).path, **plan.reading))
 
 
+@pytest.mark.parametrize(("before", "now"), [("12.5", "5 kg"), ("$12.5", "5 kg"), ("$12", "5 %")])
+def test_a_unit_that_training_did_not_see_is_refused_and_never_dropped(before, now, table):
+    rows = "".join(f"{before}{i % 10},{i % 2}\n" for i in range(60))
+    plan = prepare(table("a,y\n" + rows), "y").preprocessing
+    found = f"found '{now}', which is in {now[2:]}, but the column had no unit in training"
+    with pytest.raises(InputError, match=found):
+        plan.transform(read_table(table(f"a\n{now}\n").path, **plan.reading))
+
+
+@pytest.mark.parametrize(
+    ("time", "others", "hours"),
+    [("{}:{}:00", "30 min|2:30:00|120 s", [0.5, 2.5, 1 / 30]), ('{}\' {}""', "2 ft|9 in", [24, 9])],
+)
+def test_sums_of_parts_are_read_in_the_same_unit_as_single_parts(time, others, hours, table):
+    rows = "".join(f'"{time.format(i % 7 + 1, i % 12 + 10)}",{i % 2}\n' for i in range(60))
+    plan = prepare(table("duration,y\n" + rows), "y").preprocessing
+    new = "duration\n" + others.replace("|", "\n") + "\n"
+    again = read_table(table(new).path, **plan.reading)
+    np.testing.assert_allclose(again.column("duration"), hours)
+
+
 def test_an_empty_cell_among_lists_means_none(table):
     cells = ['"Price, Design"', "Price", '"Design, Service"', "", "Service"]
     text = "a,y\n" + "".join(f"{cells[i % 5]},{i % 2}\n" for i in range(100))

@@ -131,6 +131,7 @@ _IN_PARTS = (
     (_SHORT, r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
+_SUMS = {" as hours": "h", " as inches": "in"}  # the units of sums of parts
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
@@ -346,7 +347,7 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
     if unit := unit_of(expected):
         to_unit = {each: _factor_to(each, unit, expected) for each in kinds}
         factors = units.replace_strict(to_unit, default=1.0, return_dtype=polars.Float64)
-        return bare, factors, {f"in {unit}"}
+        return bare, factors, {f"in {unit}"} & expected
     kinds = kinds[:8]
     named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
     tables = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
@@ -367,7 +368,8 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
-    if known and contradict(signs):  # so that these cells are the ones refused
+    unexpected = {each for each in signs - expected if each and " = " not in each}
+    if known and unexpected:  # so that these cells are the ones refused
         multiplied, signs = multiplied.set(units.is_not_null(), None), set()
     return bare, multiplied, signs
 
@@ -428,8 +430,10 @@ def contradict(signs: set[str], known: Notation | None = None) -> bool:
 
 
 def unit_of(signs: Collection[str]) -> str:
-    """Return the unit among the signs beside a column's numbers, or ""."""
-    return next((each[3:] for each in signs if each.startswith("in ")), "")
+    """Return the unit of a column's numbers, as the signs beside them tell, or ""."""
+    units = [each[3:] for each in signs if each.startswith("in ")]
+    units += [unit for each in signs for end, unit in _SUMS.items() if each.endswith(end)]
+    return units[0] if units else ""
 
 
 def _factor_to(unit: str, wanted: str, expected: Collection[str]) -> float | None:
@@ -462,8 +466,9 @@ def is_date(text: str) -> bool:
 def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | None:
     """Say what is wrong with a cell that looks like a number, and the remedy; None for others."""
     found, wanted = re.search(_UNIT, text), unit_of(known.signs if known else ())
-    if found and wanted and _factor_to(found[2], wanted, ()) is None:
-        return f"is in {found[2]}, but the column was in {wanted} in training", "convert it"
+    if found and known and (not wanted or _factor_to(found[2], wanted, ()) is None):
+        before = f"the column was in {wanted}" if wanted else "the column had no unit"
+        return f"is in {found[2]}, but {before} in training", "convert it, and leave the unit out"
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     for pattern, what, remedy in _LOOKS_LIKE:
