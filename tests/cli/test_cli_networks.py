@@ -188,11 +188,22 @@ def test_texts_with_many_values_count_by_their_mean_target_where_that_is_better(
     assert "by their mean" not in run("train", path, *quick, "--encode", "ple").out
 
 
+@pytest.mark.parametrize("sums", [True, False])
+def test_numbers_are_in_bins_unless_held_out_rows_gain_without(run: Run, sums: bool) -> None:
+    x = np.random.default_rng(0).standard_normal((1000, 6)).round(3)
+    y = x.sum(axis=1) > 0.0 if sums else np.sin(6 * x[:, 0]) > 0.2
+    rows = (",".join(map(str, [*each, int(label)])) for each, label in zip(x, y, strict=True))
+    path = table("t.csv", "\n".join(["a,b,c,d,e,f,y", *rows]) + "\n")
+    found = run("train", path, "--target", "y", "--steps", 500, "--hidden", "16", "--lr", "0.01",
+                "--nets", 1, "--json").json  # fmt: skip
+    assert (found["network"]["sizes"][0] == 6) == sums
+
+
 @pytest.mark.parametrize("classes", [True, False])
 def test_effects_stay_where_they_save_3_percent_of_log_loss_or_root_mean_square(
     run: Run, monkeypatch, classes: bool
 ) -> None:
-    def loss(task):  # of classes, the log loss itself; of numbers, squares
+    def loss(task, how):  # of classes, the log loss itself; of numbers, squares
         return 0.96 if any(getattr(each, "effects", ()) for each in task.plan.columns) else 1.0
 
     monkeypatch.setattr(pilots, "_pilot_loss", loss)

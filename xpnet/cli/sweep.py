@@ -25,7 +25,7 @@ from xpnet.backend.processes import in_processes
 from xpnet.backend.threads import free_memory, processors, threads_of_each
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import check_outputs, say, show_report
-from xpnet.cli.pilots import calibrated, with_effects, with_target
+from xpnet.cli.pilots import calibrated, with_inputs, with_target
 from xpnet.cli.task import (
     MAX_NETS,
     Task,
@@ -150,7 +150,7 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 
 def _task(options: TrainOptions) -> Task:
-    task = with_effects(read_task(options, to_train=True))
+    task = with_inputs(read_task(options, to_train=True))
     if is_row_source(task.x):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
     if not (task.folds or task.held_out):
