@@ -85,6 +85,8 @@ def test_lbfgs_trains_on_all_rows_at_once(run: Run, monkeypatch: pytest.MonkeyPa
 def test_validation_rows_may_come_from_a_file_or_be_those_of_training(train: Run) -> None:
     report = train("--validation", BANKNOTE, "--json").json
     assert report["rows"] == {"table": 1372, "training": 1372, "validation": 1372}
+    again = "1,372 of 1,372 validation rows are training rows, too: the scores say little about new"
+    assert [each for each in report["notes"] if each.startswith(again)]
     assert "1,372 training rows" in train("--validation", "0").out
 
 

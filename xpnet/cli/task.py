@@ -14,6 +14,7 @@ from xpnet.backend.threads import blas_threads, free_memory, threads_for
 from xpnet.cli.options import LBFGS, TrainOptions, flag
 from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
+from xpnet.nn.arrays import is_row_source
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
 from xpnet.saving.model import Judged, mean_outputs
@@ -127,13 +128,14 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
-    plan, held_out = prepared.preprocessing, None
+    plan, held_out, notes = prepared.preprocessing, None, prepared.notes
     if share is None:
         held_out = _validation_file(options, plan)
+        notes = (*notes, *_note_repeated(prepared.x, held_out[0]))
     elif share and not prepared.folds:
         held_out = prepared.x_validation, prepared.y_validation
     return with_defaults(Task(
-        options, plan, prepared.x, prepared.y, held_out, table.rows, prepared.notes,
+        options, plan, prepared.x, prepared.y, held_out, table.rows, notes,
         prepared.decisions, prepared.folds,
     ))  # fmt: skip
 
@@ -225,6 +227,17 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
         raise InputError(f"--validation {options.validation}: {remedy}")
     rows = plan.complete_rows(table, target=True) if plan.missing != "refuse" else None
     return plan.transform(table, rows, dtype=options.dtype), plan.encode_target(table, rows)
+
+
+def _note_repeated(x: Any, held_out: Any) -> list[str]:
+    """Note that validation rows are training rows, unless there are few distinct ones anyway."""
+    rows = [hash(each.tobytes()) for each in held_out]
+    if is_row_source(x) or 2 * len({*rows}) < len(rows):
+        return []
+    known = {hash(each.tobytes()) for each in x}
+    again = sum(each in known for each in rows)
+    told = f"{again:,} of {len(rows):,} validation rows are training rows, too: the scores say "
+    return [told + "little about new rows"] if 2 * again >= len(rows) else []
 
 
 def with_defaults(task: Task) -> Task:
