@@ -114,8 +114,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"{up_to_ten(table.names)}."
         )
     detected = {"decimal", "no_header"} & table.guesses.keys()  # the model reads other tables alike
-    single = stream or rank() is not None
-    nets = _nets(options.nets, table.rows, single=single) if to_train else "1"
+    nets = _nets(options.nets, table.rows, single=stream or rank() is not None) if to_train else "1"
     options = replace(options, nets=nets, **{name: table.guesses[name] for name in detected})
     try:
         prepared = prepare(
@@ -128,14 +127,14 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
-    plan, held_out, notes = prepared.preprocessing, None, prepared.notes
+    plan, held_out = prepared.preprocessing, None
     if share is None:
         held_out = _validation_file(options, plan)
-        notes = (*notes, *_note_repeated(prepared.x, held_out[0]))
     elif share and not prepared.folds:
         held_out = prepared.x_validation, prepared.y_validation
+    notes = [*prepared.notes, *_note_repeated(prepared.x, held_out if share is None else None)]
     return with_defaults(Task(
-        options, plan, prepared.x, prepared.y, held_out, table.rows, notes,
+        options, plan, prepared.x, prepared.y, held_out, table.rows, (*notes,),
         prepared.decisions, prepared.folds,
     ))  # fmt: skip
 
@@ -229,10 +228,10 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
     return plan.transform(table, rows, dtype=options.dtype), plan.encode_target(table, rows)
 
 
-def _note_repeated(x: Any, held_out: Any) -> list[str]:
-    """Note that validation rows are training rows, unless there are few distinct ones anyway."""
-    rows = [hash(each.tobytes()) for each in held_out]
-    if is_row_source(x) or 2 * len({*rows}) < len(rows):
+def _note_repeated(x: Any, of_file: tuple[Any, Any] | None) -> list[str]:
+    """Note that most validation rows are training rows, unless few of them are distinct."""
+    rows = [hash(each.tobytes()) for each in of_file[0]] if of_file else []
+    if is_row_source(x) or not len(rows) < 2 * len({*rows}):
         return []
     known = {hash(each.tobytes()) for each in x}
     again = sum(each in known for each in rows)
