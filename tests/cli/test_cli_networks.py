@@ -199,6 +199,17 @@ def test_numbers_are_in_bins_unless_held_out_rows_gain_without(run: Run, sums: b
     assert (found["network"]["sizes"][0] == 6) == sums
 
 
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_units_are_dropped_unless_held_out_rows_gain_without(run: Run, noise: float) -> None:
+    path = prices(noise, np.tanh)
+    quick = ["train", path, "--target", "price", "--steps", 400, "--hidden", "32", "--lr", 0.01,
+             "--nets", 1, "--json"]  # fmt: skip
+    assert run(*quick).json["options"]["dropout"] == (0.3 if noise else 0.0)
+    assert run(*quick, "--dropout", 0.2).json["options"]["dropout"] == 0.2
+    sweep = ["sweep", *quick[1:8], "--lr", 0.01, "--json", "--seeds", 1]
+    assert ("--dropout 0" in run(*sweep).json["best"]) == (noise == 0.0)
+
+
 @pytest.mark.parametrize("classes", [True, False])
 def test_effects_stay_where_they_save_3_percent_of_log_loss_or_root_mean_square(
     run: Run, monkeypatch, classes: bool

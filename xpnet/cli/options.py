@@ -89,7 +89,7 @@ class TrainOptions:
     batch_size: int | None = option(None, "Rows per step; 32 to 128 by default.")
     l1: float = option(0.0, "Penalty l1 * sum(|w|).")
     l2: float = option(None, "Penalty l2/2 * sum(w**2); 0 by default.")
-    dropout: float = option(None, "Share of hidden units dropped in training; 0.3 by default.")
+    dropout: float = option(None, "Share of hidden units dropped in training: 0.3, or 0 if better.")
     clip_norm: float | None = option(None, "Upper limit of the gradient's norm.")
     loss: str = option("auto", "By default the usual one for the task.")
     class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")

@@ -25,7 +25,7 @@ from xpnet.backend.processes import in_processes
 from xpnet.backend.threads import free_memory, processors, threads_of_each
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import check_outputs, say, show_report
-from xpnet.cli.pilots import calibrated, with_inputs, with_target
+from xpnet.cli.pilots import calibrated, with_choices, with_target
 from xpnet.cli.task import (
     MAX_NETS,
     Task,
@@ -67,6 +67,8 @@ def sweep(options: SweepOptions) -> None:
     started, every, out = time.perf_counter(), _settings(options), _output(options)
     with lock(out):
         kept, task = _finished(out), _task(every[0])
+        if every[0].dropout is None and not task.options.dropout:  # as short trainings chose
+            every = [replace(each, dropout=0.0) for each in every]
         rows = (digest(Data(*each, None), CPU) for each in ((task.x, task.y), task.judged))
         about = {"data": " ".join(rows), "xpnet": __version__}
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
@@ -150,7 +152,7 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 
 def _task(options: TrainOptions) -> Task:
-    task = with_inputs(read_task(options, to_train=True))
+    task = with_choices(read_task(options, to_train=True), options)
     if is_row_source(task.x):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
     if not (task.folds or task.held_out):
