@@ -53,9 +53,9 @@ def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
 
 def with_choices(task: Task, given: TrainOptions) -> Task:
     """Return a task with bins, dropout and effects as held-out rows decide, unless given."""
-    options, (_, held_out) = task.options, task.of_net(0).held_out or (None, None)
+    options = task.options
     usual = options.optimizer == LBFGS or task.rows < MIN_ROWS or is_row_source(task.x)
-    if usual or held_out is None:
+    if usual or not task.of_net(0).held_out:
         return _with_effects(task)
     epochs = min(START_EPOCHS, options.epochs or START_EPOCHS)
     best = _Pilots(task, {"epochs": epochs, "schedule": "constant"})
