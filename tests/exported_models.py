@@ -1,7 +1,7 @@
 """Models to export, and cells for them; a third of the cells may be missing or unseen."""
 
 import numpy as np
-import polars
+from lazily import polars
 
 import xpnet
 from xpnet.saving.model import Model

@@ -14,8 +14,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import polars
 from hypothesis import strategies as st
+from lazily import polars
 
 from xpnet.cli.main import COMMANDS, main
 from xpnet.errors import XpnetError

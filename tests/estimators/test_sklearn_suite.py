@@ -5,16 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "tests" / "estimators" / "sklearn_suite"
 pytestmark = [pytest.mark.process, pytest.mark.untraced]
-AS_COUNTED = sklearn.__version__ == "1.9.1"  # other versions may have more or fewer
+AS_COUNTED = version("scikit-learn") == "1.9.1"  # other versions may have more or fewer
 
 
 def run(arguments, folder, **environment):

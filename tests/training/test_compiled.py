@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lazily import numba
 
 import xpnet
 from xpnet.backend import compiled as compiled_backend
@@ -11,7 +12,6 @@ from xpnet.training import compiled
 from xpnet.training.batches import Data
 from xpnet.training.loop import Training, TrainingOptions
 
-numba = pytest.importorskip("numba")
 OUTPUT_OF = {
     "categorical_cross_entropy": "softmax",
     "binary_cross_entropy": "sigmoid",
