@@ -1,5 +1,7 @@
 """What holds for all tests of the doctor."""
 
+import ctypes
+import gc
 import sys
 
 import pytest
@@ -10,6 +12,19 @@ from xpnet.doctor.scripts.recording.fork import Child
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run first what forks: that takes ten times as long once PyTorch and others are loaded."""
     items.sort(key=lambda item: not item.path.name.startswith(("test_script_", "test_finding_")))
+
+
+def pytest_collection_finish():
+    """Let no collection of garbage look at what lasts as long as the tests do."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def little_memory():
+    """Give back what earlier tests have left: a fork takes as long as there is memory to share."""
+    gc.collect()
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # glibc has it
 
 
 @pytest.fixture(autouse=True)
