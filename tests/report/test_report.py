@@ -82,6 +82,7 @@ def test_figures_are_those_of_the_task(pages):
 
 
 @pytest.mark.untraced
+@pytest.mark.parametrize("pages", ["multiclass", "regression"], indirect=True)
 def test_the_same_model_and_table_give_the_same_bytes(pages, tmp_path):
     _, folder, (_, judged) = pages
     again = tmp_path / "again.html"
