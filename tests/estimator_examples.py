@@ -1,16 +1,19 @@
 """Data, settings and comparisons that the tests of the estimators share."""
 
 import io
+from importlib.util import find_spec
 
 import joblib
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 
-from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+if find_spec("sklearn") is None:
+    pytest.skip("scikit-learn is not installed", allow_module_level=True)
 
-X, Y = load_iris(return_X_y=True)
-BOTH = pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+# As Fisher's irises are: three kinds of 50 flowers, of which two overlap a little.
+Y = np.repeat([0, 1, 2], 50)
+X = np.array([[5.0, 3.4, 1.5, 0.2], [5.9, 2.8, 4.3, 1.3], [6.6, 3.0, 5.6, 2.0]])[Y]
+X += np.random.default_rng(0).normal(size=X.shape) * [0.5, 0.3, 0.4, 0.2]
 QUICK = {"hidden_layer_sizes": (8,), "random_state": 3}
 
 

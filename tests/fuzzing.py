@@ -1,8 +1,8 @@
 """Input that nobody would write: for the loader, the tables and the command line.
 
 Each function draws one case, runs it, and returns in a word how it ended. Whatever is no
-`XpnetError`, or no exit status that says so, comes out as an exception. The tests draw a few
-hundred cases, benchmarks/fuzz.py draws as many as there is time for.
+`XpnetError`, or no exit status that says so, comes out as an exception. The tests draw a
+hundred cases of each, benchmarks/fuzz.py draws as many as there is time for.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import polars
 from hypothesis import strategies as st
+from lazily import polars
 
 from xpnet.cli.main import COMMANDS, main
 from xpnet.errors import XpnetError

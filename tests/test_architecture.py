@@ -10,7 +10,7 @@ import pytest
 
 import xpnet
 
-PACKAGE = Path(xpnet.__file__).parent
+PACKAGE, TESTS = Path(xpnet.__file__).parent, Path(__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "errors", "backend", "nn", "training", "tables", "saving", "doctor", "report",
@@ -70,6 +70,16 @@ def test_the_mathematics_knows_no_array_library_and_no_file_format():
     for path in sorted((PACKAGE / "nn").glob("*.py")):
         found = imported(path)
         assert not found & ({"numpy", "cupy", "torch", "array_api_compat"} | FORMATS), path.name
+
+
+def test_tests_load_what_takes_much_memory_when_they_use_it():
+    """All that is loaded when tests are collected makes each fork dearer: see tests/lazily.py."""
+    large = r"(?:matplotlib|numba|onnx\w*|pandas|polars|scipy|sklearn|torch|xpnet\.estimators)\b"
+    loads = re.compile(rf'^(?:(?:import|from) |\w+ = pytest\.importorskip\("){large}', re.MULTILINE)
+    files = [
+        each for each in TESTS.rglob("*.py") if {"scripts", "sklearn_suite"}.isdisjoint(each.parts)
+    ]
+    assert [each.name for each in files if loads.search(each.read_text("utf-8"))] == []
 
 
 def test_only_one_file_imports_cupy():

@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from sklearn import config_context
+from lazily import sklearn
 
 import xpnet
 from xpnet.backend.device import open_device
-from xpnet.estimators.classifier import MLPClassifier
 from xpnet.training.lbfgs import fit_lbfgs
 
 pytestmark = pytest.mark.cuda
@@ -120,8 +119,8 @@ def test_a_network_is_made_on_its_gpu(caller):
 def test_an_estimator_trains_where_its_rows_are(caller, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # or scikit-learn asks for it
     x = open_device(SECOND).put(X, "float64")
-    model = MLPClassifier(hidden_layer_sizes=(6,), max_iter=3, solver="adamw")
-    with warnings.catch_warnings(), config_context(array_api_dispatch=True):
+    model = xpnet.MLPClassifier(hidden_layer_sizes=(6,), max_iter=3, solver="adamw")
+    with warnings.catch_warnings(), sklearn.config_context(array_api_dispatch=True):
         warnings.simplefilter("ignore")  # three iterations are not enough
         model.fit(x, Y)
         assert model.network_.device.name == SECOND

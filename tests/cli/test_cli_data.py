@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import polars
 import pytest
 from command_line import BANKNOTE, QUICK, Run, table
+from lazily import polars
 
 import xpnet
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import polars
 import pytest
 from command_line import BANKNOTE, Run
+from lazily import polars
 
 import xpnet
 

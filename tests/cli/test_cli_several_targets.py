@@ -1,9 +1,9 @@
 """Several targets of one kind: one network, with an output for each."""
 
 import numpy as np
-import polars
 import pytest
 from command_line import QUICK, Run, table
+from lazily import polars
 
 import xpnet
 from xpnet.saving.model import Model

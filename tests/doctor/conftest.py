@@ -1,15 +1,32 @@
 """What holds for all tests of the doctor."""
 
+import ctypes
+import gc
 import sys
 
 import pytest
 
 from xpnet.doctor.scripts.recording.fork import Child
 
+FORKING = ("test_script_", "test_finding_")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run first what forks: that takes ten times as long once PyTorch and others are loaded."""
-    items.sort(key=lambda item: not item.path.name.startswith(("test_script_", "test_finding_")))
+    items.sort(key=lambda item: not item.path.name.startswith(FORKING))
+
+
+def pytest_collection_finish():
+    """Let no collection of garbage look at what lasts as long as the tests do."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def little_memory(request):
+    """Give back what earlier tests have left: a fork takes as long as there is memory to share."""
+    if sys.platform == "linux" and request.path.name.startswith(FORKING):
+        gc.collect()
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # glibc has it
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from lazily import sklearn
 
 import xpnet
-
-networks = pytest.importorskip("sklearn.neural_network")
 
 
 def data(scale: float = 1.0):
@@ -15,24 +14,24 @@ def data(scale: float = 1.0):
 
 
 def test_one_that_learns_has_no_findings():
-    assert xpnet.diagnose(networks.MLPClassifier((16,)), *data()).ok
+    assert xpnet.diagnose(sklearn.neural_network.MLPClassifier((16,)), *data()).ok
 
 
 def test_inputs_on_unlike_scales_are_named():
-    net = networks.MLPClassifier((16,), activation="logistic", max_iter=5)
+    net = sklearn.neural_network.MLPClassifier((16,), activation="logistic", max_iter=5)
     assert "unscaled-inputs" in xpnet.diagnose(net, *data(1e4)).codes
 
 
 def test_the_repair_is_a_parameter_of_scikit_learns():
     x, _ = data()
-    net = networks.MLPRegressor((16,), solver="sgd", learning_rate_init=50.0)
+    net = sklearn.neural_network.MLPRegressor((16,), solver="sgd", learning_rate_init=50.0)
     report = xpnet.diagnose(net, x, x[:, 0] * 2)
     changes = {name for each in report.findings for name in each.repair or {}}
     assert "learning_rate_init" in changes
 
 
 def test_arguments_are_heeded_before_the_settings_of_the_estimator():
-    net, (x, y) = networks.MLPClassifier((4,), max_iter=5), data()
+    net, (x, y) = sklearn.neural_network.MLPClassifier((4,), max_iter=5), data()
     epochs = []
     xpnet.diagnose(
         net, x, y, epochs=7, batch_size=100, sample_weight=np.ones(200), callbacks=[epochs.append]

@@ -4,41 +4,25 @@ import sys
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-
-import scipy.sparse
-import scipy.special
-import sklearn.neural_network
-from estimator_examples import BOTH, QUICK, X, Y, parameters
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_diabetes
-from sklearn.ensemble import BaggingClassifier
-from sklearn.model_selection import GridSearchCV
-from sklearn.multioutput import MultiOutputClassifier
+from estimator_examples import QUICK, X, Y, parameters
+from lazily import scipy, sklearn
 
 import xpnet
 from xpnet.errors import InputError, XpnetError
-from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 from xpnet.training.lbfgs import LBFGS
 
-X_SUGAR, Y_SUGAR = load_diabetes(return_X_y=True)
-MODEL = MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0, standardize=True)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@BOTH
 def test_every_parameter_of_scikit_learn_is_there_with_its_default(kind):
     peer = getattr(sklearn.neural_network, kind.__name__)().get_params()
     ours = kind().get_params()
     assert {name: ours[name] for name in peer} == peer
     assert list(kind._get_param_names()) == sorted(ours)
-    assert (
-        MLPClassifier((7,), "tanh").activation == MLPRegressor("poisson", (7,), "tanh").activation
-    )
+    first = ("poisson", (7,)) if kind is xpnet.MLPRegressor else ((7,),)
+    assert kind(*first, "tanh").activation == "tanh"
 
 
-@BOTH
 @pytest.mark.parametrize("activation", ["relu", "logistic"])
 def test_the_same_seed_draws_the_same_initial_weights_as_scikit_learn(kind, activation):
     """With lbfgs, which draws nothing else, whole trainings are then alike."""
@@ -55,7 +39,7 @@ def test_the_same_seed_draws_the_same_initial_weights_as_scikit_learn(kind, acti
 def test_without_shuffling_a_training_is_the_same_as_scikit_learns(solver, alpha):
     """The penalty, the optimisers, the loss curve; 150 rows make 3 full batches."""
     settings = {"solver": solver, "alpha": alpha, "shuffle": False, "batch_size": 50, **QUICK}
-    ours = MLPClassifier(max_iter=20, **settings).fit(X, Y)
+    ours = xpnet.MLPClassifier(max_iter=20, **settings).fit(X, Y)
     peer = sklearn.neural_network.MLPClassifier(max_iter=20, **settings).fit(X, Y)
     for a, b in zip(ours.coefs_, peer.coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
@@ -69,10 +53,16 @@ def test_alpha_is_divided_by_the_weight_of_a_full_batch_and_there_by_that_of_eac
     settings = {"solver": "sgd", "alpha": 5.0, "shuffle": False, "batch_size": 50, **QUICK}
     weights = np.random.default_rng(0).uniform(0.1, 2.0, len(X)) * np.repeat([1, 5, 0.2], 50)
     of_batch = np.repeat(weights.reshape(3, 50).sum(axis=1), 50)
-    ours = MLPClassifier(max_iter=9, **settings).fit(X, Y, weights)
+    ours = xpnet.MLPClassifier(max_iter=9, **settings).fit(X, Y, weights)
     for as_heavy, alike in ((weights / of_batch * 50 * weights.mean(), True), (weights, False)):
         peer = sklearn.neural_network.MLPClassifier(max_iter=9, **settings).fit(X, Y, as_heavy)
         assert np.allclose(ours.coefs_[0], peer.coefs_[0], rtol=1e-9, atol=1e-12) == alike
+
+
+def test_without_an_end_of_patience_all_epochs_are_trained():
+    settings = {"tol": 1e9, "n_iter_no_change": np.inf, "max_iter": 30, "solver": "sgd", **QUICK}
+    model = xpnet.MLPClassifier(**settings).fit(X, Y)
+    assert (model.n_iter_, model._no_improvement_count) == (30, 29)
 
 
 def test_losses_differ_from_scikit_learns_only_by_what_is_documented():
@@ -82,13 +72,12 @@ def test_losses_differ_from_scikit_learns_only_by_what_is_documented():
         ("poisson", Y, 1, np.mean(Y - scipy.special.xlogy(Y, Y))),  # without terms in y alone
     ):
         settings = {"loss": loss, "alpha": 0.0, "max_iter": 1, "shuffle": False, **QUICK}
-        ours = MLPRegressor(**settings).fit(X, y)
+        ours = xpnet.MLPRegressor(**settings).fit(X, y)
         peer = sklearn.neural_network.MLPRegressor(**settings).fit(X, y)
         assert ours.loss_ == pytest.approx(factor * peer.loss_ + constant)
         np.testing.assert_allclose(ours.predict(X), peer.predict(X))
 
 
-@BOTH
 def test_all_fitted_attributes_of_scikit_learn_are_there(kind):
     for settings in ({}, {"early_stopping": True}):
         ours = kind(max_iter=5, **settings).fit(X, Y)
@@ -103,21 +92,21 @@ def test_all_fitted_attributes_of_scikit_learn_are_there(kind):
 @pytest.mark.parametrize(
     ("container", "settings"),
     [
-        (scipy.sparse.csr_array, {}),
-        (scipy.sparse.csc_matrix, {"standardize": True}),
-        (scipy.sparse.csr_matrix, {"solver": "lbfgs"}),
+        ("csr_array", {}),
+        ("csc_matrix", {"standardize": True}),
+        ("csr_matrix", {"solver": "lbfgs"}),
     ],
 )
 def test_sparse_inputs_give_what_dense_ones_give(container, settings):
-    dense = MLPClassifier(max_iter=10, **QUICK, **settings).fit(X, Y)
-    sparse = MLPClassifier(max_iter=10, **QUICK, **settings).fit(container(X), Y)
+    inputs = getattr(scipy.sparse, container)(X)
+    dense = xpnet.MLPClassifier(max_iter=10, **QUICK, **settings).fit(X, Y)
+    sparse = xpnet.MLPClassifier(max_iter=10, **QUICK, **settings).fit(inputs, Y)
     for a, b in zip(parameters(dense), parameters(sparse), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-    proba = sparse.predict_proba(container(X))
+    proba = sparse.predict_proba(inputs)
     np.testing.assert_allclose(proba, dense.predict_proba(X), rtol=1e-9)
 
 
-@BOTH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_dtype_of_the_inputs_is_kept_or_chosen(kind, dtype):
     other = {"float32": "float64", "float64": "float32"}[dtype]
@@ -128,12 +117,13 @@ def test_the_dtype_of_the_inputs_is_kept_or_chosen(kind, dtype):
 
 def test_lbfgs_is_right_for_several_outputs():
     """scikit-learn's gradient is as many times too long as there are outputs (its #8349)."""
-    targets = np.stack([Y_SUGAR, -2 * Y_SUGAR, Y_SUGAR**2 / 100], axis=1) / 100
-    model = MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=3, **QUICK).fit(X_SUGAR, targets)
+    x, sugar = sklearn.datasets.load_diabetes(return_X_y=True)
+    targets = np.stack([sugar, -2 * sugar, sugar**2 / 100], axis=1) / 100
+    model = xpnet.MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=3, **QUICK).fit(x, targets)
     start = np.concatenate([np.ravel(each) for each in parameters(model)])
 
     net = model.network_
-    data = model._data(net.device.put(X_SUGAR, net.dtype), targets, None)
+    data = model._data(net.device.put(x, net.dtype), targets, None)
     loss = LBFGS(net, data, loss="auto", l2=0.1 / len(targets)).loss_and_gradient
     _, gradient = loss(start)
     for index in range(0, len(start), 5):
@@ -146,14 +136,14 @@ def test_what_scikit_learn_takes_and_is_refused_here():
     theirs, weights = sklearn.neural_network, np.r_[-0.1, np.ones(len(X) - 1)]
     theirs.MLPClassifier(max_iter=2).fit(X, Y, weights)
     with pytest.raises(InputError, match=r"sample_weight has minimum -0\.1"):
-        MLPClassifier(max_iter=2).fit(X, Y, weights)
+        xpnet.MLPClassifier(max_iter=2).fit(X, Y, weights)
     counts = np.r_[-1.0, np.ones(len(X) - 1)]
     theirs.MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
     with pytest.raises(InputError, match="a Poisson target cannot be negative"):
-        MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
+        xpnet.MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
     several = scipy.sparse.csr_array(np.eye(3)[Y])
     assert scipy.sparse.issparse(theirs.MLPClassifier(max_iter=2).fit(X, several).predict(X))
-    assert isinstance(MLPClassifier(max_iter=2).fit(X, several).predict(X), np.ndarray)
+    assert isinstance(xpnet.MLPClassifier(max_iter=2).fit(X, several).predict(X), np.ndarray)
 
 
 def test_smaller_differences_from_scikit_learn():
@@ -164,8 +154,9 @@ def test_smaller_differences_from_scikit_learn():
         assert [each.predict_proba(inputs).dtype for each in models] == ["float32", "float64"]
     models = [kind(solver="lbfgs", tol=10.0, **QUICK).fit(X, Y) for kind in (ours, theirs)]
     assert [each.n_iter_ for each in models] == [1, 0]
-    peer = sklearn.neural_network.MLPRegressor(solver="lbfgs")
-    assert [hasattr(each, "partial_fit") for each in (MLPRegressor(solver="lbfgs"), peer)] == [0, 1]
+    kinds = xpnet.MLPRegressor, sklearn.neural_network.MLPRegressor
+    models = [kind(solver="lbfgs") for kind in kinds]
+    assert [hasattr(each, "partial_fit") for each in models] == [False, True]
     shared = [np.random.RandomState(0) for _ in range(2)]
     for kind, random in zip((ours, theirs), shared, strict=True):
         kind((8,), solver="lbfgs", max_iter=2, random_state=random).fit(X, Y)
@@ -176,22 +167,24 @@ def test_smaller_differences_from_scikit_learn():
 # Within scikit-learn's own tools, and without it
 
 
-def test_grid_search_over_parameters_of_both_libraries():
+@pytest.fixture
+def model():
+    return xpnet.MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0, standardize=True)
+
+
+def test_grid_search_over_parameters_of_both_libraries(model):
     grid = {"init": ["sklearn", "auto"], "alpha": [1e-4]}
-    assert GridSearchCV(MODEL, grid, cv=3).fit(X, Y).best_score_ > 0.9
+    assert sklearn.model_selection.GridSearchCV(model, grid, cv=3).fit(X, Y).best_score_ > 0.9
 
 
-@pytest.mark.parametrize(
-    "ensemble",
-    [
-        CalibratedClassifierCV(MODEL, cv=3),
-        BaggingClassifier(MODEL, n_estimators=3, random_state=0),
-        MultiOutputClassifier(MODEL),
-    ],
-)
-def test_ensembles_and_calibration(ensemble):
-    y = np.stack([Y, Y % 2 + 5], axis=1) if isinstance(ensemble, MultiOutputClassifier) else Y
-    assert ensemble.fit(X, y).score(X, y) > 0.9
+def test_ensembles_and_calibration(model):
+    several = np.stack([Y, Y % 2 + 5], axis=1)
+    for ensemble, y in (
+        (sklearn.calibration.CalibratedClassifierCV(model, cv=3), Y),
+        (sklearn.ensemble.BaggingClassifier(model, n_estimators=3, random_state=0), Y),
+        (sklearn.multioutput.MultiOutputClassifier(model), several),
+    ):
+        assert ensemble.fit(X, y).score(X, y) > 0.9
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):

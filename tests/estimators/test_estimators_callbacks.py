@@ -2,11 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone
-from sklearn.callback import ScoringMonitor
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from lazily import sklearn
 
 import xpnet
 
@@ -50,7 +46,7 @@ def test_fit_and_each_epoch_are_tasks_with_a_fitted_estimator():
     assert then.score(X, Y) == score != fitted.score(X, Y)
     assert recorder.scores[-1][1] == fitted.score(X, Y)
     assert metadata["sample_weight"] is weights
-    assert clone(fitted)._skl_callbacks == [recorder]
+    assert sklearn.base.clone(fitted)._skl_callbacks == [recorder]
 
 
 def test_a_callback_that_returns_true_stops_the_training_and_is_no_warning():
@@ -75,9 +71,13 @@ def test_a_fit_that_is_refused_lets_the_callbacks_go():
 
 
 def test_scikit_learns_monitor_sees_the_epochs_within_a_search_over_a_pipeline():
-    monitor = ScoringMonitor(scoring="r2")
-    steps = make_pipeline(StandardScaler(), xpnet.MLPRegressor(**FAST).set_callbacks(monitor))
-    search = GridSearchCV(steps, {"mlpregressor__alpha": [0.1, 1.0]}, cv=2, error_score="raise")
+    monitor = sklearn.callback.ScoringMonitor(scoring="r2")
+    steps = sklearn.pipeline.make_pipeline(
+        sklearn.preprocessing.StandardScaler(), xpnet.MLPRegressor(**FAST).set_callbacks(monitor)
+    )
+    search = sklearn.model_selection.GridSearchCV(
+        steps, {"mlpregressor__alpha": [0.1, 1.0]}, cv=2, error_score="raise"
+    )
     search.set_callbacks(recorder := Recorder()).fit(X, Y)
     epochs = [each for each in monitor.get_logs().data if each["task_name"] == "epoch"]
     assert len(epochs) == 3 * (2 * 2 + 1)

@@ -5,10 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from lazily import scipy
 
-sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
-
-from xpnet import MLPClassifier, MLPRegressor  # noqa: E402
+import xpnet
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
@@ -24,7 +23,7 @@ QUICK = {"hidden_layer_sizes": (6,), "max_iter": 5, "random_state": 0, "learning
 
 def fitted(targets, x=X, **options):
     """Fit the same estimator on the CPU and on the GPU."""
-    kind = MLPRegressor if targets == "numbers" else MLPClassifier
+    kind = xpnet.MLPRegressor if targets == "numbers" else xpnet.MLPClassifier
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of five iterations
         return [
@@ -62,7 +61,7 @@ def test_what_goes_beyond_the_plain_fit(options):
 
 
 def test_sparse_inputs_are_made_dense_batch_by_batch():
-    x = sparse.csr_array(np.where(np.abs(X) > 1.0, X, 0.0))
+    x = scipy.sparse.csr_array(np.where(np.abs(X) > 1.0, X, 0.0))
     assert_alike(*fitted("three classes", x, solver="sgd"), x)
 
 

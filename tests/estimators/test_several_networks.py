@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
+from estimator_examples import QUICK, X, Y, same, stored_and_loaded
+from lazily import sklearn, verdict
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-
-from estimator_examples import BOTH, QUICK, X, Y, same, stored_and_loaded
-from sklearn.base import clone
-from sklearn.utils.estimator_checks import check_estimator
-
+import xpnet
 from xpnet.errors import InputError
-from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
-from xpnet.estimators.verdict import DivergenceWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 THREE = {"n_networks": 3, "max_iter": 8, "batch_size": 32, **QUICK}
@@ -21,7 +16,6 @@ def distinct(model):
     return len({net.flat.tobytes() for net in model.networks_}) == len(model.networks_)
 
 
-@BOTH
 @pytest.mark.parametrize(
     "settings",
     [
@@ -41,7 +35,7 @@ def test_predictions_are_the_mean_of_networks_of_which_the_first_is_the_only_one
     assert distinct(model)
     x = X if model._scaler is None else model._scaler.transform(X)
     mean = np.mean([net.predict(x) for net in model.networks_], axis=0)
-    if kind is MLPClassifier:
+    if kind is xpnet.MLPClassifier:
         np.testing.assert_allclose(model.predict_proba(X), mean, rtol=1e-12)
         np.testing.assert_array_equal(model.predict(X), np.argmax(mean, axis=1))
     else:
@@ -50,18 +44,17 @@ def test_predictions_are_the_mean_of_networks_of_which_the_first_is_the_only_one
         np.testing.assert_allclose(model.predict(X), values[:, 0], rtol=1e-12)
 
 
-@BOTH
 def test_the_same_random_state_gives_the_same_networks_also_from_a_file_and_in_two_goes(kind):
     whole = kind(**THREE).fit(X, Y)
     half = kind(**THREE | {"max_iter": 4}, warm_start=True).fit(X, Y)
     half = stored_and_loaded(half).fit(X, Y)
     for one, other in zip(whole.networks_, half.networks_, strict=True):
         np.testing.assert_array_equal(one.flat, other.flat)
-    np.testing.assert_array_equal(clone(whole).fit(X, Y).predict(X), whole.predict(X))
+    np.testing.assert_array_equal(sklearn.base.clone(whole).fit(X, Y).predict(X), whole.predict(X))
 
 
 def test_partial_fit_trains_all_of_them():
-    model = MLPRegressor(**THREE)
+    model = xpnet.MLPRegressor(**THREE)
     model.partial_fit(X, Y)
     before = [net.flat.copy() for net in model.networks_]
     model.partial_fit(X, Y)
@@ -71,14 +64,14 @@ def test_partial_fit_trains_all_of_them():
 
 
 def test_one_that_diverges_is_warned_of():
-    with pytest.warns(DivergenceWarning, match="the last good weights are kept"):
-        model = MLPRegressor(**THREE | {"solver": "sgd", "learning_rate_init": 1e4}).fit(X, 1e3 * Y)
+    model = xpnet.MLPRegressor(**THREE | {"solver": "sgd", "learning_rate_init": 1e4})
+    with pytest.warns(verdict.DivergenceWarning, match="the last good weights are kept"):
+        model.fit(X, 1e3 * Y)
     assert all(np.isfinite(net.flat).all() for net in model.networks_)
 
 
 @pytest.mark.slow
-@BOTH
 def test_scikit_learns_checks_pass_with_several_networks(kind):
     model = kind(n_networks=2)
-    results = check_estimator(model, on_fail=None, on_skip=None)
+    results = sklearn.utils.estimator_checks.check_estimator(model, on_fail=None, on_skip=None)
     assert [each["check_name"] for each in results if each["status"] == "failed"] == []

@@ -4,14 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.ensemble import VotingClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from lazily import onnxruntime, sklearn
 
 import xpnet
 from xpnet.nn.activations import HIDDEN, OUTPUTS
 
-onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
@@ -43,7 +40,8 @@ def assert_close(found, wanted):
 @pytest.mark.parametrize("target", TARGETS)
 def test_classes_and_probabilities_of_a_pipeline(target, dtype):
     x = X.astype(dtype)
-    model = make_pipeline(StandardScaler(), xpnet.MLPClassifier(**FAST)).fit(x, TARGETS[target])
+    steps = sklearn.preprocessing.StandardScaler(), xpnet.MLPClassifier(**FAST)
+    model = sklearn.pipeline.make_pipeline(*steps).fit(x, TARGETS[target])
     label, probabilities = converted(model, x, zipmap=False)(x)
     np.testing.assert_array_equal(label, model.predict(x))
     assert label.shape == model.predict(x).shape
@@ -85,7 +83,8 @@ def test_the_options_of_other_classifiers_hold():
 
 def test_two_networks_in_one_graph():
     members = [(name, xpnet.MLPClassifier(**FAST, activation=name)) for name in ("tanh", "gelu")]
-    model = VotingClassifier(members, voting="soft", flatten_transform=False).fit(X, THREE)
+    model = sklearn.ensemble.VotingClassifier(members, voting="soft", flatten_transform=False)
+    model.fit(X, THREE)
     assert_close(converted(model, zipmap=False)(X)[1], model.predict_proba(X))
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from lazily import sklearn
 
 import xpnet
 
@@ -34,7 +33,8 @@ def skops():
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_an_estimator_predicts_and_trains_on_as_before_it_was_stored(skops, kind, options, y):
-    fitted = make_pipeline(StandardScaler(), getattr(xpnet, kind)(**FAST, **options)).fit(X, y)
+    steps = sklearn.preprocessing.StandardScaler(), getattr(xpnet, kind)(**FAST, **options)
+    fitted = sklearn.pipeline.make_pipeline(*steps).fit(X, y)
     stored = skops.dumps(fitted)
     unknown = skops.get_untrusted_types(data=stored)
     assert {*unknown} == TRUSTED | {f"xpnet.estimators.classifier.{kind}"}

@@ -5,14 +5,12 @@ from html import unescape
 from pathlib import Path
 
 import numpy as np
-import polars
 import pytest
+from lazily import polars
 
 from xpnet.cli.main import main
 from xpnet.training.history import History
 
-pytest.importorskip("matplotlib", reason="reports need matplotlib")
-pytest.importorskip("jinja2", reason="reports need Jinja2")
 SHORT = ("--hidden", "4", "--epochs", "3", "--nets", "2")
 HOSTILE = "<script>alert($1$)</script>日本"
 
@@ -84,6 +82,7 @@ def test_figures_are_those_of_the_task(pages):
 
 
 @pytest.mark.untraced
+@pytest.mark.parametrize("pages", ["multiclass", "regression"], indirect=True)
 def test_the_same_model_and_table_give_the_same_bytes(pages, tmp_path):
     _, folder, (_, judged) = pages
     again = tmp_path / "again.html"

@@ -2,11 +2,12 @@
 
 import sqlite3
 import sys
+from datetime import date
 
 import numpy as np
-import polars
 import pytest
 from command_line import BANKNOTE
+from lazily import polars
 
 import xpnet
 from xpnet.tables.excel_and_databases import open_database
@@ -19,7 +20,7 @@ xlsxwriter = pytest.importorskip("xlsxwriter")
 
 CELLS = {
     "size": [1.5, None, 3.0],
-    "born": [polars.Series(["1999-12-31"]).str.to_date()[0], None, None],
+    "born": [date(1999, 12, 31), None, None],
     "colour": ["red", "", "blue"],
     "sold": [True, False, None],
 }

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import polars
 import pytest
 from command_line import BANKNOTE, table
+from lazily import polars
 
 import xpnet
 from xpnet.errors import InputError, InputTypeError

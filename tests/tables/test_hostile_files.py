@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
-import polars
 import pytest
+from lazily import polars
 
 import xpnet
 from xpnet.cli.output import silenced

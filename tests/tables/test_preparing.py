@@ -1,8 +1,8 @@
 """From columns to inputs and targets, and what is decided and measured on the way."""
 
 import numpy as np
-import polars
 import pytest
+from lazily import polars
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import InputError

@@ -5,8 +5,8 @@ import json
 import re
 
 import numpy as np
-import polars
 import pytest
+from lazily import polars
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import FileError, InputError

@@ -3,8 +3,8 @@
 import os
 
 import numpy as np
-import polars
 import pytest
+from lazily import polars
 
 import xpnet
 from xpnet.tables.npy import moments

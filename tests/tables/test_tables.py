@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import polars
 import pytest
+from lazily import polars
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.npy import RowFile

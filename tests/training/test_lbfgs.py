@@ -1,13 +1,14 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
-
-pytest.importorskip("scipy", reason="SciPy is not installed")
 
 import xpnet
 from xpnet.errors import DivergenceError, InputError
 from xpnet.training import lbfgs
 from xpnet.training.lbfgs import fit_lbfgs
 
+pytestmark = pytest.mark.skipif(find_spec("scipy") is None, reason="SciPy is not installed")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
 TARGETS = np.stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]], axis=1)

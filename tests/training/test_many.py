@@ -54,6 +54,10 @@ OPTIONS = st.fixed_dictionaries(
 OPTIMIZERS = [xpnet.SGD, xpnet.Adam, lambda rate: xpnet.SGD(rate, momentum=0.9), xpnet.AdamW]
 
 
+@pytest.mark.parametrize(
+    "backend", ["numpy", "strict-nosync", "torch", pytest.param("cupy", marks=pytest.mark.cuda)],
+    indirect=True,
+)  # fmt: skip
 @pytest.mark.untraced(but=["numpy"])
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

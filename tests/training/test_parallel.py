@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import polars
 import pytest
 from command_line import BANKNOTE
+from lazily import polars
 
 import xpnet
 from xpnet.cli import ranks
