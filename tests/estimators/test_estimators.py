@@ -59,12 +59,6 @@ def test_alpha_is_divided_by_the_weight_of_a_full_batch_and_there_by_that_of_eac
         assert np.allclose(ours.coefs_[0], peer.coefs_[0], rtol=1e-9, atol=1e-12) == alike
 
 
-def test_without_an_end_of_patience_all_epochs_are_trained():
-    settings = {"tol": 1e9, "n_iter_no_change": np.inf, "max_iter": 30, "solver": "sgd", **QUICK}
-    model = xpnet.MLPClassifier(**settings).fit(X, Y)
-    assert (model.n_iter_, model._no_improvement_count) == (30, 29)
-
-
 def test_losses_differ_from_scikit_learns_only_by_what_is_documented():
     targets = np.stack([Y, 2.0 * Y, 1.0 - Y], axis=1)
     for loss, y, factor, constant in (
