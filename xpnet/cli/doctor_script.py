@@ -103,6 +103,8 @@ def _in_words(found: "Examination") -> list[str]:
         lines += [f"  {line}" for line in facts["mapping"]]
         if facts["not_mapped"]:
             lines.append(f"  not found, and so not checked: {facts['not_mapped']}")
+        if facts["not_looked_at"]:
+            lines.append(f"  not looked at: what is trained by {facts['not_looked_at']}")
         if facts.get("not_measured"):
             lines.append(f"  its gradients were not measured: {facts['not_measured']}")
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]

@@ -80,8 +80,8 @@ def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     if again := seen.recorder.redrawn:
         yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for rows, source in _batches(roles) if draws.again and not learnt(run) else ():
-        if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
+    for _, size, source in _batches(roles) if draws.again and not learnt(run) else ():
+        if (draws.after - 1) * size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
@@ -434,18 +434,22 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
 )
 def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for rows, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
-        if rows.made_by is not None and rows.size * 2 <= source.size:
+    for rows, size, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
+        if rows.made_by is not None and size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
 
 
-def _batches(roles: Roles) -> Iterator[tuple[Value, Value]]:
-    """Yield the inputs of a step, and those that they were taken from, if any."""
+def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
+    """Yield inputs of a step, how many numbers it has of where they were taken from, and that."""
+    taken = dict[Value, dict[str, Value]]()  # by the index, which several passes may have in common
     for rows in roles.inputs:
         made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
-        yield from [(rows, source)] if source is not None else ()
+        if source is not None:
+            taken.setdefault(source, {})[repr(made and made.index)] = rows
+    for source, parts in taken.items():
+        yield next(iter(parts.values())), sum(rows.size for rows in parts.values()), source
 
 
 @check("rows-left-out", RECIPE, "let the batches go through all rows")

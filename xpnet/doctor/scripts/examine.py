@@ -67,6 +67,7 @@ def examine(
 def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     """Return all findings, causes first, in the script's own words, with edits that mend them."""
     first, points, failed = seen.first, measurer.points, list[str]()
+    seen.recorder.finish()
 
     def attempt(what: str, action: Callable[[], Result], otherwise: Result) -> Result:
         """Do something; if it fails, note that: what else was found is told."""
@@ -79,7 +80,8 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     measured = list[Finding]()
     if first is not None and points:
         failing, latest = seen.doctor.run.failing, seen.latest or first
-        judge = partial(conclude, points, latest, measurer.runs, failing=failing)
+        judge = partial(conclude, points, latest, measurer.runs, failing=failing,
+                        alone=seen.recorder.another is None)  # fmt: skip
         measured, facts["gradients"] = attempt("judging the gradients", judge, (measured, ""))
     elif not points:
         few = "" if first is None else "the script took too few steps"
@@ -114,16 +116,18 @@ def _found(seen: Observer, run: Run, facts: dict[str, Any]) -> tuple[list[Findin
         seen.doctor.note([*failures(seen.recorder), *causes(seen, run)])
     report, last = seen.doctor.report(), max(seen.steps, default=0)
     gradients = facts.get("gradients", "")
-    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words.
+    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor what
+    # another network is compared with, or starts from.
     uneven = UNEVEN in gradients or WEIGHTED in gradients or seen.has_embeddings()
-    uneven = uneven or bool(seen.first and seen.first.others)
+    uneven = uneven or bool(seen.recorder.another or (seen.first and seen.first.others))
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
-    if 2 * last < seen.recorder.steps:  # no later one could be afforded
+    if seen.recorder.begun + 2 * (last - seen.recorder.begun) < seen.recorder.steps:
         facts["stopped_looking"] = last
         found = [each for each in found if each.code not in SYMPTOMS
                  and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
     return found, report.facts | {
         "mapping": in_words(seen.latest) if seen.latest is not None else [],
+        "not_looked_at": str(seen.recorder.another or ""),
         "not_mapped": seen.not_mapped(), "not_shown": [], "unknown_names": sorted(seen.unknown),
         "taught_otherwise": uneven,
     } | facts  # fmt: skip

@@ -41,9 +41,12 @@ KINDS = {
 
 
 def conclude(
-    points: Sequence[Measured], roles: Roles, runs: int, *, failing: bool
+    points: Sequence[Measured], roles: Roles, runs: int, *, failing: bool, alone: bool
 ) -> tuple[list[Finding], str]:
-    """Return what is wrong with gradients, signs and the first step, and what is right in words."""
+    """Return what is wrong with gradients, signs and the first step, and what is right in words.
+
+    `alone`: the script trains nothing else.
+    """
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
     judged = any(kind in ("right", "sign") and is_array(roles, n) for n, kind in verdicts.items())
     if roles.error is not None and roles.error.name == "multiply" and not judged:
@@ -53,18 +56,19 @@ def conclude(
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     climbing = _climbing(points[0], verdicts)
     spoilt = wrong if right else wrong + [n for n, kind in verdicts.items() if kind == "explained"]
-    alone = any(is_array(roles, n) for n in spoilt)
-    alone = alone and not any(is_array(roles, n) for n in climbing)
-    if climbing and not alone:  # a number has the wrong sign by chance, by another loss
+    arrays = any(is_array(roles, n) for n in spoilt)
+    arrays = arrays and not any(is_array(roles, n) for n in climbing)
+    if climbing and not arrays:  # a number has the wrong sign by chance, by another loss
         found.append(_sign(points[0], roles, climbing, everywhere=not right))
-    arrays = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
-    if wrong and not found and (failing or arrays):  # or else it learns by another loss: Huber's
+    learning = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
+    if wrong and not found and (failing or learning):  # or else it learns by another loss: Huber's
         found.append(_unexplained(points, roles, wrong, failing))
     if not found:
         found += _too_long(points[0].line, points[0].loss, roles, failing)
     if not right:
         return found, ""
-    whose = f"the gradient of {listed(right)}" if len(right) < len(verdicts) else "every gradient"
+    every = alone and len(right) == len(verdicts)
+    whose = "every gradient" if every else f"the gradient of {listed(right)}"
     return found, (
         f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
     )

@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.recording.updates import (
     origin,
     redrawn,
     scalar_side,
+    updated_in,
     written,
 )
 
@@ -59,9 +60,11 @@ class Recorder:
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
         self.on_step: list[Callable[[Step], None]] = []
+        self.on_network: list[Callable[[int], None]] = []  # called before another one's first step
         self.problem = ""  # why recording stopped, if it did
         self.error: BaseException | None = None  # that ended the script
         self.steps = 0  # taken by the script, as of the last look
+        self.begun = 0  # steps before those of this network
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
         self._search = Search()
@@ -74,6 +77,10 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self._parts = dict[tuple[int, tuple[int, int]], int]()  # numbers, see `taken_apart`
+        self._arrays = dict[int, Any]()  # what each parameter was last
+        self.another: Site | None = None  # updates what is not looked at: another network
+        self._others = set[int]()  # places of its steps
+        self._starting = False  # whether what is recorded may be of a new network, not told of yet
         self.draws = Draws()
         self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.lost = list[Operation]()  # steps whose results nothing uses
@@ -119,11 +126,23 @@ class Recorder:
         """Count a statement that may be an update."""
         self._passed[statement] += 1
         if self._after_loop and statement == self._anchor:  # training goes on
+            known, done = {each.shape for each in self._arrays.values()}, max(self._loops.values())
+            new = {e.result.shape for e in self.operations if e.place in self.pattern} - {()}
+            if self.draws.look(self.operations, done, resized=bool(known and new - known)):
+                self._begin_again(statement, done)
+                return
             self.counts[statement] -= 1
             if not self.counts[statement]:
                 self._rest, self.counts[statement] = self._rest + 1, self._per_step
-            self.draws.look(self.operations, max(self._loops.values()))
             self._switch(False)
+
+    def _begin_again(self, anchor: int, done: int) -> None:
+        """Record a network that was drawn anew; its first step shows whether it has all layers."""
+        self.steps, self._rest, self._row, self.counts[anchor] = done, 0, 0, FAR_AWAY
+        self._after_loop, self._starting = False, True
+        for operation in self.operations[:]:
+            if operation.place in self.pattern:
+                self._update(operation)
 
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
@@ -308,7 +327,7 @@ class Recorder:
             self._scout(operation)
         elif self._after_loop:
             if len(self.operations) >= MAX_AFTER:
-                self.used = tuple(self.operations)
+                self._keep_used()
                 self._switch(False)
         elif place in self.pattern:
             self._update(operation)
@@ -376,17 +395,38 @@ class Recorder:
         place = operation.place
         key = place, self._seen[place] % self.pattern[place]
         self._seen[place] += 1
-        return as_update(
-            operation, self._sides[place], self._numbers.setdefault(key, len(self._numbers))
-        )
+        number = self._numbers.setdefault(key, len(self._numbers))
+        if isinstance(operation.result.object, np.ndarray):
+            self._arrays[number] = operation.result.object
+        return as_update(operation, self._sides[place], number)
 
     def _update(self, operation: Operation) -> None:
         """Take an update; look at the step if it is its last."""
-        self._updates.append(self._as_update(operation))
-        if not self._seen >= self.pattern:
+        before = {**self._arrays}
+        self._updates.append(update := self._as_update(operation))
+        own, now = before.pop(update.parameter, None), update.old.object
+        if (
+            own is not None
+            and own is not now
+            and (
+                any(each is now for each in before.values())
+                or (self._row and own.shape != now.shape)
+            )
+        ):
+            self.another = operation.site  # of another number of layers, which take turns
+            self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
+            self._switch(False)
+        if self.another or not self._seen >= self.pattern:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
+        if self._starting and not self._row:
+            self._row = 1
+            self.restart()
+            return
+        for each in self.on_network if self._starting else ():
+            each(number - 1)
+        self._starting = False
         self._tell(number, self.operations, self._updates)
         self.restart()
         self._plan(operation.place, passed)
@@ -408,13 +448,14 @@ class Recorder:
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
         rich = self.budget.allows(FIRST)  # the rest is for later steps
-        if self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
+        taken = self.steps - self.begun
+        if taken < (FIRST_STEPS if rich else FEWEST_STEPS):
             return
         if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
             return
         if not self._per_step or known != self._per_step:
             return
-        self._rest = self.steps // (4 if self.burst > 1 else 16) if rich else self.steps
+        self._rest = taken // (4 if self.burst > 1 else 16) if rich else taken
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
@@ -434,12 +475,18 @@ class Recorder:
         self.redrawn = self.redrawn or redrawn(self.operations)
         self.lost = self.lost or lost(self.operations, times=3)
 
+    def _keep_used(self) -> None:
+        """Keep what was computed after the last update, but for steps of another network."""
+        if self.pattern and not self.another and (others := updated_in(self.operations)):
+            self.another, self._others = others
+        self.used = tuple(each for each in self.operations if each.place not in self._others)
+
     def finish(self) -> None:
         """Stop, and count the last steps."""
         if not self.pattern:
             self._suspect()
         if self._after_loop or not self._rest:
-            self.used = tuple(self.operations)
+            self._keep_used()
         if self._rest:
             self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
         self._rest = 0

@@ -8,11 +8,12 @@ out running sums, counters, momentum and sums of gradients.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
+from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.step import grouped
 
@@ -234,6 +235,19 @@ class Search:
         return {self._chains[each][0] for each in made if each in self._chains}
 
 
+def updated_in(operations: Sequence[Operation]) -> tuple[Site, set[int]] | None:
+    """Return what updates something in finished operations, and all places of its steps."""
+    search, everything = Search(), [*operations]
+    for each in everything:
+        if each.name in ("add", "subtract"):
+            search.consider(each, everything)
+        if search.found:
+            start, _, end = map(everything.index, search.found[0].operations[:3])
+            return everything[start].site, {one.place for one in everything[start : end + 1]}
+        search.use(each)
+    return None
+
+
 def _part(operation: Operation) -> tuple[int, int, str]:
     return operation.place, id(operation.result.object), repr(operation.index)
 
@@ -248,13 +262,19 @@ class Draws:
         self.again: Operation | None = None
         self.after = self._latest = 0
 
-    def look(self, operations: Iterable[Operation], steps: int) -> None:
-        """See what is drawn after some steps."""
+    def look(self, operations: Iterable[Operation], steps: int, *, resized: bool = False) -> bool:
+        """Return whether all are made again after some steps; or others, of other sizes."""
         places = {(each.place, each.result.shape): each for each in operations}
-        if self._first and self._first.keys() <= places.keys():
-            self.again = self.again or next(places[each] for each in self._first)
-            steps, self._latest = steps - self._latest, steps
-            self.after = min(steps, self.after or steps)
+        if resized:
+            known = {place for place, _ in self._first}
+            self._first = {key: None for key in places if key[0] in known}
+            return True
+        if not self._first or not self._first.keys() <= places.keys():
+            return False
+        self.again = self.again or next(places[each] for each in self._first)
+        steps, self._latest = steps - self._latest, steps
+        self.after = min(steps, self.after or steps)
+        return True
 
 
 def redrawn(everything: list[Operation]) -> Operation | None:
