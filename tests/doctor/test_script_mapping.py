@@ -1,6 +1,8 @@
 """What the doctor finds in a script by itself, in many styles of writing."""
 
+import sys
 import textwrap
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -281,6 +283,13 @@ def test_the_mapping_is_told_with_lines_and_names():
     )
     assert "outputs A2 (20, 1), targets Y (20, 1): line 14, A2 - Y" in lines
     assert "inputs X (20, 3)" in lines
+
+
+def test_libraries_that_are_not_followed_are_named_in_one_order(monkeypatch):
+    for name in ("torch", "tensorflow", "jax"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    said = [f"the training of {name} is not followed" for name in ("jax", "tensorflow", "torch")]
+    assert report_of("x = 1.0").facts["not_mapped"].split("; ")[1:] == said
 
 
 def test_the_doctors_rules_see_a_script():

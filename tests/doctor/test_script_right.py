@@ -126,11 +126,77 @@ for epoch in range(9):
         E[word] -= 0.1 * dv
 """
 
+CBOW = """
+import numpy as np
+rng = np.random.default_rng(1)
+ids = np.cumsum(rng.choice([1, 2, 9], 300)) % 15
+E, C, lr = rng.uniform(-0.5, 0.5, (15, 7)), rng.uniform(-0.5, 0.5, (7, 15)), 0.1
+for epoch in range(2):
+    for t in range(2, 298):
+        near = np.array([t - 2, t - 1, t + 1, t + 2])
+        h = E[ids[near]].mean(axis=0)
+        e = np.exp(h @ C) / np.exp(h @ C).sum()
+        e[ids[t]] -= 1
+        dh = C @ e
+        C -= lr * np.outer(h, e)
+        E[ids[near]] -= lr * dh / 4
+"""
+# What a first layer gives is computed once, or in each step; that layer is not to learn.
+FROZEN = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(2, 400))
+Y = ((X**2).sum(axis=0, keepdims=True) + 0.8 * rng.normal(size=(1, 400)) > 2) * 1.0
+V, c = 3 * rng.normal(size=(40, 2)), rng.uniform(-3, 3, (40, 1))
+H = np.maximum(0, V @ X + c)
+W, b = np.zeros((1, 40)), np.zeros((1, 1))
+for step in range(300):
+    D = (1 / (1 + np.exp(-(W @ H + b))) - Y) / 400
+    W = W - 0.02 * D @ H.T
+    b = b - 0.02 * D.sum(axis=1, keepdims=True)
+"""
+# The head is trained alone for a while, and then the layer below it.
+HEAD_FIRST = (
+    RIGHT[: RIGHT.index("    W1 -=")]
+    + """
+    if step < 200:
+        W2 -= 0.05 * h.T @ d2
+        b2 -= 0.05 * d2.sum(axis=0)
+    else:
+        W1 = W1 - 0.05 * X.T @ d1
+        b1 = b1 - 0.05 * d1.sum(axis=0)
+"""
+)
+ADAGRAD = RIGHT.replace("rate = 2.0", "rate, s1, s2 = 1e-5, 0.0, 0.0").replace(
+    "    W1 -= rate * X.T @ d1\n", "    s1 = s1 + (X.T @ d1) ** 2\n"
+    "    W1 -= rate * (X.T @ d1) / np.sqrt(s1 + 1e-8)\n"
+).replace("d2 = (p - Y) / len(X)", "d2 = (p - Y) / len(X) * 1e-3")  # fmt: skip
+STOPS = RIGHT.replace("2.0", "0.05").replace(
+    "    d2 =", "    loss = np.mean((p - Y) ** 2)\n    d2 ="
+)
+GOALS = [
+    STOPS.replace("    d2 =", "    if loss < 0.3:\n        break\n    d2 ="),
+    STOPS.replace("for step in range(300)", "loss = 1.0\nwhile loss > 0.3"),
+]
+WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(60)").replace(
+    "    h =", "    rate *= 1.1\n    h ="
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("wrong", "script"),
     [
         ("update-order", TURNS),
+        ("gradient-scale", CBOW),
+        ("no-bias", CBOW),
+        ("no-bias", CBOW.replace("E[ids[near]] -= lr * dh", "np.add.at(E, ids[near], -lr * dh")
+         .replace("dh / 4", "dh / 4)")),
+        ("unscaled-inputs", FROZEN),
+        ("no-update", FROZEN),
+        ("no-update", HEAD_FIRST),
+        ("update-wrong", ADAGRAD),
+        *(("too-few-steps", each) for each in GOALS),
+        ("learning-rate-too-small", WARM),
         ("no-update", RECURRENT),
         ("shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),

@@ -14,7 +14,6 @@ from xpnet.cli.output import say, show, show_report
 from xpnet.errors import InputError, SaveError, XpnetError
 
 NOTHING = 2  # exit status where no network was found
-ENOUGH = 0.8  # of the targets' variance, to be content with
 ROLES = ("weights", "outputs", "targets", "loss")
 
 if TYPE_CHECKING:
@@ -97,6 +96,9 @@ def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> 
 
 
 def _in_words(found: "Examination") -> list[str]:
+    from xpnet.doctor.findings import UNSKILLED
+    from xpnet.doctor.scripts.telling import GOOD
+
     facts = found.report.facts
     if facts["recognised"]:
         lines = ["", "The network, as far as it was recognised:"]
@@ -109,9 +111,10 @@ def _in_words(found: "Examination") -> list[str]:
             lines.append(f"  its gradients were not measured: {facts['not_measured']}")
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
-        if not found.report.findings and (skill := facts.get("skill", 1.0)) < ENOUGH:
-            lines += [f"Yet it explains only {max(skill, 0.0):.0%} of the targets' variance; "
-                      "optimizers' states, and what inputs can tell, were not seen."]  # fmt: skip
+        judged = not found.report.findings and "stopped_looking" not in facts
+        if judged and UNSKILLED <= (skill := facts.get("skill", 1.0)) < GOOD:
+            lines += [f"Yet it explains only {skill:.0%} of the targets' variance; optimizers' "
+                      "states, and what inputs can tell, were not seen."]  # fmt: skip
     else:
         lines = ["", f"No network was found: {facts['not_mapped']}."]
         lines += ["What is updated again and again:"] if facts["mapping"] else []

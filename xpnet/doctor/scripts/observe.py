@@ -13,10 +13,10 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, Roles, in_source, listed, map_step
+from xpnet.doctor.scripts.mapping import ACTIVATED, PRODUCTS, Roles, in_source, listed, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
-from xpnet.doctor.scripts.recording.updates import ancestors, random_masks
+from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, random_masks
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -113,8 +113,15 @@ class Observer:
 
     def has_embeddings(self) -> bool:
         """Return whether the network is given rows that it teaches, such as word vectors."""
-        inputs = self.latest.inputs if self.latest else ()
-        return any(id((each.base or each).object) in self.embedded for each in inputs)
+        below = ancestors(self.latest.inputs) if self.latest else ()
+        return any(id(each.object) in self.embedded | self.recorder.taught.keys() for each in below)
+
+    def is_given_activations(self) -> bool:
+        """Return whether what the network is given was made by other weights, that stay."""
+        given = ancestors([*self.start.inputs, *(self.latest or NOTHING).inputs])
+        made = [e.made_by for e in given if e.made_by and e.made_by.name in ACTIVATED - {"divide"}]
+        below = (value.made_by for value in ancestors(v for each in made for v in each.operands))
+        return any(each is not None and each.name in MIXING for each in below)
 
     def _pace(self, roles: Roles, given: Any, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
@@ -152,6 +159,12 @@ class Observer:
         other = self._target is not None and not same
         self.varied, self._target = self.varied or not one or other, rows[0] if one else None
         self.alike = max(self.alike, self._row)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the learning rate still rises where the script ends."""
+        rates = self.rates
+        return len(rates) > 1 and max(rates) == rates[-1] > 1.1 * rates[len(rates) // 2]
 
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""
@@ -206,7 +219,7 @@ class Observer:
         roles = self.latest
         if roles is None:
             none = self.recorder.problem or "no parameter that is updated again and again"
-            own = {"torch", "tensorflow", "jax"} & {*sys.modules}
+            own = [each for each in ("jax", "tensorflow", "torch") if each in sys.modules]
             return none + "".join(f"; the training of {each} is not followed" for each in own)
         missing = [self.recorder.problem] if self.recorder.problem else []
         missing += [each for each, n in self._problems.items() if 2 * n > len(self.steps)]

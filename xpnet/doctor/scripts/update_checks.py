@@ -196,7 +196,8 @@ def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient], stop=lambda v: v in new)
+        below = ancestors([update.gradient],
+                          stop=lambda v: v in new or id(v.object) in seen.embedded)  # fmt: skip
         for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)

@@ -42,6 +42,7 @@ MAX_AFTER = 5000  # operations that are recorded after a loop
 MAX_LIST = 256  # items of a list whose numbers are followed
 MAX_PLACES = 10_000  # where a parameter is looked for
 MAX_VIEWS = 64  # of one array, that others may be parts of
+ADDING_AT = np.add.at, np.subtract.at
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
 
@@ -65,6 +66,8 @@ class Recorder:
         self.error: BaseException | None = None  # that ended the script
         self.steps = 0  # taken by the script, as of the last look
         self.begun = 0  # steps before those of this network
+        self.taught = dict[int, Any]()  # by id: arrays of which rows are updated where taken
+        self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
         self._search = Search()
@@ -144,11 +147,19 @@ class Recorder:
             if operation.place in self.pattern:
                 self._update(operation)
 
+    @property
+    def _done(self) -> int:
+        """Steps that the script has taken by now."""
+        rest = self._rest and self._rest - -(-self.counts[self._anchor] // self._per_step)
+        return self.steps + rest
+
+    def satisfied(self) -> None:
+        """Note that a loop ends since the loss is as low as the script wants it."""
+        self.satisfied_at = self._done
+
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
-        done = self.steps
-        if self._rest:
-            done += self._rest - -(-self.counts[self._anchor] // self._per_step)
+        done = self._done
         first, before = loop not in self._loops, self._loops.get(loop, 0)
         self._loops[loop] = done
         if self._rest and not self._on and done > before + 1 and (first or self.budget.allows()):
@@ -173,6 +184,8 @@ class Recorder:
             args = ([*args[0]], *args[1:])
         result = function(*args, **options)
         inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
+        if self._on and function in ADDING_AT and isinstance(args[0], np.ndarray):
+            self.taught[id(args[0])] = args[0]
         if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):
             return result
         owner = getattr(function, "__self__", None)
@@ -487,9 +500,7 @@ class Recorder:
             self._suspect()
         if self._after_loop or not self._rest:
             self._keep_used()
-        if self._rest:
-            self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
-        self._rest = 0
+        self.steps, self._rest = self._done, 0
         self._switch(False)
 
 
