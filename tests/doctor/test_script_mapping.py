@@ -285,6 +285,24 @@ def test_the_mapping_is_told_with_lines_and_names():
     assert "inputs X (20, 3)" in lines
 
 
+def test_the_state_of_a_game_is_no_parameter_of_the_network_that_plays_it():
+    roles = mappings("""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    W, c = rng.normal(size=(2, 3)), np.zeros(3)
+    for game in range(30):
+        s = rng.normal(size=2)
+        for move in range(6):
+            p = np.tanh(s @ W + c)
+            way = 1.0 if rng.random() < p[0] else -1.0
+            s = s + 0.1 * np.array([s[1], way - s[0]])
+        d = (np.tanh(s @ W + c) - np.array([way, 0.0, 1.0])) * (1 - p**2)
+        W -= 0.1 * np.outer(s, d)
+        c -= 0.1 * d
+    """)[-1]
+    assert roles.names == ("W", "c")
+
+
 def test_libraries_that_are_not_followed_are_named_in_one_order(monkeypatch):
     for name in ("torch", "tensorflow", "jax"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))

@@ -113,6 +113,10 @@ class Chain:
     side: int = 0
 
 
+def _added(chain: Chain) -> list[Value]:
+    return [each.operands[1 - chain.side] for each in chain.operations[1:]]
+
+
 def written(chain: Chain) -> list[str]:
     """Return how an update writes the parameter."""
     operation = chain.operations[1]
@@ -186,9 +190,13 @@ class Search:
         parameters = [chain for chain in parameters if chain not in states]
         if longest in parameters:
             order = {each: i for i, each in enumerate(everything)}
-            start, end = (order[longest.operations[i]] for i in (1, 2))
+            before, start, end = (order[each] for each in longest.operations)
             inside = [c for c in parameters if start <= order[c.operations[1]] < end]
-            self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
+            sums = {each.result for each in everything[before:end] if each.name in MIXING}
+            # What no weighted sum enters, where there are some, is a state, as of a game.
+            inside = [c for c in inside if not sums or sums & ancestors(_added(c))]
+            if longest in inside:
+                self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
 
     def _trained(self, chains: list[Chain], everything: list[Operation]) -> list[Chain]:
         """Return the chains on which what is added to them depends, except an optimizer's states.
