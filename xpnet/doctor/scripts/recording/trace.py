@@ -379,6 +379,7 @@ class Recorder:
             end = max(map(everything.index, last)) + 1
             updates = [*map(self._as_update, last)]
             updates.sort(key=lambda update: everything.index(update.operation))
+            self._arrays |= {each.parameter: each.new.object for each in updates if each.new.shape}
             self._tell(number, everything[start:end], updates, live=False)
             start = end
         self.operations, self.steps = everything[start:], 2
@@ -408,25 +409,27 @@ class Recorder:
         place = operation.place
         key = place, self._seen[place] % self.pattern[place]
         self._seen[place] += 1
-        number = self._numbers.setdefault(key, len(self._numbers))
-        if isinstance(operation.result.object, np.ndarray):
-            self._arrays[number] = operation.result.object
-        return as_update(operation, self._sides[place], number)
+        return as_update(
+            operation, self._sides[place], self._numbers.setdefault(key, len(self._numbers))
+        )
+
+    def _takes_turns(self, update: Update) -> bool:
+        """Note a parameter's array, and return whether it was another's, or changes its size.
+
+        So it is where another network of the same code has another number of layers.
+        """
+        number, now = update.parameter, update.old.object
+        own = self._arrays.get(number, now)
+        others = (each for n, each in self._arrays.items() if n != number)
+        self._arrays |= {number: update.new.object} if update.new.shape else {}
+        resized = bool(self._row) and np.shape(own) != np.shape(now)
+        return own is not now and (resized or any(each is now for each in others))
 
     def _update(self, operation: Operation) -> None:
         """Take an update; look at the step if it is its last."""
-        before = {**self._arrays}
         self._updates.append(update := self._as_update(operation))
-        own, now = before.pop(update.parameter, None), update.old.object
-        if (
-            own is not None
-            and own is not now
-            and (
-                any(each is now for each in before.values())
-                or (self._row and own.shape != now.shape)
-            )
-        ):
-            self.another = operation.site  # of another number of layers, which take turns
+        if self._takes_turns(update):
+            self.another = operation.site
             self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
             self._switch(False)
         if self.another or not self._seen >= self.pattern:

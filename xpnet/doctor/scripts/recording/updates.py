@@ -193,8 +193,9 @@ class Search:
             before, start, end = (order[each] for each in longest.operations)
             inside = [c for c in parameters if start <= order[c.operations[1]] < end]
             sums = {each.result for each in everything[before:end] if each.name in MIXING}
+            behind = descendants(sums, everything[before:end])
             # What no weighted sum enters, where there are some, is a state, as of a game.
-            inside = [c for c in inside if not sums or sums & ancestors(_added(c))]
+            inside = [c for c in inside if not sums or not behind.isdisjoint(_added(c))]
             if longest in inside:
                 self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
 
