@@ -303,6 +303,26 @@ def test_the_state_of_a_game_is_no_parameter_of_the_network_that_plays_it():
     assert roles.names == ("W", "c")
 
 
+def test_rows_of_embeddings_that_are_updated_one_by_one_are_no_parameters():
+    roles = mappings("""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    kind, z = rng.integers(0, 9, 200), rng.normal(size=(200, 1))
+    y = np.sin(kind)[:, None] + z
+    E, W, b = rng.normal(size=(9, 3)), rng.normal(size=(4, 1)), np.zeros(1)
+    for step in range(30):
+        i = rng.integers(0, 200, 16)
+        x = np.concatenate([E[kind[i]], z[i]], axis=1)
+        d = (x @ W + b - y[i]) / 16
+        g = d @ W.T
+        W -= 0.1 * x.T @ d
+        b -= 0.1 * d.sum(axis=0)
+        for row, k in zip(g, kind[i]):
+            E[k] -= 0.1 * row[:3]
+    """)[-1]
+    assert roles.names == ("W", "b")
+
+
 def test_libraries_that_are_not_followed_are_named_in_one_order(monkeypatch):
     for name in ("torch", "tensorflow", "jax"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))

@@ -196,6 +196,12 @@ class Search:
             behind = descendants(sums, everything[before:end])
             # What no weighted sum enters, where there are some, is a state, as of a game.
             inside = [c for c in inside if not sums or not behind.isdisjoint(_added(c))]
+            # Nor are rows of embeddings, which come in any order; parts that come in turn are.
+            parts = grouped((e.place, repr(e.index)) for e in everything[before:end]
+                            if e.index is not None and e.name in ("add", "subtract"))  # fmt: skip
+            turns = {n for n, some in parts.items() if some == 2 * some[: len(some) // 2]}
+            inside = [c for c in inside if (first := c.operations[0]).index is None
+                      or first.place in turns]  # fmt: skip
             if longest in inside:
                 self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
 
