@@ -67,7 +67,7 @@ def test_a_script_is_diagnosed_and_mended_by_one_command(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "said"),
     [({"skill": 0.5}, True), ({"skill": 0.5, "stopped_looking": 4}, False), ({"skill": 0.8}, False),
-     ({"skill": 0.01}, False), ({"skill": -3.0}, False)],
+     ({"skill": 0.01}, False), ({"skill": 0.5, "taught_otherwise": True}, False)],
 )  # fmt: skip
 def test_what_is_explained_is_told_only_where_it_is_known(facts, said):
     known = {"recognised": True, "mapping": [], "not_mapped": "", "failed": [], "steps": 50}

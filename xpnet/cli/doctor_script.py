@@ -111,8 +111,9 @@ def _in_words(found: "Examination") -> list[str]:
             lines.append(f"  its gradients were not measured: {facts['not_measured']}")
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
-        judged = not found.report.findings and "stopped_looking" not in facts
-        if judged and UNSKILLED <= (skill := facts.get("skill", 1.0)) < GOOD:
+        unjudged = facts.get("stopped_looking") or facts.get("taught_otherwise")
+        told = found.report.findings or unjudged
+        if not told and UNSKILLED <= (skill := facts.get("skill", 1.0)) < GOOD:
             lines += [f"Yet it explains only {skill:.0%} of the targets' variance; optimizers' "
                       "states, and what inputs can tell, were not seen."]  # fmt: skip
     else:

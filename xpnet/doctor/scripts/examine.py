@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
-from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, learnt, left_to_say, told
+from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, learnt, left_to_say, told
 
 CHECKS = rules_of(checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
@@ -92,8 +92,6 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     findings, uneven = tell(mend(found)), facts["taught_otherwise"]
     if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
         findings = tell((*mend(left_to_say(seen, run)), *findings))
-    if uneven and not findings:
-        del facts["skill"]
     if SHAPES & {each.code for each in findings}:
         facts["gradients"] = ""  # they are right only for the shapes that are wrong, or one step
     if roles is not None:
@@ -126,15 +124,16 @@ def _found(
         seen.doctor.note([*failures(seen.recorder), *causes(seen, run, attempt)])
     report, last = seen.doctor.report(), max(seen.steps, default=0)
     gradients = facts.get("gradients", "")
-    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor what
-    # another network is compared with, or starts from.
+    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor do
+    # they a network that is compared with another one, or that another one starts from.
     by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
     uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
-    uneven = uneven or bool(seen.recorder.another or (seen.first and seen.first.others))
+    several = bool(seen.recorder.another or seen.recorder.begun)
+    uneven = uneven or several or bool(seen.first and seen.first.others)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
-    doubtful = {"learning-rate-too-small"} if seen.warming_up else set[str]()
+    doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
     if by_row or seen.has_embeddings() or seen.is_given_activations():
-        doubtful |= OF_DATA
+        doubtful = doubtful | OF_DATA
     found = [each for each in found if each.code not in doubtful]
     if seen.recorder.begun + 2 * (last - seen.recorder.begun) < seen.recorder.steps:
         facts["stopped_looking"] = last

@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
 from xpnet.doctor.scripts.mapping import Roles, listed
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
+from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, origin
 from xpnet.doctor.scripts.repairs.edits import edit
 from xpnet.doctor.scripts.repairs.patterns import at_sites
 from xpnet.doctor.step import grouped
@@ -65,10 +65,10 @@ def conclude(
     learning = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
     if wrong and not found and (failing or learning):  # or else it learns by another loss: Huber's
         found.append(_unexplained(points, roles, wrong, failing))
-    if not found:
-        found += _too_long(points[0].line, points[0].loss, roles, failing)
     if found and (weights := row_weights(roles)):
         return [], f"Gradients were not judged: the loss is {BY_ROW}, {weights.site}."
+    if not found:
+        found += _too_long(points[0].line, points[0].loss, roles, failing)
     if not right:
         return found, ""
     every = alone and len(right) == len(verdicts)
@@ -91,6 +91,7 @@ def row_weights(roles: Roles) -> Operation | None:
         others = [v for v, own in zip(each.operands, mine, strict=True) if not own]
         factor = each.name in ("multiply", "divide") and len(others) == 1
         given = factor and not roles.depends(others[0])
+        given = given and origin(others[0])[0] not in roles.targets  # of a margin
         if given and np.ptp(np.asarray(others[0].data, dtype=float)) > 0.0:  # not of one number
             weighted[each.result] = each
     ways = [ancestors([u.delta], stop=lambda v: v in weighted) for u in step.updates]
