@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from command_line import program
 
+from xpnet.cli.doctor_script import _in_words
 from xpnet.cli.options import names_script
+from xpnet.doctor.findings import Report
 
 CLIMBS = """import sys
 import numpy as np
@@ -59,6 +62,20 @@ def test_a_script_is_diagnosed_and_mended_by_one_command(tmp_path):
     command = [sys.executable, tmp_path / "net.fixed.py", "--rate", "1.5"]
     mended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(mended.stdout.split()[1]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [({"skill": 0.5}, True), ({"skill": 0.5, "stopped_looking": 4}, False), ({"skill": 0.8}, False),
+     ({"skill": 0.01}, False), ({"skill": 0.5, "taught_otherwise": True}, False)],
+)  # fmt: skip
+def test_what_is_explained_is_told_only_where_it_is_known(facts, said):
+    known = {"recognised": True, "mapping": [], "not_mapped": "", "failed": [], "steps": 50}
+    report = Report((), {**known, "not_looked_at": "line 9, V -= g", **facts})
+    found = SimpleNamespace(report=report, outcome=SimpleNamespace(how=""))
+    lines = _in_words(found)
+    assert any("of the targets' variance" in each for each in lines) is said
+    assert "  not looked at: what is trained by line 9, V -= g" in lines
 
 
 @pytest.mark.process

@@ -5,6 +5,7 @@ import pytest
 from lazily import sklearn
 
 import xpnet
+from xpnet.doctor.sklearn import as_network
 
 
 def data(scale: float = 1.0):
@@ -36,11 +37,18 @@ def test_arguments_are_heeded_before_the_settings_of_the_estimator():
     xpnet.diagnose(
         net, x, y, epochs=7, batch_size=100, sample_weight=np.ones(200), callbacks=[epochs.append]
     )
-    assert [run.state.step for run in epochs[-1:]] == [14]
+    assert [(run.state.step, run.options.l2) for run in epochs[-1:]] == [(14, 1e-4 / 100)]
     for wrong in ({"loss": "nonsense"}, {"sample_weight": np.ones(7)}, {"l1": -1.0}):
         with pytest.raises(xpnet.InputError, match=r"nonsense|7|l1 -1\.0"):
             xpnet.diagnose(net, x, y, **wrong)
     xpnet.diagnose(net, x, y, epochs=1, callbacks=None)
+
+
+@pytest.mark.parametrize(("own", "given", "used"), [("auto", None, 200), ("auto", 100, 100),
+                                                     (50, None, 50), (50, 500, 200)])  # fmt: skip
+def test_the_penalty_is_divided_by_the_rows_of_the_batches_in_use(own, given, used):
+    net = networks.MLPClassifier((4,), alpha=0.6, batch_size=own)
+    assert as_network(net, *data(), given)[2]["l2"] == 0.6 / used
 
 
 def test_what_is_no_network_is_refused():

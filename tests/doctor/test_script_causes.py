@@ -43,11 +43,18 @@ def test_layers_with_gradients_and_no_update_are_named_at_the_updates():
                            "        g[k] = a.T @ d\n").replace("h.T @ d2", "g[2]")  # fmt: skip
     first = report_of(script).findings[0]
     assert (first.code, first.severity, first.where) == ("no-update", "error", "W1")
-    assert "W2 -= rate * g[2]: only W2, b2 change; the outputs depend on W1 (2, 8)" in (
+    assert "W2 -= rate * g[2]: only W2, b2 are updated; the outputs also depend on W1 (2, 8)" in (
         first.evidence
     )
+    assert first.evidence.endswith("; its gradient is computed, line 21, a.T @ d, but never used")
     random = script.replace("(1, X, d1)", "").replace("size=(80, 2)", "size=(80, 2)) * (9")
     assert {e.code: e.severity for e in report_of(random).findings}["no-update"] == "warning"
+    for start in ("2 * rng.random((2, 8)) - 1", "0.5 * np.ones((2, 8))"):
+        other = script.replace("W1 = rng.normal(size=(2, 8))", f"W1 = {start}")
+        (found,) = (each for each in report_of(other).findings if each.code == "no-update")
+        assert (found.severity, found.where) == ("error", "W1")
+    fixed = random.replace("W1 = rng.normal(size=(2, 8))", "W1 = np.ones((2, 8))")
+    assert "no-update" not in codes(fixed)
 
 
 SCALED = RIGHT.replace("labels =", "X = (X - X.mean(axis=0)) / X.std(axis=0)\nlabels =")

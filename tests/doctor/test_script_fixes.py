@@ -329,9 +329,10 @@ def test_what_a_later_copy_has_mended_need_not_be_done_by_hand(fixer):
 
 def test_what_only_a_copy_showed_to_be_wrong_is_told_as_changed_besides(fixer, monkeypatch):
     found, (change,) = fixer(), edits((6, 15, 6, 18, "900"))
-    later = {"code": "gradient-scale", "severity": "error", "repair": {"edits": [
-        {**change, "file": found.script.name}]}}  # fmt: skip
-    replies = [{"findings": [later], "facts": {"skill": 0.5}},
+    files = {"gradient-scale": found.script.name, "update-wrong": "/elsewhere/part.py"}
+    later = [{"code": code, "severity": "error", "repair": {"edits": [{**change, "file": file}]}}
+             for code, file in files.items()]  # fmt: skip
+    replies = [{"findings": later, "facts": {"skill": 0.5}},
                {"findings": [], "facts": {"skill": 0.95}}]  # fmt: skip
     monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
     assert fix(found)["tried"] == ["gradient-scale"]

@@ -1,6 +1,8 @@
 """What the doctor finds in a script by itself, in many styles of writing."""
 
+import sys
 import textwrap
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -281,6 +283,51 @@ def test_the_mapping_is_told_with_lines_and_names():
     )
     assert "outputs A2 (20, 1), targets Y (20, 1): line 14, A2 - Y" in lines
     assert "inputs X (20, 3)" in lines
+
+
+def test_the_state_of_a_game_is_no_parameter_of_the_network_that_plays_it():
+    roles = mappings("""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    W, c = rng.normal(size=(2, 3)), np.zeros(3)
+    for game in range(30):
+        s = rng.normal(size=2)
+        for move in range(6):
+            p = np.tanh(s @ W + c)
+            way = 1.0 if rng.random() < p[0] else -1.0
+            s = s + 0.1 * np.array([s[1], way - s[0]])
+        d = (np.tanh(s @ W + c) - np.array([way, 0.0, 1.0])) * (1 - p**2)
+        W -= 0.1 * np.outer(s, d)
+        c -= 0.1 * d
+    """)[-1]
+    assert roles.names == ("W", "c")
+
+
+def test_rows_of_embeddings_that_are_updated_one_by_one_are_no_parameters():
+    roles = mappings("""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    kind, z = rng.integers(0, 9, 200), rng.normal(size=(200, 1))
+    y = np.sin(kind)[:, None] + z
+    E, W, b = rng.normal(size=(9, 3)), rng.normal(size=(4, 1)), np.zeros(1)
+    for step in range(30):
+        i = rng.integers(0, 200, 16)
+        x = np.concatenate([E[kind[i]], z[i]], axis=1)
+        d = (x @ W + b - y[i]) / 16
+        g = d @ W.T
+        W -= 0.1 * x.T @ d
+        b -= 0.1 * d.sum(axis=0)
+        for row, k in zip(g, kind[i]):
+            E[k] -= 0.1 * row[:3]
+    """)[-1]
+    assert roles.names == ("W", "b")
+
+
+def test_libraries_that_are_not_followed_are_named_in_one_order(monkeypatch):
+    for name in ("torch", "tensorflow", "jax"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    said = [f"the training of {name} is not followed" for name in ("jax", "tensorflow", "torch")]
+    assert report_of("x = 1.0").facts["not_mapped"].split("; ")[1:] == said
 
 
 def test_the_doctors_rules_see_a_script():

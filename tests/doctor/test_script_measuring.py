@@ -211,6 +211,38 @@ for step in range(300):
     assert "the gradient of E, e, D, d" in found.facts["gradients"]
 
 
+def test_a_policys_errors_are_weighted_by_rewards(report):
+    found = report("""import numpy as np
+rng = np.random.default_rng(0)
+best = rng.normal(size=(4, 3))
+W, b, V, c = rng.normal(size=(4, 8)), np.zeros(8), rng.normal(size=(8, 3)) / 9, np.zeros(3)
+for step in range(100):
+    x = rng.normal(size=(32, 4))
+    h = np.tanh(x @ W + b)
+    p = np.exp(h @ V + c)
+    p /= p.sum(axis=1, keepdims=True)
+    actions = np.array([rng.choice(3, p=each) for each in p])
+    rewards = (actions == (x @ best).argmax(axis=1)) * 1.0
+    d = p.copy()
+    d[np.arange(32), actions] -= 1
+    d *= (rewards - rewards.mean())[:, None] / 32
+    e = d @ V.T * (1 - h**2)
+    V -= 0.3 * h.T @ d
+    c -= 0.3 * d.sum(axis=0)
+    W -= 0.3 * x.T @ e
+    b -= 0.3 * e.sum(axis=0)
+""")
+    assert found.codes == ()
+    assert "weighted by row, line 14, d *= (rewards - rewards" in found.facts["gradients"]
+
+
+def test_what_is_right_is_named_where_another_network_was_not_looked_at(report):
+    other = "for step in range(9):\n    W3 -= A2.T @ (A2 @ W3 - Y) / 400\n"
+    found = report(f"{NETWORK}print(step)\n{other}")
+    assert found.facts["not_looked_at"] == "line 25, W3 -= A2.T @ (A2 @ W3 - Y) / 400"
+    assert "Right: the gradient of W3, b3, W2, b2, W1, b1, as" in found.facts["gradients"]
+
+
 def test_what_two_errors_teach_is_not_judged_by_one_of_them(report):
     text = changed(
         ("W3, b3 =", "W4, Z = rng.normal(size=(3, 1)), np.sin(X[:, 2:])\nW3, b3 ="),

@@ -1,12 +1,13 @@
 """What the doctor changes in a script's text, and what it leaves alone."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from script_corpus import cases
 
-from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.examine import CHECKS, examine
 from xpnet.doctor.scripts.recording.source import Script, tree
 from xpnet.doctor.scripts.repairs.edits import apply
 from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite, rewritten
@@ -146,6 +147,18 @@ def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatc
     report = examined(START + ONE_LINE).report
     assert report.facts["failed"] == [f"{what} could not be done: IndexError: gone"]
     assert report.findings
+
+
+def test_a_check_that_fails_leaves_what_the_others_find(examined, monkeypatch):
+    def fail(*_):
+        yield [][0]
+
+    checks = [replace(each, check=fail) if each is CHECKS[0] else each for each in CHECKS]
+    monkeypatch.setattr("xpnet.doctor.scripts.examine.CHECKS", checks)
+    report = examined(LOST).report
+    (said,) = report.facts["failed"]
+    assert said.startswith(f"the check {CHECKS[0].code}, fail, could not be done: IndexError")
+    assert "no-update" in report.codes
 
 
 def test_another_rate_leaves_equal_numbers_in_seeds_and_data_alone(examined):

@@ -1,7 +1,7 @@
 """Right scripts that look like wrong ones."""
 
 import pytest
-from observed_scripts import RIGHT, codes
+from observed_scripts import RIGHT, codes, report_of
 
 pytestmark = pytest.mark.untraced
 
@@ -126,11 +126,77 @@ for epoch in range(9):
         E[word] -= 0.1 * dv
 """
 
+CBOW = """
+import numpy as np
+rng = np.random.default_rng(1)
+ids = np.cumsum(rng.choice([1, 2, 9], 300)) % 15
+E, C, lr = rng.uniform(-0.5, 0.5, (15, 7)), rng.uniform(-0.5, 0.5, (7, 15)), 0.1
+for epoch in range(2):
+    for t in range(2, 298):
+        near = np.array([t - 2, t - 1, t + 1, t + 2])
+        h = E[ids[near]].mean(axis=0)
+        e = np.exp(h @ C) / np.exp(h @ C).sum()
+        e[ids[t]] -= 1
+        dh = C @ e
+        C -= lr * np.outer(h, e)
+        E[ids[near]] -= lr * dh / 4
+"""
+# What a first layer gives is computed once, or in each step; that layer is not to learn.
+FROZEN = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(2, 400))
+Y = ((X**2).sum(axis=0, keepdims=True) + 0.8 * rng.normal(size=(1, 400)) > 2) * 1.0
+V, c = 3 * rng.normal(size=(40, 2)), rng.uniform(-3, 3, (40, 1))
+H = np.maximum(0, V @ X + c)
+W, b = np.zeros((1, 40)), np.zeros((1, 1))
+for step in range(300):
+    D = (1 / (1 + np.exp(-(W @ H + b))) - Y) / 400
+    W = W - 0.02 * D @ H.T
+    b = b - 0.02 * D.sum(axis=1, keepdims=True)
+"""
+# The head is trained alone for a while, and then the layer below it.
+HEAD_FIRST = (
+    RIGHT[: RIGHT.index("    W1 -=")]
+    + """
+    if step < 200:
+        W2 -= 0.05 * h.T @ d2
+        b2 -= 0.05 * d2.sum(axis=0)
+    else:
+        W1 = W1 - 0.05 * X.T @ d1
+        b1 = b1 - 0.05 * d1.sum(axis=0)
+"""
+)
+ADAGRAD = RIGHT.replace("rate = 2.0", "rate, s1, s2 = 1e-5, 0.0, 0.0").replace(
+    "    W1 -= rate * X.T @ d1\n", "    s1 = s1 + (X.T @ d1) ** 2\n"
+    "    W1 -= rate * (X.T @ d1) / np.sqrt(s1 + 1e-8)\n"
+).replace("d2 = (p - Y) / len(X)", "d2 = (p - Y) / len(X) * 1e-3")  # fmt: skip
+STOPS = RIGHT.replace("2.0", "0.05").replace(
+    "    d2 =", "    loss = np.mean((p - Y) ** 2)\n    d2 ="
+)
+GOALS = [
+    STOPS.replace("    d2 =", "    if loss < 0.3:\n        break\n    d2 ="),
+    STOPS.replace("for step in range(300)", "loss = 1.0\nwhile loss > 0.3"),
+]
+WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(60)").replace(
+    "    h =", "    rate *= 1.1\n    h ="
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("wrong", "script"),
     [
         ("update-order", TURNS),
+        ("gradient-scale", CBOW),
+        ("no-bias", CBOW),
+        ("no-bias", CBOW.replace("E[ids[near]] -= lr * dh", "np.add.at(E, ids[near], -lr * dh")
+         .replace("dh / 4", "dh / 4)")),
+        ("unscaled-inputs", FROZEN),
+        ("no-update", FROZEN),
+        ("no-update", HEAD_FIRST),
+        ("update-wrong", ADAGRAD),
+        *(("too-few-steps", each) for each in GOALS),
+        ("learning-rate-too-small", WARM),
         ("no-update", RECURRENT),
         ("shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),
@@ -162,3 +228,173 @@ for epoch in range(9):
 )  # fmt: skip
 def test_a_right_script_is_not_taken_for_a_wrong_one(wrong, script):
     assert wrong not in codes(script)
+
+
+# Gradients of several batches, the last one smaller, are added up before each update.
+SUMMED = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(330, 3))
+y = np.sin(X[:, :1]) + X[:, 1:2] * X[:, 2:]
+W1, b1 = rng.normal(size=(3, 16)) * 0.6, np.zeros(16)
+W2, b2 = rng.normal(size=(16, 1)) * 0.3, np.zeros(1)
+for epoch in range(600):
+    order = rng.permutation(330)
+    sums = [np.zeros_like(each) for each in (W1, b1, W2, b2)]
+    for start in range(0, 330, 50):
+        x, t = X[start:start + 50], y[start:start + 50]
+        h = np.tanh(x @ W1 + b1)
+        d2 = h @ W2 + b2 - t
+        d1 = d2 @ W2.T * (1 - h**2)
+        for g, new in zip(sums, (x.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0))):
+            g += new
+    for weights, g in zip((W1, b1, W2, b2), sums):
+        weights -= 0.4 * g / 330
+"""
+EQUAL = SUMMED.replace("330, 50", "330, 55").replace("+ 50", "+ 55")
+COLUMNS = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.uniform(-2, 2, (2, 600))
+Y = np.sin(X[:1]) * X[1:]
+class Net:
+    def __init__(self):
+        self.p = {"W": rng.normal(size=(24, 2)), "b": np.zeros((24, 1)),
+                  "V": rng.normal(size=(1, 24)) / 5, "c": np.zeros((1, 1))}
+    def zero(self):
+        self.g = {k: np.zeros_like(v) for k, v in self.p.items()}
+    def backward(self, x, t):
+        a = np.tanh(self.p["W"] @ x + self.p["b"])
+        d = (self.p["V"] @ a + self.p["c"] - t) / t.shape[1]
+        e = self.p["V"].T @ d * (1 - a**2)
+        self.g["V"] += d @ a.T
+        self.g["c"] += d.sum(axis=1, keepdims=True)
+        self.g["W"] += e @ x.T
+        self.g["b"] += e.sum(axis=1, keepdims=True)
+net = Net()
+for step in range(500):
+    net.zero()
+    for start in (0, 200, 400):
+        some = slice(start, start + 200)
+        net.backward(X[:, some], Y[:, some])
+    for k in net.p:
+        net.p[k] = net.p[k] - 0.2 * net.g[k] / 3
+"""
+SEQUENCE = """
+import numpy as np
+rng = np.random.default_rng(0)
+s = np.sin(np.arange(31) * 0.5).reshape(-1, 1)
+U, V, W = (0.3 * rng.normal(size=size) for size in ((1, 8), (8, 8), (8, 1)))
+b, c = np.zeros(8), np.zeros(1)
+for epoch in range(300):
+    hs, ds = [np.zeros(8)], []
+    for t in range(30):
+        hs.append(np.tanh(s[t] @ U + hs[-1] @ V + b))
+        ds.append((hs[-1] @ W + c - s[t + 1]) / 30)
+    grads = [np.zeros_like(each) for each in (U, V, W, b, c)]
+    carry = np.zeros(8)
+    for t in reversed(range(30)):
+        dz = (W @ ds[t] + carry) * (1 - hs[t + 1] ** 2)
+        carry = V @ dz
+        new = np.outer(s[t], dz), np.outer(hs[t], dz), np.outer(hs[t + 1], ds[t]), dz, ds[t]
+        for g, each in zip(grads, new):
+            g += each
+    for weights, g in zip((U, V, W, b, c), grads):
+        weights -= 0.1 * g
+"""
+
+
+@pytest.mark.parametrize("script", [SUMMED, EQUAL, COLUMNS, SEQUENCE])
+def test_all_passes_of_a_step_are_its_rows(script):
+    report = report_of(script)
+    assert (report.codes, report.facts["not_mapped"]) == ((), "")
+    assert report.facts["skill"] > 0.8
+
+
+# Objects of one class.
+NETS = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(300, 2))
+y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+class Net:
+    def __init__(self, *sizes):
+        self.Ws = [rng.normal(size=pair) for pair in zip(sizes, sizes[1:])]
+        self.bs = [np.zeros(n) for n in sizes[1:]]
+    def step(self, x, t, rate):
+        a = [x]
+        for W, b in zip(self.Ws, self.bs):
+            a.append(1 / (1 + np.exp(-(a[-1] @ W + b))))
+        d = (a[-1] - t) / len(t)
+        for i in reversed(range(len(self.Ws))):
+            W, b, g = self.Ws[i], self.bs[i], d
+            d = d @ W.T * a[i] * (1 - a[i])
+            W -= rate * a[i].T @ g
+            b -= rate * g.sum(axis=0)
+"""
+SMALLER = (
+    NETS
+    + """
+for net in Net(2, 12, 8, 1), Net(2, 12, 1):
+    for step in range(400):
+        net.step(X, y, 4.0)
+"""
+)
+LARGER = (
+    NETS
+    + """
+for net in Net(2, 1), Net(2, 12, 8, 1):
+    for step in range(400):
+        net.step(X, y, 4.0)
+"""
+)
+TOGETHER = (
+    NETS
+    + """
+nets = Net(2, 12, 1), Net(2, 20, 1)
+for step in range(400):
+    for net in nets:
+        net.step(X, y, 4.0)
+"""
+)
+ON_ALONE = (
+    NETS
+    + """
+one, other = Net(2, 12, 1), Net(2, 12, 1)
+for step in range(300):
+    one.step(X, y, 4.0)
+    other.step(X, y, 4.0)
+for step in range(600):
+    one.step(X, y, 4.0)
+"""
+)
+FOLDS = (
+    NETS
+    + """
+for x, t in ((X[part], y[part]) for part in (slice(0, 150), slice(150, 300), slice(50, 250))):
+    net = Net(2, 12, 1)
+    for step in range(300):
+        net.step(x, t, 4.0)
+"""
+)
+RATES = (
+    NETS
+    + """
+for rate in (8.0, 1.0, 0.01):
+    net = Net(2, 12, 1)
+    for step in range(400):
+        net.step(X, y, rate)
+"""
+)
+
+
+@pytest.mark.parametrize("script", [SMALLER, LARGER, ON_ALONE, TOGETHER, FOLDS])
+def test_other_networks_of_the_same_class_are_not_taken_for_the_one_looked_at(script):
+    report = report_of(script)
+    assert report.codes == ()
+    assert bool(report.facts["not_looked_at"]) is (script in (SMALLER, LARGER, ON_ALONE))
+
+
+def test_a_network_that_is_drawn_anew_is_not_judged_by_those_before_it():
+    report = report_of(RATES)
+    assert (report.codes, report.facts["steps"]) == ((), 400)

@@ -130,8 +130,7 @@ class Fixer:
             edits = [(code, its) for code, its in zip(codes, now.repairs, strict=True) if its]
             latest: Attempt | None = None
             for some in dict.fromkeys((len(edits), 1)):
-                besides, parts = [*zip(*edits[:some], strict=True)] or ((), ())
-                each = self._tried(now, chain(*parts), besides=besides)
+                each = self._tried(now, edits[:some], by=CLEARLY)
                 if each is not None and (latest is None or each.better_than(latest)):
                     latest = each
                 if latest is not None and latest.better_than(now):
@@ -151,24 +150,28 @@ class Fixer:
             left = [what for what in ways if what not in done]
             if not left:
                 return
-            tried = self._tried(self.best, ways[left[0]], left[0])
+            tried = self._tried(self.best, [(left[0], ways[left[0]])], by=MUCH)
             if tried is not self.best or left[0] == "more steps":
                 done.add(left[0])
 
     def _tried(
-        self, before: Attempt, edits: Iterable[Edit], what: str = "", besides: Iterable[str] = ()
+        self, before: Attempt, changes: Sequence[tuple[str, list[Edit]]], by: float
     ) -> Attempt | None:
-        """Return the copy with some edits, after a run; None if there is none, or no time."""
+        """Return the copy with changes, after a run; None if there is none, or no time.
+
+        It is the best one if it is better by so much. Changes that did not fit are not named.
+        """
+        edits = [each for _, its in changes for each in its]
         texts, _ = self._edited(before.texts, edits)
         if texts == before.texts or processor_seconds() > self.limit:
             return None
         self._write(texts)
-        named = {"", *(each["code"] for each in self.start.report["findings"])}
-        more = [each for each in (*besides, what) if each not in named]
+        named = {each["code"] for each in self.start.report["findings"]}
+        more = [what for what, its in changes if what not in named and texts != self._edited(
+                before.texts, (each for each in edits if each not in its))[0]]  # fmt: skip
         tried = Attempt(texts, self._report(), (*before.what, *more))
         self.skills.append(tried.skill)
-        better = tried.better_than(self.best, MUCH if what else CLEARLY)
-        self.best = tried if better else self.best
+        self.best = tried if tried.better_than(self.best, by) else self.best
         return tried
 
     def _report(self) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from xpnet.cli.output import say, show, show_report
 from xpnet.errors import InputError, SaveError, XpnetError
 
 NOTHING = 2  # exit status where no network was found
-ENOUGH = 0.8  # of the targets' variance, to be content with
 ROLES = ("weights", "outputs", "targets", "loss")
 
 if TYPE_CHECKING:
@@ -97,19 +96,26 @@ def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> 
 
 
 def _in_words(found: "Examination") -> list[str]:
+    from xpnet.doctor.findings import UNSKILLED
+    from xpnet.doctor.scripts.telling import GOOD
+
     facts = found.report.facts
     if facts["recognised"]:
         lines = ["", "The network, as far as it was recognised:"]
         lines += [f"  {line}" for line in facts["mapping"]]
         if facts["not_mapped"]:
             lines.append(f"  not found, and so not checked: {facts['not_mapped']}")
+        if facts["not_looked_at"]:
+            lines.append(f"  not looked at: what is trained by {facts['not_looked_at']}")
         if facts.get("not_measured"):
             lines.append(f"  its gradients were not measured: {facts['not_measured']}")
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
-        if not found.report.findings and (skill := facts.get("skill", 1.0)) < ENOUGH:
-            lines += [f"Yet it explains only {max(skill, 0.0):.0%} of the targets' variance; "
-                      "optimizers' states, and what inputs can tell, were not seen."]  # fmt: skip
+        unjudged = facts.get("stopped_looking") or facts.get("taught_otherwise")
+        told = found.report.findings or unjudged
+        if not told and UNSKILLED <= (skill := facts.get("skill", 1.0)) < GOOD:
+            lines += [f"Yet it explains only {skill:.0%} of the targets' variance; optimizers' "
+                      "states, and what inputs can tell, were not seen."]  # fmt: skip
     else:
         lines = ["", f"No network was found: {facts['not_mapped']}."]
         lines += ["What is updated again and again:"] if facts["mapping"] else []

@@ -83,7 +83,7 @@ def diagnose(
     chosen = {name: each for name, each in chosen.items() if each is not None}
     options |= {"loss": loss, "l1": l1, "validation": validation, "sample_weight": sample_weight}
     if not isinstance(net, MLP):
-        like, numbers, own = as_network(net, x, y)
+        like, numbers, own = as_network(net, x, y, batch_size)
         own |= options | chosen | {"x_new": x_new, "names": names, "rows": rows}
         return in_sklearns_words(diagnose(like, x, numbers, **own))
     weigh = options.get("class_weight") is None  # which counts rows itself

@@ -18,11 +18,14 @@ PARAMETERS = {
 }  # fmt: skip
 
 
-def as_network(estimator: Any, x: Any, y: Any) -> tuple[MLP, Any, dict[str, Any]]:
+def as_network(
+    estimator: Any, x: Any, y: Any, batch_size: int | None = None
+) -> tuple[MLP, Any, dict[str, Any]]:
     """Return a network like an ``MLPClassifier`` or ``MLPRegressor``, its targets and its settings.
 
     Targets are numbers, or class numbers of the sorted labels; several labels per row stay as they
-    are. Settings are arguments of `diagnose`.
+    are. Settings are arguments of `diagnose`; of the penalty, scikit-learn divides by the rows of a
+    batch, of the size given, if any, or else its own.
     """
     try:
         given = estimator.get_params()
@@ -39,7 +42,8 @@ def as_network(estimator: Any, x: Any, y: Any) -> tuple[MLP, Any, dict[str, Any]
             labels, y = np.unique(y, return_inverse=True)
             if len(labels) != 2:
                 output, last = "softmax", len(labels)
-    rows = min(200, len(x)) if given["batch_size"] == "auto" else int(given["batch_size"])
+    size = given["batch_size"] if batch_size is None else batch_size
+    rows = max(1, min(200 if size == "auto" else int(size), len(x)))
     sizes = [x.shape[1], *np.atleast_1d(hidden).tolist(), last]
     names = [kind or given["activation"]] * (len(sizes) - 2)
     net = MLP(sizes, hidden=names, output=output, init="glorot_uniform", seed=0)

@@ -18,7 +18,7 @@ from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, a_few, in_source, listed
-from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.observe import NOTHING, Observer
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
@@ -33,6 +33,7 @@ from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, mo
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, learnt, one_error
+from xpnet.doctor.step import grouped
 
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 LONG_SUM = 20.0  # rate, times the rows that are summed
@@ -80,8 +81,8 @@ def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     if again := seen.recorder.redrawn:
         yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for rows, source in _batches(roles) if draws.again and not learnt(run) else ():
-        if (draws.after - 1) * rows.size < source.size:  # several trainings have several epochs
+    for _, size, source in _batches(roles) if draws.again and not learnt(run) else ():
+        if (draws.after - 1) * size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
@@ -173,48 +174,75 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
                    "get", "work on a copy", at_sites([each.site], NOT_IN_PLACE))  # fmt: skip
 
 
-@check("no-update", BACKPROPAGATION, "update what belongs to it, too")
+@check("no-update", BACKPROPAGATION, "update these weights by it")
 def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """What no step changes stays as it was drawn, and the rest must do without it."""
+    """What no step changes stays as it was, and the rest must do without it."""
     never, gradients = _never_updated(seen)
+    shapes = {each.result.shape[::way] for each in gradients for way in (1, -1)}
+    left = {value: text for value, text in never.items() if value.shape in shapes}
     for each in gradients[:1]:
-        place, said = _left_out(never, roles)
-        said += f"; nothing uses its gradient, {each.site}"
-        yield roles.step.updates[0].operation, place, said
+        said = f"its gradient is computed, {each.site}, but never used"
+        yield roles.step.updates[0].operation, *_left_out(left, roles, said)
 
 
 @check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", severity="warning")
 def never_updated(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is drawn at random and never changed may not be what the targets need."""
     never, gradients = _never_updated(seen)
-    if never and not gradients and not learnt(run):
-        yield (roles.step.updates[0].operation, *_left_out(never, roles))
+    drawn = {value: text for value, text in never.items() if _is_drawn(value)}
+    if drawn and not gradients and not learnt(run):
+        said = "no update changes that"
+        yield roles.step.updates[0].operation, *_left_out(drawn, roles, said)
 
 
-def _left_out(never: dict[Value, str], roles: Roles) -> tuple[str, str]:
+def _left_out(never: dict[Value, str], roles: Roles, said: str) -> tuple[str, str]:
     """Say which weights are in no update, as the place and the evidence of a finding."""
     words = ", ".join(f"{text} {value.shape}" for value, text in never.items())
     return ", ".join(dict.fromkeys(never.values())), (
-        f"only {listed(roles.names)} change; the outputs depend on {words}, too, and no update "
-        "changes that")  # fmt: skip
+        f"only {listed(roles.names)} are updated; the outputs also depend on {words}; {said}"
+    )
 
 
 def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
-    """Return weights drawn at random that make the outputs, and gradients, both in no update."""
+    """Return weights that make the outputs, and gradients of their shapes, both in no update."""
     roles, never = seen.start, dict[Value, str]()  # there, values know where they were drawn
     below, way = ancestors(roles.outputs[:1]), -1 if seen.doctor.run.columns else 0
     rows = {each.shape[way] for each in roles.outputs if each.shape}
     products = [e for e in roles.step.operations if e.name in MIXING and len(e.operands) == 2]
-    for each in products if rows and not roles.others else ():
+    later = grouped((each.place, each) for each in (seen.latest or NOTHING).step.operations)
+    known = rows and not (roles.others or seen.recorder.another)
+    for each in products if known else ():
         for one, other in (each.operands[:2], each.operands[1::-1]):
-            drawn, several = maker(one), len(one.shape) == 2 and not rows & {*one.shape}
+            several = len(one.shape) == 2 and not rows & {*one.shape} and not roles.depends(one)
             given = each.result in below and (len(other.shape) == 1 or rows & {*other.shape})
-            if several and given and drawn and RANDOM.search(drawn.name) and not roles.depends(one):
+            if several and given and each.place in later and _stays(each, one, later, seen):
                 never[one] = in_source(each, one)
     used = {value for each in roles.step.operations for value in each.operands} | roles.states
     shapes = {value.shape[::way] for value in never for way in (1, -1)}
     ours = [each for each in products if each.result not in used and each.result.shape in shapes]
     return never, [each for each in ours if roles.errors & ancestors([each.result])]
+
+
+def _stays(
+    product: Operation, one: Value, later: dict[int, list[Operation]], seen: Observer
+) -> bool:
+    """Return whether a factor is the same in the latest step, and now, under its name, too."""
+    text, latest = in_source(product, one), seen.latest or NOTHING
+    now = [names[text] for names in seen.recorder.modules if text in names]
+    now += [value.data for each in later[product.place] for value in each.operands
+            if not latest.depends(value)]  # fmt: skip
+    alike = (each for each in (one.object, *now) if np.shape(each) == one.shape)
+    return all(np.array_equal(each, one.data) for each in alike)
+
+
+def _is_drawn(value: Value) -> bool:
+    """Return whether a value is drawn at random, but for numbers that it is shifted by."""
+    made = maker(value)
+    while (
+        made and made.name in ("add", "subtract") and made.operands[0].size != made.operands[1].size
+    ):
+        made = maker(max(made.operands, key=lambda each: each.size))
+    return made is not None and bool(RANDOM.search(made.name))
 
 
 @check("normalised-per-row", RECIPE)
@@ -434,18 +462,22 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
 )
 def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for rows, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
-        if rows.made_by is not None and rows.size * 2 <= source.size:
+    for rows, size, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
+        if rows.made_by is not None and size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
 
 
-def _batches(roles: Roles) -> Iterator[tuple[Value, Value]]:
-    """Yield the inputs of a step, and those that they were taken from, if any."""
+def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
+    """Yield inputs of a step, how many numbers it has of where they were taken from, and that."""
+    taken = dict[Value, dict[str, Value]]()  # by the index, which several passes may have in common
     for rows in roles.inputs:
         made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
-        yield from [(rows, source)] if source is not None else ()
+        if source is not None:
+            taken.setdefault(source, {})[repr(made and made.index)] = rows
+    for source, parts in taken.items():
+        yield next(iter(parts.values())), sum(rows.size for rows in parts.values()), source
 
 
 @check("rows-left-out", RECIPE, "let the batches go through all rows")

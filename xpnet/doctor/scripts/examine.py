@@ -12,7 +12,7 @@ from xpnet.doctor.rules.rule import rules_of
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts import checks, prediction_checks, update_checks
 from xpnet.doctor.scripts.failures import failures
-from xpnet.doctor.scripts.gradients.conclusions import conclude
+from xpnet.doctor.scripts.gradients.conclusions import BY_ROW, conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
 from xpnet.doctor.scripts.mapping import Roles, in_words
@@ -21,12 +21,13 @@ from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
-from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, learnt, left_to_say, told
+from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, learnt, left_to_say, told
 
 CHECKS = rules_of(checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
 SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample",
           "gradient-accumulated"}  # fmt: skip
+OF_DATA = {"unscaled-inputs", "shuffled-targets"}  # of inputs that no weights have made
 # Wrong, however well it is learnt.
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
@@ -66,20 +67,13 @@ def examine(
 
 def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     """Return all findings, causes first, in the script's own words, with edits that mend them."""
-    first, points, failed = seen.first, measurer.points, list[str]()
-
-    def attempt(what: str, action: Callable[[], Result], otherwise: Result) -> Result:
-        """Do something; if it fails, note that: what else was found is told."""
-        try:
-            return action()
-        except Exception as error:  # noqa: BLE001  # whatever is wrong is not the script's fault
-            failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
-            return otherwise
-
+    first, points, attempt = seen.first, measurer.points, Attempts()
+    seen.recorder.finish()
     measured = list[Finding]()
     if first is not None and points:
         failing, latest = seen.doctor.run.failing, seen.latest or first
-        judge = partial(conclude, points, latest, measurer.runs, failing=failing)
+        alone = seen.recorder.another is None
+        judge = partial(conclude, points, latest, measurer.runs, failing=failing, alone=alone)
         measured, facts["gradients"] = attempt("judging the gradients", judge, (measured, ""))
     elif not points:
         few = "" if first is None else "the script took too few steps"
@@ -94,55 +88,79 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
         return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
 
     tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
-    found, facts = _found(seen, run, facts)
+    found, facts = _found(seen, run, facts, attempt)
     findings, uneven = tell(mend(found)), facts["taught_otherwise"]
     if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
         findings = tell((*mend(left_to_say(seen, run)), *findings))
-    if uneven and not findings:
-        del facts["skill"]
     if SHAPES & {each.code for each in findings}:
         facts["gradients"] = ""  # they are right only for the shapes that are wrong, or one step
     if roles is not None:
         facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
     recognised = bool(findings) or (seen.latest is not None and seen.latest.recognised)
-    return Report(findings, facts | {"recognised": recognised, "failed": [*dict.fromkeys(failed)]})
+    failed = [*dict.fromkeys(attempt.failed)]
+    return Report(findings, facts | {"recognised": recognised, "failed": failed})
 
 
-def _found(seen: Observer, run: Run, facts: dict[str, Any]) -> tuple[list[Finding], dict[str, Any]]:
+class Attempts:
+    """Does one thing after the other; what fails is noted, and what else was found is told."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def __call__(self, what: str, action: Callable[[], Result], otherwise: Result) -> Result:
+        """Return what an action does, or something else if that fails."""
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001  # whatever is wrong is not the script's fault
+            self.failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
+            return otherwise
+
+
+def _found(
+    seen: Observer, run: Run, facts: dict[str, Any], attempt: Attempts
+) -> tuple[list[Finding], dict[str, Any]]:
     """Return what rules and checks find in what was seen, and the facts with those of the run."""
     with np.errstate(all="ignore"):  # of np.empty, for one
-        seen.doctor.note([*failures(seen.recorder), *causes(seen, run)])
+        seen.doctor.note([*failures(seen.recorder), *causes(seen, run, attempt)])
     report, last = seen.doctor.report(), max(seen.steps, default=0)
     gradients = facts.get("gradients", "")
-    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words.
-    uneven = UNEVEN in gradients or WEIGHTED in gradients or seen.has_embeddings()
-    uneven = uneven or bool(seen.first and seen.first.others)
+    # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor do
+    # they a network that is compared with another one, or that another one starts from.
+    by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
+    uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
+    several = bool(seen.recorder.another or seen.recorder.begun)
+    uneven = uneven or several or bool(seen.first and seen.first.others)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
-    if 2 * last < seen.recorder.steps:  # no later one could be afforded
+    doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
+    if by_row or seen.has_embeddings() or seen.is_given_activations():
+        doubtful = doubtful | OF_DATA
+    found = [each for each in found if each.code not in doubtful]
+    if seen.recorder.begun + 2 * (last - seen.recorder.begun) < seen.recorder.steps:
         facts["stopped_looking"] = last
         found = [each for each in found if each.code not in SYMPTOMS
                  and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
     return found, report.facts | {
         "mapping": in_words(seen.latest) if seen.latest is not None else [],
+        "not_looked_at": str(seen.recorder.another or ""),
         "not_mapped": seen.not_mapped(), "not_shown": [], "unknown_names": sorted(seen.unknown),
         "taught_otherwise": uneven,
     } | facts  # fmt: skip
 
 
-def causes(seen: Observer, run: Run) -> Iterator[Finding]:
+def causes(seen: Observer, run: Run, attempt: Attempts) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
-    for each in CHECKS:
-        applies = seen.latest is not None or not each.needs
-        for operation, place, said, *own in (
-            each.check(seen, seen.latest or NOTHING, run) if applies else ()
-        ):
-            line = "" if operation is None else f"{operation.site}: "
-            worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
-            remedy, change = ([*own, "", None])[:2]
-            change = {"edits": change} if isinstance(change, list) else change
-            yield each.finding(Evidence(place, line + said, change, remedy=remedy),
-                               each.severity or worst)  # fmt: skip
-            break
+    for each in CHECKS if seen.latest else [one for one in CHECKS if not one.needs]:
+        what = f"the check {each.code}, {each.check.__name__},"
+        first = partial(next, each.check(seen, seen.latest or NOTHING, run), None)
+        if (found := attempt(what, first, None)) is None:
+            continue
+        operation, place, said, *own = found
+        line = "" if operation is None else f"{operation.site}: "
+        worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
+        remedy, change = ([*own, "", None])[:2]
+        change = {"edits": change} if isinstance(change, list) else change
+        yield each.finding(Evidence(place, line + said, change, remedy=remedy),
+                           each.severity or worst)  # fmt: skip
 
 
 def _at_end(roles: Roles, observer: Observer) -> Roles:

@@ -56,7 +56,8 @@ class Roles:
     step: Step
     names: tuple[str, ...]  # of the parameters, by their number
     layers: tuple[Layer, ...] = ()
-    samples: tuple[tuple[Layer, ...], ...] = ()  # the layers of each, if a loop takes them singly
+    samples: tuple[tuple[Layer, ...], ...] = ()  # the layers of each pass, if there are several
+    inputs: tuple[Value, ...] = ()  # what the first layer is given, in all passes
     outputs: tuple[Value, ...] = ()  # several where errors are computed one by one
     targets: tuple[Value, ...] = ()
     error: Operation | None = None  # the first in which outputs meet targets
@@ -92,11 +93,6 @@ class Roles:
     def depends(self, value: Value) -> bool:
         """Return whether a value is a parameter or depends on one."""
         return not self._trained.isdisjoint((value, value.base))
-
-    @property
-    def inputs(self) -> tuple[Value, ...]:
-        """What the first layer is given; nothing where no layer was found."""
-        return tuple(layer.inputs for layer in self.layers[:1])
 
     @property
     def recognised(self) -> bool:
@@ -135,9 +131,9 @@ def map_step(step: Step) -> Roles:
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
     return Roles(
-        step, names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
-        found.loss(), reduce(or_, map(found.bits, outputs), 0), tuple(found.late),
-        frozenset(found.cone), others=others, several=several,
+        step, names(layers), layers, found.samples(layers, outputs), found.given(layers, outputs),
+        outputs, targets, error, found.loss(), reduce(or_, map(found.bits, outputs), 0),
+        tuple(found.late), frozenset(found.cone), others=others, several=several,
         partial=any(layer.weights in found.shared for layer in layers[:1]),
     )  # fmt: skip
 
@@ -256,8 +252,10 @@ class _Graph:
         operations = [each for each in self.step.operations if each not in self.changed]
         reached = descendants((*outputs, *targets), operations)
         taught = {u.parameter for u in updates if u.delta in reached or not outputs}
-        left = [u for u in updates if u.parameter not in taught
-                and self.bits(u.delta) >> u.parameter & 1]  # fmt: skip
+        at_place = reduce(or_, (self.bits(each) for each, _ in self._pairs(self.error())), 0)
+        apart = at_place & ~reduce(or_, map(self.bits, outputs), 0)
+        left = [u for u in updates if apart >> u.parameter & 1 or (
+                u.parameter not in taught and self.bits(u.delta) >> u.parameter & 1)]  # fmt: skip
         new = {each.new for each in updates}
         theirs = ancestors((u.delta for u in left), stop=lambda value: value in new)
         own = ancestors(outputs) | new if left else new
@@ -301,11 +299,14 @@ class _Graph:
 
     def sides(self, error: Operation | None) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         """Return outputs and targets: of all operations at the place of the first."""
-        if error is None:
-            return (), ()
-        pairs = map(self._pair, at_place(self.step, error.place, self.cone))
-        found = [pair for pair in pairs if pair is not None]
+        first = None if error is None else self._pair(error)
+        own = 0 if first is None else self.bits(first[0])  # others are of another network
+        found = [pair for pair in self._pairs(error) if self.bits(pair[0]) & own]
         return tuple(o for o, _ in found), tuple(t for _, t in found)
+
+    def _pairs(self, error: Operation | None) -> list[tuple[Value, Value]]:
+        alike = [] if error is None else at_place(self.step, error.place, self.cone)
+        return [pair for pair in map(self._pair, alike) if pair is not None]
 
     def layers(self, outputs: tuple[Value, ...]) -> tuple[Layer, ...]:
         """Return the layers from the inputs to the outputs."""
@@ -335,7 +336,8 @@ class _Graph:
         found, order = [], list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
             bias, z = biases.get(product.result, (None, product.result))
-            after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
+            given = (inputs for _, (_, inputs) in order[i + 1 :])
+            after = next((e for e in given if self.bits(e) >> number & 1), outputs[0])
             found.append(Layer(number, bias, _turned(inputs), z, _turned(after), product))
         return tuple(found)
 
@@ -351,6 +353,17 @@ class _Graph:
         found = tuple(self.layers((each,)) for each in outputs)
         alike = {tuple(layer.weights for layer in each) for each in found}
         return found if len(alike) == 1 else ()
+
+    def given(self, layers: tuple[Layer, ...], outputs: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Return what the first layer is given: of all samples, batches or moments of a step."""
+        below, found = ancestors(outputs), [layer.inputs for layer in layers[:1]]
+        products = [e for e in self.step.operations if e.result in below
+                    and e.name in PRODUCTS and len(e.operands) > 1]  # fmt: skip
+        for each in products if found else ():
+            pairs = each.operands[:2], each.operands[1::-1]
+            found += [_turned(other) for one, other in pairs
+                      if self.of(one) == layers[0].weights and not self.bits(other)]  # fmt: skip
+        return tuple(dict.fromkeys(found))
 
     def loss(self) -> Value | None:
         """Return the last number that is called a loss and depends on the parameters."""

@@ -13,10 +13,10 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, Roles, in_source, listed, map_step
+from xpnet.doctor.scripts.mapping import ACTIVATED, PRODUCTS, Roles, in_source, listed, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
-from xpnet.doctor.scripts.recording.updates import ancestors, random_masks
+from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, random_masks
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -30,11 +30,13 @@ class Observer:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.unknown = {name for names in recorder.roles.values() for name in names}
-        self._begin()
+        self._begin(0)
         recorder.on_step.append(self.look)
+        recorder.on_network.append(self._begin)
 
-    def _begin(self) -> None:
-        """Forget what was seen: what follows is the first, or another, network."""
+    def _begin(self, steps: int) -> None:
+        """Forget what was seen: what follows these steps is the first, or another, network."""
+        self.recorder.begun = steps
         self.doctor = Doctor()
         self.first: Roles | None = None
         self.latest: Roles | None = None
@@ -68,7 +70,7 @@ class Observer:
         arrays = arrays_of(roles)
         before, after, slopes = (arrays.pop(each) for each in ("before", "after", "slopes"))
         if any(each.shape not in self._shapes.get(n, {each.shape}) for n, each in before.items()):
-            self._begin()
+            self._begin(step.number)
         for name, each in (*before.items(), *after.items()):
             self._shapes.setdefault(name, set()).add(each.shape)
         self._find_embedded(roles)
@@ -85,7 +87,8 @@ class Observer:
         if factors and not any(each.optimizer for each in roles.step.updates):
             self.rates.append(min(factors))
         self._compare_batches(roles)
-        self._compare_targets(roles, arrays.get("targets"))
+        given = arrays.get("inputs", roles.inputs[0].data if roles.inputs else ())
+        self._compare_targets(roles, given, arrays.get("targets"))
         self.steps.append(roles.step.number)
         try:
             self.doctor.watch(
@@ -93,7 +96,7 @@ class Observer:
             )
         except XpnetError as error:
             self._problems[str(error)] += 1
-        self._pace(roles, arrays)
+        self._pace(roles, given, arrays)
 
     @property
     def start(self) -> Roles:
@@ -110,14 +113,20 @@ class Observer:
 
     def has_embeddings(self) -> bool:
         """Return whether the network is given rows that it teaches, such as word vectors."""
-        inputs = self.latest.inputs if self.latest else ()
-        return any(id((each.base or each).object) in self.embedded for each in inputs)
+        below = ancestors(self.latest.inputs) if self.latest else ()
+        return any(id(each.object) in self.embedded | self.recorder.taught.keys() for each in below)
 
-    def _pace(self, roles: Roles, arrays: dict[str, Any]) -> None:
+    def is_given_activations(self) -> bool:
+        """Return whether what the network is given was made by other weights, that stay."""
+        given = ancestors([*self.start.inputs, *(self.latest or NOTHING).inputs])
+        made = [e.made_by for e in given if e.made_by and e.made_by.name in ACTIVATED - {"divide"}]
+        below = (value.made_by for value in ancestors(v for each in made for v in each.operands))
+        return any(each is not None and each.name in MIXING for each in below)
+
+    def _pace(self, roles: Roles, given: Any, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
-        inputs = roles.layers[0].inputs.data if roles.layers else ()
-        again = [arrays.get("inputs", inputs), arrays.get("targets", ())]
+        again = [given, arrays.get("targets", ())]
         pairs = zip(again, self._rows, strict=False)
         same = bool(self._rows) and all(np.array_equal(one, other) for one, other in pairs)
         self.same_rows = self.same_rows and (same or not self._rows)
@@ -127,18 +136,19 @@ class Observer:
 
     def _compare_batches(self, roles: Roles) -> None:
         """See where batches that are slices start again."""
-        made = roles.layers[0].inputs.made_by if roles.layers else None
-        if made is None or not isinstance(index := made.index, slice) or index.start is None:
-            return
-        rows = made.operands[0].shape[0]
-        stop, self._stop = self._stop, max(self._stop, min(index.stop or rows, rows))
-        again = index.start == 0 and self.steps[-1:] == [roles.step.number - 1]
-        if self.wrapped or (again and stop):
-            self.wrapped = made, self._stop, rows
+        for made in (each.made_by for each in roles.inputs):
+            if made is None or not isinstance(index := made.index, slice) or index.start is None:
+                continue
+            rows = made.operands[0].shape[0]
+            end = min(index.stop or rows, rows)
+            again = index.start == 0 and self.steps[-1:] == [roles.step.number - 1]
+            before, self._stop = self._stop, max(self._stop, end)
+            if self.wrapped or (again and before > end):
+                self.wrapped = made, self._stop, rows
 
-    def _compare_targets(self, roles: Roles, targets: Any) -> None:
+    def _compare_targets(self, roles: Roles, given: Any, targets: Any) -> None:
         """Count the steps in a row that have one class only."""
-        inputs = roles.layers[0].inputs.shape if roles.layers else ()
+        inputs = np.shape(given)
         rows = np.empty(0) if targets is None else np.asarray(targets)
         rows = rows.reshape(1, -1) if len(inputs) == 1 else rows
         whole = len(inputs) == 1 or (1,) < np.shape(rows)[:1] == inputs[:1]
@@ -150,10 +160,16 @@ class Observer:
         self.varied, self._target = self.varied or not one or other, rows[0] if one else None
         self.alike = max(self.alike, self._row)
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether the learning rate still rises where the script ends."""
+        rates = self.rates
+        return len(rates) > 1 and max(rates) == rates[-1] > 1.1 * rates[len(rates) // 2]
+
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""
         losses, steps = np.array([own for own, _ in self.losses]), np.array(self.steps)
-        ends = np.linspace(0, self.recorder.steps, 5)
+        ends = np.linspace(self.recorder.begun, self.recorder.steps, 5)
         inside = [(steps >= low) & (steps <= high) for low, high in pairwise(ends)]
         return [float(np.mean(losses[each])) for each in inside if np.any(each)]
 
@@ -187,13 +203,13 @@ class Observer:
 
     def end(self, measured: Sequence[Finding]) -> Run:
         """Look at what followed the last step, and return the run with what was measured in it."""
-        self.recorder.finish()
         self._served()
         losses = [own for own, _ in self.losses]
         if all(loss is not None for _, loss in self.losses):
             losses = [loss for _, loss in self.losses if loss is not None]
+        taken = self.recorder.steps - self.recorder.begun
         self.doctor.note(
-            measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
+            measured, steps=taken, losses=losses, updates=self._moved,
             movement=self._movement, output=output_activation(self.latest),
         )  # fmt: skip
         return self.doctor.run
@@ -203,7 +219,7 @@ class Observer:
         roles = self.latest
         if roles is None:
             none = self.recorder.problem or "no parameter that is updated again and again"
-            own = {"torch", "tensorflow", "jax"} & {*sys.modules}
+            own = [each for each in ("jax", "tensorflow", "torch") if each in sys.modules]
             return none + "".join(f"; the training of {each} is not followed" for each in own)
         missing = [self.recorder.problem] if self.recorder.problem else []
         missing += [each for each, n in self._problems.items() if 2 * n > len(self.steps)]
@@ -233,12 +249,18 @@ def _far(served: Any, known: Any) -> bool:
     return bool(not 0.1 < sizes < 10.0 or np.mean(np.mean(beyond, axis=1) > 0.5) > 0.5)
 
 
-def _rows_of(values: Sequence[Value]) -> Any:
-    """Return a value's array, or the arrays of several samples as rows."""
-    if len(values) == 1:
-        return values[0].data
-    rows = [np.ravel(np.asarray(each.data, dtype=float)) for each in values]
-    return np.stack([each for each in rows if each.size == rows[0].size])
+def _rows_of(arrays: Sequence[Any], roles: Roles) -> Any:
+    """Return one array, or those of several passes together: samples as rows, batches joined."""
+    if len(arrays) == 1:
+        return arrays[0]
+    first = [each[0] for each in roles.samples[:1] or [roles.layers] if each]
+    way = -1 if any(each.product.operands[1] is each.inputs for each in first) else 0
+    rows = [np.asarray(each, dtype=float) for each in arrays]
+    if any(len(each.inputs.shape) == 2 and each.inputs.shape[way] > 1 for each in first):
+        others = [each.size // max(1, (each.shape or (1,))[way]) for each in rows]
+        rows = [np.atleast_1d(e) for e, size in zip(rows, others, strict=True) if size == others[0]]
+        return np.concatenate(rows, axis=way)
+    return np.stack([each.ravel() for each in rows if each.size == rows[0].size])
 
 
 def _errors(roles: Roles) -> Any:
@@ -246,11 +268,13 @@ def _errors(roles: Roles) -> Any:
     error = roles.error
     if error and error.name == "subtract" and error.index is None and len(roles.outputs) == 1:
         return np.asarray(error.result.data, dtype=float)
-    outputs = np.array([v.data for v in roles.outputs], dtype=float).squeeze()
-    targets = np.array([v.data for v in roles.targets], dtype=float).squeeze()
-    if outputs.ndim == targets.ndim + 1 and outputs.shape[: targets.ndim] == targets.shape:
-        targets = np.eye(outputs.shape[-1])[targets.astype(int)]
-    return outputs - targets
+    found = list[Any]()
+    for output, target in zip(roles.outputs, roles.targets, strict=True):
+        p, t = (np.squeeze(np.asarray(each.data, dtype=float)) for each in (output, target))
+        if p.ndim == t.ndim + 1 and p.shape[: t.ndim] == t.shape:
+            t = np.eye(p.shape[-1])[t.astype(int)]
+        found.append(p - t)
+    return _rows_of(found, roles)
 
 
 def arrays_of(roles: Roles) -> dict[str, Any]:
@@ -284,9 +308,10 @@ def arrays_of(roles: Roles) -> dict[str, Any]:
     weights = [before.get(roles.names[layer.weights], 0.0) for layer in roles.layers]
     if weights and all(np.ndim(each) == 2 for each in weights):
         samples = roles.samples or (roles.layers,)
-        found["inputs"] = _rows_of([layers[0].inputs for layers in samples])
+        found["inputs"] = _rows_of([layers[0].inputs.data for layers in samples], roles)
         found["activations"] = [
-            _rows_of([layers[i].activations for layers in samples]) for i in range(len(weights) - 1)
+            _rows_of([layers[i].activations.data for layers in samples], roles)
+            for i in range(len(weights) - 1)
         ]
     elif single := _single_inputs(roles):
         found["inputs"] = np.array([single])
@@ -310,7 +335,8 @@ def _ends_of(roles: Roles) -> dict[str, Any]:
     """Return the step's predictions and targets as rows; none if there are none."""
     if not roles.outputs:
         return {}
-    predictions, targets = _rows_of(roles.outputs), _rows_of(roles.targets)
+    predictions, targets = (_rows_of([each.data for each in values], roles)
+                            for values in (roles.outputs, roles.targets))  # fmt: skip
     if roles.error is not None and roles.error.name == "multiply":
         predictions = np.clip(predictions, -1.0, 1.0)  # beyond its margin none is better
     if len(roles.outputs) > 1 and not roles.samples:  # outputs of one sample

@@ -174,15 +174,20 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
     roles, skill, curve = seen.latest, run.last.skill, seen.curve()
     if roles is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
+    if seen.recorder.satisfied_at == seen.recorder.steps:  # with what was learnt until then
+        return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
     said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
-    if curve[-1] < 0.99 * curve[-2] and skill < POOR and run.steps < FEW_STEPS:
+    falls = f"the loss still falls ({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)"
+    falls = falls if curve[-1] < 0.99 * curve[-2] else ""
+    rises = "the learning rate still rises" if seen.warming_up else ""
+    if (falls or rises) and skill < POOR and run.steps < FEW_STEPS:
         yield Finding(
-            "too-few-steps", "error", "training", f"{said}, and the loss still falls "
-            f"({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)", "It stops too early.",
+            "too-few-steps", "error", "training", f"{said}, and {rises or falls}",
+            "It stops too early.",
             "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
         )  # fmt: skip
-    elif skill < POOR and run.travelled() < FAR:
+    elif skill < POOR and run.travelled() < FAR and not seen.warming_up:
         yield Finding(
             "learning-rate-too-small", "error", "learning_rate", f"{said}; all steps together "
             f"moved the weights by {run.travelled():.2g} of their size",

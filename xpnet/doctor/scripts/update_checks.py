@@ -21,6 +21,7 @@ from xpnet.doctor.scripts.telling import learnt
 NOTHING = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
 LITTLE = 0.01  # of a gradient, that cutting it leaves
+EPSILON = 1e-6  # up to which a number below a root only keeps it from 0
 
 
 @check("rows-left-out", NIELSEN)
@@ -70,7 +71,11 @@ def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
         largest = np.max(sizes)
         if sizes.size != steps.size or np.ptp(sizes) == 0.0:
             continue
-        clear = (steps > 0.0) & (sizes > LITTLE * largest) & np.isfinite(steps)
+        roots = (e.operands[0].made_by for e in first.step.operations if e.name == "sqrt")
+        added = (v.number for e in roots if e and e.name == "add" for v in e.operands
+                 if v.made_by is None and v.size == 1)  # fmt: skip
+        small = max((each for each in added if each <= EPSILON), default=0.0) ** 0.5
+        clear = (steps > 0.0) & (sizes > max(LITTLE * largest, 10.0 * small)) & np.isfinite(steps)
         x, y = np.log(sizes[clear]), np.log(steps[clear])
         if len(x) > 4 and abs(float(np.polyfit(x, y, 1)[0])) > UNEVEN:
             edits = [operand_edit(one, i, "1e-8") for one in first.step.operations
@@ -191,7 +196,8 @@ def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient], stop=lambda v: v in new)
+        below = ancestors([update.gradient],
+                          stop=lambda v: v in new or id(v.object) in seen.embedded)  # fmt: skip
         for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)

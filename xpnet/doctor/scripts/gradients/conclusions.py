@@ -11,11 +11,13 @@ from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
 from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
 from xpnet.doctor.scripts.mapping import Roles, listed
 from xpnet.doctor.scripts.recording.instrument import Site
-from xpnet.doctor.scripts.recording.steps import Operation, Update
+from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
+from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, origin
 from xpnet.doctor.scripts.repairs.edits import edit
 from xpnet.doctor.scripts.repairs.patterns import at_sites
 from xpnet.doctor.step import grouped
 
+BY_ROW = "weighted by row"
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
 DERIVATIVE = (
@@ -41,9 +43,12 @@ KINDS = {
 
 
 def conclude(
-    points: Sequence[Measured], roles: Roles, runs: int, *, failing: bool
+    points: Sequence[Measured], roles: Roles, runs: int, *, failing: bool, alone: bool
 ) -> tuple[list[Finding], str]:
-    """Return what is wrong with gradients, signs and the first step, and what is right in words."""
+    """Return what is wrong with gradients, signs and the first step, and what is right in words.
+
+    `alone`: the script trains nothing else.
+    """
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
     judged = any(kind in ("right", "sign") and is_array(roles, n) for n, kind in verdicts.items())
     if roles.error is not None and roles.error.name == "multiply" and not judged:
@@ -53,21 +58,45 @@ def conclude(
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     climbing = _climbing(points[0], verdicts)
     spoilt = wrong if right else wrong + [n for n, kind in verdicts.items() if kind == "explained"]
-    alone = any(is_array(roles, n) for n in spoilt)
-    alone = alone and not any(is_array(roles, n) for n in climbing)
-    if climbing and not alone:  # a number has the wrong sign by chance, by another loss
+    arrays = any(is_array(roles, n) for n in spoilt)
+    arrays = arrays and not any(is_array(roles, n) for n in climbing)
+    if climbing and not arrays:  # a number has the wrong sign by chance, by another loss
         found.append(_sign(points[0], roles, climbing, everywhere=not right))
-    arrays = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
-    if wrong and not found and (failing or arrays):  # or else it learns by another loss: Huber's
+    learning = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
+    if wrong and not found and (failing or learning):  # or else it learns by another loss: Huber's
         found.append(_unexplained(points, roles, wrong, failing))
+    if found and (weights := row_weights(roles)):
+        return [], f"Gradients were not judged: the loss is {BY_ROW}, {weights.site}."
     if not found:
         found += _too_long(points[0].line, points[0].loss, roles, failing)
     if not right:
         return found, ""
-    whose = f"the gradient of {listed(right)}" if len(right) < len(verdicts) else "every gradient"
+    every = alone and len(right) == len(verdicts)
+    whose = "every gradient" if every else f"the gradient of {listed(right)}"
     return found, (
         f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
     )
+
+
+def row_weights(roles: Roles) -> Operation | None:
+    """Return what gives each row's error a weight that no output made, ahead of all updates."""
+    step, place = roles.step, -1 if roles.error is None else roles.error.place
+    errors = {each.result for each in step.operations if each.place == place}
+    reached, weighted = set(errors), dict[Value, Operation]()
+    for each in (e for e in step.operations if e.name not in MIXING):
+        mine = [value in reached for value in each.operands]
+        if not any(mine):
+            continue
+        reached.add(each.result)
+        others = [v for v, own in zip(each.operands, mine, strict=True) if not own]
+        factor = each.name in ("multiply", "divide") and len(others) == 1
+        given = factor and not roles.depends(others[0])
+        given = given and origin(others[0])[0] not in roles.targets  # of a margin
+        if given and np.ptp(np.asarray(others[0].data, dtype=float)) > 0.0:  # not of one number
+            weighted[each.result] = each
+    ways = [ancestors([u.delta], stop=lambda v: v in weighted) for u in step.updates]
+    all_are = all(errors.isdisjoint(way) for way in ways)
+    return next(iter(weighted.values())) if weighted and all_are else None
 
 
 def is_array(roles: Roles, n: int) -> bool:

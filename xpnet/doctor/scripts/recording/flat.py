@@ -63,7 +63,7 @@ def _parts(update: Update, operations: Sequence[Operation]) -> list[tuple[Part, 
             if (part := _part(value, whole)) is not None:
                 _, own = found.setdefault(part.span, (part, value))
                 texts = dict(zip(each.operands, each.site.operands, strict=False))
-                if not own.names and len(texts) == len(each.site.operands):
+                if not own.names and value in texts and len(texts) == len(each.site.operands):
                     own.names += [texts[value]] * texts[value].isidentifier()
     made = update.old.made_by
     if not found and made is not None and made.name in JOINED:  # of what layers have for it

@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.recording.updates import (
     origin,
     redrawn,
     scalar_side,
+    updated_in,
     written,
 )
 
@@ -41,6 +42,7 @@ MAX_AFTER = 5000  # operations that are recorded after a loop
 MAX_LIST = 256  # items of a list whose numbers are followed
 MAX_PLACES = 10_000  # where a parameter is looked for
 MAX_VIEWS = 64  # of one array, that others may be parts of
+ADDING_AT = np.add.at, np.subtract.at
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
 
@@ -59,9 +61,13 @@ class Recorder:
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
         self.on_step: list[Callable[[Step], None]] = []
+        self.on_network: list[Callable[[int], None]] = []  # called before another one's first step
         self.problem = ""  # why recording stopped, if it did
         self.error: BaseException | None = None  # that ended the script
         self.steps = 0  # taken by the script, as of the last look
+        self.begun = 0  # steps before those of this network
+        self.taught = dict[int, Any]()  # by id: arrays of which rows are updated where taken
+        self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
         self._search = Search()
@@ -74,6 +80,10 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self._parts = dict[tuple[int, tuple[int, int]], int]()  # numbers, see `taken_apart`
+        self._arrays = dict[int, Any]()  # what each parameter was last
+        self.another: Site | None = None  # updates what is not looked at: another network
+        self._others = set[int]()  # places of its steps
+        self._starting = False  # whether what is recorded may be of a new network, not told of yet
         self.draws = Draws()
         self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.lost = list[Operation]()  # steps whose results nothing uses
@@ -119,17 +129,37 @@ class Recorder:
         """Count a statement that may be an update."""
         self._passed[statement] += 1
         if self._after_loop and statement == self._anchor:  # training goes on
+            known, done = {each.shape for each in self._arrays.values()}, max(self._loops.values())
+            new = {e.result.shape for e in self.operations if e.place in self.pattern} - {()}
+            if self.draws.look(self.operations, done, resized=bool(known and new - known)):
+                self._begin_again(statement, done)
+                return
             self.counts[statement] -= 1
             if not self.counts[statement]:
                 self._rest, self.counts[statement] = self._rest + 1, self._per_step
-            self.draws.look(self.operations, max(self._loops.values()))
             self._switch(False)
+
+    def _begin_again(self, anchor: int, done: int) -> None:
+        """Record a network that was drawn anew; its first step shows whether it has all layers."""
+        self.steps, self._rest, self._row, self.counts[anchor] = done, 0, 0, FAR_AWAY
+        self._after_loop, self._starting = False, True
+        for operation in self.operations[:]:
+            if operation.place in self.pattern:
+                self._update(operation)
+
+    @property
+    def _done(self) -> int:
+        """Steps that the script has taken by now."""
+        rest = self._rest and self._rest - -(-self.counts[self._anchor] // self._per_step)
+        return self.steps + rest
+
+    def satisfied(self) -> None:
+        """Note that a loop ends since the loss is as low as the script wants it."""
+        self.satisfied_at = self._done
 
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
-        done = self.steps
-        if self._rest:
-            done += self._rest - -(-self.counts[self._anchor] // self._per_step)
+        done = self._done
         first, before = loop not in self._loops, self._loops.get(loop, 0)
         self._loops[loop] = done
         if self._rest and not self._on and done > before + 1 and (first or self.budget.allows()):
@@ -154,6 +184,8 @@ class Recorder:
             args = ([*args[0]], *args[1:])
         result = function(*args, **options)
         inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
+        if self._on and function in ADDING_AT and isinstance(args[0], np.ndarray):
+            self.taught[id(args[0])] = args[0]
         if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):
             return result
         owner = getattr(function, "__self__", None)
@@ -308,7 +340,7 @@ class Recorder:
             self._scout(operation)
         elif self._after_loop:
             if len(self.operations) >= MAX_AFTER:
-                self.used = tuple(self.operations)
+                self._keep_used()
                 self._switch(False)
         elif place in self.pattern:
             self._update(operation)
@@ -347,6 +379,7 @@ class Recorder:
             end = max(map(everything.index, last)) + 1
             updates = [*map(self._as_update, last)]
             updates.sort(key=lambda update: everything.index(update.operation))
+            self._arrays |= {each.parameter: each.new.object for each in updates if each.new.shape}
             self._tell(number, everything[start:end], updates, live=False)
             start = end
         self.operations, self.steps = everything[start:], 2
@@ -380,13 +413,36 @@ class Recorder:
             operation, self._sides[place], self._numbers.setdefault(key, len(self._numbers))
         )
 
+    def _takes_turns(self, update: Update) -> bool:
+        """Note a parameter's array, and return whether it was another's, or changes its size.
+
+        So it is where another network of the same code has another number of layers.
+        """
+        number, now = update.parameter, update.old.object
+        own = self._arrays.get(number, now)
+        others = (each for n, each in self._arrays.items() if n != number)
+        self._arrays |= {number: update.new.object} if update.new.shape else {}
+        resized = bool(self._row) and np.shape(own) != np.shape(now)
+        return own is not now and (resized or any(each is now for each in others))
+
     def _update(self, operation: Operation) -> None:
         """Take an update; look at the step if it is its last."""
-        self._updates.append(self._as_update(operation))
-        if not self._seen >= self.pattern:
+        self._updates.append(update := self._as_update(operation))
+        if self._takes_turns(update):
+            self.another = operation.site
+            self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
+            self._switch(False)
+        if self.another or not self._seen >= self.pattern:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
+        if self._starting and not self._row:
+            self._row = 1
+            self.restart()
+            return
+        for each in self.on_network if self._starting else ():
+            each(number - 1)
+        self._starting = False
         self._tell(number, self.operations, self._updates)
         self.restart()
         self._plan(operation.place, passed)
@@ -408,13 +464,14 @@ class Recorder:
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
         rich = self.budget.allows(FIRST)  # the rest is for later steps
-        if self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
+        taken = self.steps - self.begun
+        if taken < (FIRST_STEPS if rich else FEWEST_STEPS):
             return
         if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
             return
         if not self._per_step or known != self._per_step:
             return
-        self._rest = self.steps // (4 if self.burst > 1 else 16) if rich else self.steps
+        self._rest = taken // (4 if self.burst > 1 else 16) if rich else taken
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
@@ -434,15 +491,19 @@ class Recorder:
         self.redrawn = self.redrawn or redrawn(self.operations)
         self.lost = self.lost or lost(self.operations, times=3)
 
+    def _keep_used(self) -> None:
+        """Keep what was computed after the last update, but for steps of another network."""
+        if self.pattern and not self.another and (others := updated_in(self.operations)):
+            self.another, self._others = others
+        self.used = tuple(each for each in self.operations if each.place not in self._others)
+
     def finish(self) -> None:
         """Stop, and count the last steps."""
         if not self.pattern:
             self._suspect()
         if self._after_loop or not self._rest:
-            self.used = tuple(self.operations)
-        if self._rest:
-            self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
-        self._rest = 0
+            self._keep_used()
+        self.steps, self._rest = self._done, 0
         self._switch(False)
 
 

@@ -8,11 +8,12 @@ out running sums, counters, momentum and sums of gradients.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
+from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.step import grouped
 
@@ -112,6 +113,10 @@ class Chain:
     side: int = 0
 
 
+def _added(chain: Chain) -> list[Value]:
+    return [each.operands[1 - chain.side] for each in chain.operations[1:]]
+
+
 def written(chain: Chain) -> list[str]:
     """Return how an update writes the parameter."""
     operation = chain.operations[1]
@@ -185,9 +190,20 @@ class Search:
         parameters = [chain for chain in parameters if chain not in states]
         if longest in parameters:
             order = {each: i for i, each in enumerate(everything)}
-            start, end = (order[longest.operations[i]] for i in (1, 2))
+            before, start, end = (order[each] for each in longest.operations)
             inside = [c for c in parameters if start <= order[c.operations[1]] < end]
-            self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
+            sums = {each.result for each in everything[before:end] if each.name in MIXING}
+            behind = descendants(sums, everything[before:end])
+            # What no weighted sum enters, where there are some, is a state, as of a game.
+            inside = [c for c in inside if not sums or not behind.isdisjoint(_added(c))]
+            # Nor are rows of embeddings, which come in any order; parts that come in turn are.
+            parts = grouped((e.place, repr(e.index)) for e in everything[before:end]
+                            if e.index is not None and e.name in ("add", "subtract"))  # fmt: skip
+            turns = {n for n, some in parts.items() if some == 2 * some[: len(some) // 2]}
+            inside = [c for c in inside if (first := c.operations[0]).index is None
+                      or first.place in turns]  # fmt: skip
+            if longest in inside:
+                self.found = sorted(inside, key=lambda chain: order[chain.operations[1]])
 
     def _trained(self, chains: list[Chain], everything: list[Operation]) -> list[Chain]:
         """Return the chains on which what is added to them depends, except an optimizer's states.
@@ -234,6 +250,19 @@ class Search:
         return {self._chains[each][0] for each in made if each in self._chains}
 
 
+def updated_in(operations: Sequence[Operation]) -> tuple[Site, set[int]] | None:
+    """Return what updates something in finished operations, and all places of its steps."""
+    search, everything = Search(), [*operations]
+    for each in everything:
+        if each.name in ("add", "subtract"):
+            search.consider(each, everything)
+        if search.found:
+            start, _, end = map(everything.index, search.found[0].operations[:3])
+            return everything[start].site, {one.place for one in everything[start : end + 1]}
+        search.use(each)
+    return None
+
+
 def _part(operation: Operation) -> tuple[int, int, str]:
     return operation.place, id(operation.result.object), repr(operation.index)
 
@@ -248,13 +277,19 @@ class Draws:
         self.again: Operation | None = None
         self.after = self._latest = 0
 
-    def look(self, operations: Iterable[Operation], steps: int) -> None:
-        """See what is drawn after some steps."""
+    def look(self, operations: Iterable[Operation], steps: int, *, resized: bool = False) -> bool:
+        """Return whether all are made again after some steps; or others, of other sizes."""
         places = {(each.place, each.result.shape): each for each in operations}
-        if self._first and self._first.keys() <= places.keys():
-            self.again = self.again or next(places[each] for each in self._first)
-            steps, self._latest = steps - self._latest, steps
-            self.after = min(steps, self.after or steps)
+        if resized:
+            known = {place for place, _ in self._first}
+            self._first = {key: None for key in places if key[0] in known}
+            return True
+        if not self._first or not self._first.keys() <= places.keys():
+            return False
+        self.again = self.again or next(places[each] for each in self._first)
+        steps, self._latest = steps - self._latest, steps
+        self.after = min(steps, self.after or steps)
+        return True
 
 
 def redrawn(everything: list[Operation]) -> Operation | None:
