@@ -47,7 +47,7 @@ def test_arguments_are_heeded_before_the_settings_of_the_estimator():
 @pytest.mark.parametrize(("own", "given", "used"), [("auto", None, 200), ("auto", 100, 100),
                                                      (50, None, 50), (50, 500, 200)])  # fmt: skip
 def test_the_penalty_is_divided_by_the_rows_of_the_batches_in_use(own, given, used):
-    net = networks.MLPClassifier((4,), alpha=0.6, batch_size=own)
+    net = sklearn.neural_network.MLPClassifier((4,), alpha=0.6, batch_size=own)
     assert as_network(net, *data(), given)[2]["l2"] == 0.6 / used
 
 
