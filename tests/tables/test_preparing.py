@@ -313,15 +313,48 @@ def test_classes_that_differ_in_capitals_only_are_one(table):
 
 
 def test_words_for_yes_and_no_are_two_classes(table):
-    text = "a,y\n" + "1.5,Yes\n2.5,No\n" * 4 + "3.5,TRUE\n4.5,n\n5.5,1\n6.5,0\n"
+    text = "a,y\n" + "1.5,Yes\n2.5,No\n" * 4 + "3.5,TRUE\n4.5,false\n5.5,1\n6.5,0\n"
     ready = prepare(table(text), "y")
     assert ready.preprocessing.classes == ("No", "Yes")
     assert ready.y.tolist() == [1, 0] * 4 + [1, 0, 1, 0]
-    assert ready.decisions[0].text() == "y (also written 'TRUE', 'n', '1', '0')"
-    found = ready.preprocessing.encode_target(table("a,y\n1,ja\n2,F\n"))
+    assert ready.decisions[0].text() == "y (also written 'TRUE', 'false', '1', '0')"
+    found = ready.preprocessing.encode_target(table("a,y\n1,ja\n2,N\n"))
     assert found.tolist() == [1, 0]
     with pytest.raises(InputError, match="'perhaps', not a class seen in training"):
         ready.preprocessing.encode_target(table("a,y\n1,yes\n1,perhaps\n"))
+
+
+@pytest.mark.parametrize(
+    ("written", "classes"),
+    [
+        ("T O N", ("N", "O", "T")),
+        ("f t n", ("f", "n", "t")),
+        ("T F O N", ("F", "N", "O", "T")),
+        ("yes no true", ("no", "true", "yes")),
+        ("yes yes y no no n N", ("no", "yes")),
+        ("True True false false TRUE", ("True", "false")),
+        ("true yes yes no false false", ("false", "yes")),  # the words of which are of two pairs
+        ("oui O non non n", ("non", "oui")),
+        ("M m k", ("M", "k", "m")),
+        ("M m f F K k K k K k", ("F", "K", "M", "f", "k", "m")),
+        ("y Y n N", ("n", "y")),
+        ("Mb MB Kb", ("Kb", "Mb")),
+    ],
+)
+def test_only_spellings_of_one_class_are_merged(table, written, classes):
+    found = prepare(table("a,y\n" + "".join(f"1,{y}\n2,{y}\n" for y in written.split())), "y")
+    assert found.preprocessing.classes == classes
+    assert set(found.y.tolist()) == {*range(len(classes))}
+
+
+def test_letters_in_two_cases_are_two_categories_unless_one_is_a_slip(table):
+    text = "a,c,y\n" + "1,M,0\n2,m,1\n3,k,0\n" * 10 + "4,K,1\n"
+    plan = prepare(table(text), "y").preprocessing
+    assert plan.input_names() == ["a", "c=M", "c=k", "c=m"]
+    slips = prepare(table(text.replace("1,M,0", "1,k,0", 9)), "y").preprocessing
+    assert slips.input_names() == ["a", "c=k", "c=m"]
+    target = prepare(table(text), "c").preprocessing
+    assert target.classes == ("M", "k", "m")
 
 
 def test_rare_classes_are_noted(table):

@@ -18,8 +18,15 @@ GAPS = (
 """Also missing, compared in lower case, but only in numeric columns; in a text column such a word
 may be a category."""
 
-YES = {"yes", "y", "true", "t", "1", "ja", "j", "oui", "o", "si", "s\u00ed"}
-NO = {"no", "n", "false", "f", "0", "nein", "non"}
+PAIRS = tuple(
+    ({*yes.split()}, {*no.split()})
+    for yes, no in (
+        ("yes y", "no n"), ("true t", "false f"), ("1", "0"), ("ja j", "nein n"),
+        ("oui o", "non n"), ("si s\u00ed", "no n"),
+    )
+)  # fmt: skip
+"""Words for yes and for no, with their letters."""
+OFTEN = 0.05  # share of the cells from which on a letter in another case is no slip: M and m
 
 MAX_EXACT = 2**53
 """Up to here float64 holds every integer; longer ones are codes, like 007."""
@@ -449,13 +456,38 @@ def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
 
 
-def meaning_of(texts: Sequence[str]) -> Callable[[str], str]:
-    """Return a function that gives classes one spelling: of letters, or of words for yes and no."""
+def fold_of(counts: Mapping[str, int]) -> Callable[[str], str]:
+    """Return what folds the case of texts, but not of a letter that is often in either case."""
+    often = {e for e, n in counts.items() if len(e) == 1 and n >= OFTEN * sum(counts.values())}
+    apart = {each.casefold() for each in often if each.swapcase() in often - {each}}
+    return lambda text: text if text.casefold() in apart else text.casefold()
+
+
+def meaning_of(texts: Sequence[str], fold: Callable[[str], str] = str.casefold) -> Any:
+    """Return a function that gives classes one spelling: of letters, or of words for yes and no.
+
+    These are words and letters of one pair, or words of several pairs that are whole: T, O and N
+    are three classes. Of two classes, one word for each will do.
+    """
     words = {each.casefold() for each in texts}
-    if words <= YES | NO and words & YES and words & NO:
-        spelt = dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
-        return lambda text: spelt.get(text.casefold(), text)
-    return str.casefold
+    used = [pair for pair in PAIRS if all(words & side for side in pair)]
+    whole = words <= set[str]().union(*(yes | no for yes, no in used))
+    whole |= len(words) == 2 and all(any(words & pair[side] for pair in PAIRS) for side in (0, 1))
+    one = any(words <= yes | no for yes, no in used)
+    if not one and (not whole or any(map(_is_letter, words))):
+        return fold
+    spelt = {
+        each: spelling
+        for pair in PAIRS
+        for spelling, side in zip(("yes", "no"), pair, strict=True)
+        for each in side
+        if pair in used or not _is_letter(each)
+    }
+    return lambda text: spelt.get(text.casefold(), text)
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 and text.isalpha()
 
 
 def is_date(text: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.cells import MAX_CODES, is_date, is_number
+from xpnet.tables.cells import MAX_CODES, fold_of, is_date, is_number
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option_for
@@ -159,13 +159,14 @@ def _category(table: Table, name: str, counts: np.ndarray) -> Category:
     words, least = texts_of(table, name), _min_count(table.rows)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     total, spelt = Counter[str](), dict[str, str]()
+    fold = fold_of({words[at]: int(counts[at]) for at in order})
     for at in order:
-        total[spelt.setdefault(words[at].casefold(), words[at])] += int(counts[at])
+        total[spelt.setdefault(fold(words[at]), words[at])] += int(counts[at])
     found = total.most_common()
     frequent = [word for word, count in found[:MAX_CATEGORIES] if count >= least]
     if len(found) - len(frequent) < 2 or not frequent:
         frequent = [word for word, _ in found[: max(MAX_CATEGORIES, len(frequent))]]
-    also = {words[at] for at in order if spelt[words[at].casefold()] in frequent} - {*frequent}
+    also = {words[at] for at in order if spelt[fold(words[at])] in frequent} - {*frequent}
     pooled = len(found) > len(frequent)
     return Category(name, tuple(sorted(frequent)), pooled, also=tuple(sorted(also)))
 

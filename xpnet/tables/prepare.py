@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import MIXED, POINTS, is_date, meaning_of
+from xpnet.tables.cells import MIXED, POINTS, fold_of, is_date, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -392,7 +392,8 @@ def _with_task(
 
 
 def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
-    found, meaning = dict[str, str](), meaning_of(texts)
+    fold = fold_of(dict(zip(texts, counts.tolist(), strict=True)))
+    found, meaning = dict[str, str](), meaning_of(texts, fold)
     for at in np.argsort(-counts, kind="stable").tolist():
         found.setdefault(meaning(texts[at]), texts[at])
     return tuple(sorted(found.values()))
