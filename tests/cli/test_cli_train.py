@@ -1,5 +1,6 @@
 """``xpnet train``: its options, what it prints, and what it leaves."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,18 @@ def test_more_epochs_than_the_schedule_was_laid_out_for_are_warned_of(train: Run
     assert train(*kept).json["notes"] == train(*kept, "--resume").json["notes"]
     with pytest.warns(UserWarning, match=r"laid out for 3 epochs and is now for 5: .* in one go"):
         train(*kept, "--resume", "--epochs", "5")
+
+
+@pytest.mark.parametrize("options", ["1e9", "1e9 --optimizer sgd"])
+def test_the_remedy_for_a_learning_rate_far_above_the_usual_one_helps(
+    run: Run, options: str
+) -> None:
+    command = ["train", regression(), "--target", "height", "--nets", "1", "--dropout", "0"]
+    told = run(*command, "--steps", "100", "--lr", *options.split())
+    assert told.status == 3
+    rate = re.findall(r"--lr (\S+)", told.err)[0]
+    mended = run(*command, "--steps", "100", "--lr", rate, *options.split()[1:], "--json")
+    assert mended.json["scores"]["r2"] > 0.5
 
 
 @pytest.mark.parametrize(

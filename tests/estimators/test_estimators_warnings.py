@@ -95,7 +95,7 @@ def test_a_model_is_judged_with_the_weights_of_its_training():
 def test_a_training_that_runs_away_warns_and_keeps_its_last_good_weights(kind, settings):
     model = kind(hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=3.0, momentum=0.99,
                  activation="identity", random_state=0, **settings)  # fmt: skip
-    advice = r"diverged in epoch \d+.*learning rate 3;.*try 0.3"
+    advice = r"diverged in epoch \d+.*learning rate 3;.*try 0.03\)"
     with pytest.warns(verdict.DivergenceWarning, match=advice):
         model.fit(X, Y)
     assert issubclass(verdict.DivergenceWarning, sklearn.exceptions.ConvergenceWarning)

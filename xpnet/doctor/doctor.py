@@ -43,6 +43,7 @@ from xpnet.errors import InputError
 from xpnet.nn.activations import ACTIVATIONS, Activation, resolve_activation
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import penalty, resolve_head
+from xpnet.nn.optimizers import usual_rate
 from xpnet.training.batches import Data
 
 if TYPE_CHECKING:
@@ -264,6 +265,7 @@ class Doctor:
         run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [training.learning_rate]
+        run.usual_rate = usual_rate(training.options.optimizer)
         run.targets, run.width = _targets_of(training), net.sizes[0]
         run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start

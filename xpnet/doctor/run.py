@@ -91,6 +91,7 @@ class Run:
     width: int = 0  # number of inputs
     names: Sequence[str] = ()  # of the inputs
     diverged: bool = False
+    usual_rate: float = np.inf  # the learning rate, if the optimiser is known
     found: list[str] = field(default_factory=list)  # codes of the findings so far
 
     @property

@@ -56,7 +56,7 @@ from xpnet.nn.activations import HIDDEN, Activation
 from xpnet.nn.arrays import as_row_weights, as_targets, is_row_source
 from xpnet.nn.losses import Loss
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import Optimizer
+from xpnet.nn.optimizers import Optimizer, lower_rate
 from xpnet.nn.schedules import SCHEDULES, Schedule, ends_with_the_run
 from xpnet.training.batches import Data, take_rows
 from xpnet.training.callbacks import ProgressBar, checked_callbacks
@@ -390,9 +390,10 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if training.diverged:
             if training.state.epoch == 1 and not np.isfinite(float(training.state.first_loss)):
                 raise InputError(NON_FINITE)
+            lower = lower_rate(training.options.optimizer, training.learning_rate)
             yield (
                 f"{type(self).__name__}: {training.diverged.measured}; the last good weights are "
-                f"kept. Lower the learning rate (try {training.learning_rate / 10:.2g}), or set "
+                f"kept. Lower the learning rate (try {lower}), or set "
                 "standardize=True.",
                 DivergenceWarning,
             )

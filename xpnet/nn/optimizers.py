@@ -152,6 +152,19 @@ class AdamW(Adam):
 Optimizer: TypeAlias = SGD | Adam
 """Or any object with the same methods and a `learning_rate` above 0."""
 OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
+"""Usual ones of the command; a remedy for long steps is no larger."""
+
+
+def usual_rate(optimizer: Optimizer) -> float:
+    """Return the usual learning rate of an optimiser; infinity if it is not one of these."""
+    names = {kind: name for name, kind in OPTIMIZERS.items()}
+    return LEARNING_RATES.get(names.get(type(optimizer), ""), float("inf"))
+
+
+def lower_rate(optimizer: Optimizer, rate: float) -> str:
+    """Return a learning rate to try after one that was too large: a tenth, or the usual one."""
+    return f"{min(rate / 10, usual_rate(optimizer)):.2g}"
 
 
 def clip_by_norm(xp: Namespace, gradients: Sequence[Array], limit: float) -> None:

@@ -7,7 +7,7 @@ from xpnet.backend.device import Array
 from xpnet.errors import DivergenceError
 from xpnet.nn.losses import Head, penalty
 from xpnet.nn.network import MLP, PREDICT_ROWS
-from xpnet.nn.optimizers import Adam
+from xpnet.nn.optimizers import OPTIMIZERS, Adam, lower_rate
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -63,7 +63,10 @@ def check_divergence(run: "Training", *, finite: bool) -> None:
 
 def _error(run: "Training", loss: float) -> DivergenceError:
     """Return what is raised: what was measured, what helps, and that as options of `fit`."""
-    adam, lower = isinstance(run.options.optimizer, Adam), f"{run.learning_rate / 10:.2g}"
+    optimizer = run.options.optimizer
+    kind, adam = type(optimizer), isinstance(optimizer, Adam)
+    lower = lower_rate(optimizer, run.learning_rate)
+    name = f"{'xpnet.' * (kind in OPTIMIZERS.values())}{kind.__name__}"
     repair: dict[str, Any] = {"learning_rate": float(lower), "standardize": True, "clip_norm": 1.0}
     repair |= {} if adam else {"optimizer": "adam"}
     measured = (
@@ -71,8 +74,8 @@ def _error(run: "Training", loss: float) -> DivergenceError:
         f"{run.state.first_loss:.4g} at the start, learning rate {run.learning_rate:g}"
     )
     message = (
-        f"{measured}; the network keeps its last good weights. Try learning_rate={lower}"
-        f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
+        f"{measured}; the network keeps its last good weights. Try optimizer={name}({lower})"
+        f"{'' if adam else ' or xpnet.Adam()'}, scale inputs and large targets to mean 0 "
         "and standard deviation 1, or set clip_norm=1"
     )
     return DivergenceError(message, measured, repair)

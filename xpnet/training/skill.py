@@ -15,7 +15,7 @@ from xpnet.backend.random import generator
 from xpnet.nn.arrays import is_row_source
 from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import Adam
+from xpnet.nn.optimizers import Adam, lower_rate
 from xpnet.training.batches import Data, take_rows
 from xpnet.training.divergence import RUNAWAY_FACTOR
 from xpnet.training.loop import Training
@@ -175,7 +175,7 @@ def _long_steps(training: Training, penalty_at_start: float) -> Iterator[str]:
         yield (
             f"the steps were too long (loss {losses[worst]:.3g} in epoch {worst + 1}, "
             f"{start:.3g} at the start): try a learning rate of "
-            f"{optimizer.learning_rate / 10:.2g}{other}"
+            f"{lower_rate(optimizer, optimizer.learning_rate)}{other}"
         )
 
 

@@ -9,6 +9,7 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, ENOUGH_STEPS, Evidence, rul
 from xpnet.doctor.run import FAR, Run
 
 RATIO = "CS231n notes, Ratio of weights:updates"
+FAR_ABOVE = 3.0  # times the usual learning rate: steps explode, and their lengths tell nothing
 SMALL = 0.2  # root mean square of weights, times the root of fan_in
 
 
@@ -51,6 +52,8 @@ def rate_too_large(run: Run, limit: float) -> Evidence | None:
     if not bad or not step or (step <= limit and not run.diverged):
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
+    if (run.learning_rate or 0.0) > FAR_ABOVE * run.usual_rate:
+        factor = run.usual_rate / (run.learning_rate or 1.0)
     return Evidence("learning_rate", f"one step changed the weights by {step:.2g} times their size"
                     f"{run.with_rate}; loss {start:.4g} became {end:.4g}",
                     run.rate_times(factor))  # fmt: skip
