@@ -230,3 +230,17 @@ def test_targets_that_are_not_skewed_or_whose_logarithm_is_no_better_stay(run: R
     assert "target" not in run("train", prices(0.3, lambda z: z + 10), *quick).json["decisions"]
     path = prices(0.0, lambda z: 1e-3 + np.maximum(z, 0.0) ** 2)
     assert "target" not in run("train", path, *quick).json["decisions"]
+
+
+def test_networks_that_do_not_fit_into_memory_are_refused_before_weights_are_drawn(
+    run: Run, monkeypatch
+) -> None:
+    given = ["train", regression(), "--target", "height", "--hidden"]
+    with monkeypatch.context() as only:  # not even a table is read
+        only.setattr("xpnet.cli.task.free_memory", lambda: 30_000_000_000)
+        only.setattr("xpnet.cli.task.read_table", None)
+        told = run(*given, "1000000000")
+        assert told.status == 2
+        assert "3,000,000,001 parameters or more need 180,000 MB or more, and 30,000 MB" in told.err
+    monkeypatch.setattr("xpnet.cli.task.free_memory", lambda: 400_000)
+    assert "4 networks of" in run(*given, "64,64", "--nets", "4").err

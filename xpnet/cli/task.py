@@ -16,7 +16,7 @@ from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
 from xpnet.nn.arrays import is_row_source
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import OPTIMIZERS, SGD
+from xpnet.nn.optimizers import LEARNING_RATES, OPTIMIZERS, SGD
 from xpnet.saving.model import Judged, mean_outputs
 from xpnet.tables.messages import Decision, one_line, up_to_ten
 from xpnet.tables.prepare import prepare
@@ -24,7 +24,6 @@ from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import Table, read_table
 from xpnet.training.callbacks import EarlyStopping
 
-LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
 # Options that L-BFGS, which has no steps, does not have.
 NOT_LBFGS = (
     "lr", "steps", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
@@ -46,6 +45,7 @@ MAX_NETS = 100
 PATIENCE = 10  # epochs; later ones only overfit more
 STEPS_PER_EPOCH = 50  # after which the validation loss is measured
 LARGE = 1 / 8  # of the free memory: a table in memory takes several times the size of its file
+COPIES = 5  # of the parameters of each network in training, and as many in float64 in the doctor
 LARGE_TO_SEND = 1 << 26  # bytes, with several processes, each of which keeps its own rows
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
 PASSED_ON = (
@@ -109,10 +109,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
     source = {"sheet": options.sheet, "query": options.query, "cache": options.cache}
     table = _read(options, options.data, options.target, stream=stream, **source)
     if options.target is None and table.layout == "table":
-        raise InputError(
-            f"{table.path}: use --target to name the column to predict; the columns are "
-            f"{up_to_ten(table.names)}."
-        )
+        what = f"{table.path}: use --target to name the column to predict; the columns are "
+        raise InputError(f"{what}{up_to_ten(table.names)}.")
     detected = {"decimal", "no_header"} & table.guesses.keys()  # the model reads other tables alike
     nets = _nets(options.nets, table.rows, single=stream or rank() is not None) if to_train else "1"
     options = replace(options, nets=nets, **{name: table.guesses[name] for name in detected})
@@ -133,6 +131,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
     elif share and not prepared.folds:
         held_out = prepared.x_validation, prepared.y_validation
     notes = [*prepared.notes, *_note_repeated(prepared.x, held_out if share is None else None)]
+    _check_memory(options, plan.inputs, plan.outputs, int(nets))
     return with_defaults(Task(
         options, plan, prepared.x, prepared.y, held_out, table.rows, (*notes,),
         prepared.decisions, prepared.folds,
@@ -195,7 +194,26 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")
-    _network(options, 1, 1, "identity")
+    layers = _layers(options.hidden)
+    one_unit_each = ",".join("1" for _ in layers) or "none"
+    _network(replace(options, hidden=one_unit_each), 1, 1, "identity")
+    _check_memory(options, 1, 1)
+
+
+def _check_memory(options: TrainOptions, inputs: int, outputs: int, nets: int = 1) -> None:
+    """Refuse networks that need more memory than is free, before any weight is drawn."""
+    sizes = [inputs, *_layers(options.hidden), outputs]
+    count = sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(sizes))
+    size = COPIES * (8 + nets * np.dtype(options.dtype).itemsize)
+    needed = count * (size if options.device == "cpu" else 8)  # else they are only drawn here
+    free = free_memory()
+    if needed > free:
+        several = f"{nets} networks of " if nets > 1 else ""
+        raise InputError(
+            f"--hidden {options.hidden}: {several}{count:,} parameters or more need "
+            f"{needed // 10**6:,} MB or more, and {free // 10**6:,} MB are free; give fewer units"
+            f"{' or --nets 1' if nets > 1 else ''}."
+        )
 
 
 def _is_large(path: str) -> bool:
@@ -273,6 +291,7 @@ def _defaults_by_rows(task: Task) -> dict[str, Any]:
 def make_network(task: Task) -> MLP:
     """Return an untrained network as the options describe it."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
+    _check_memory(task.options, task.plan.inputs, task.plan.outputs)
     return _network(task.options, task.plan.inputs, task.plan.outputs, output)
 
 
