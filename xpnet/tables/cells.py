@@ -2,10 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from xpnet.tables.messages import format_number
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """Cells that mean "missing", after spaces around them are removed."""
@@ -449,9 +451,9 @@ def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
 
 
-def meaning_of(texts: Sequence[str]) -> Callable[[str], str]:
+def meaning_of(classes: Iterable[str | float]) -> Callable[[str], str]:
     """Return a function that gives classes one spelling: of letters, or of words for yes and no."""
-    words = {each.casefold() for each in texts}
+    words = {format_number(each).casefold() for each in classes}
     if words <= YES | NO and words & YES and words & NO:
         spelt = dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
         return lambda text: spelt.get(text.casefold(), text)
