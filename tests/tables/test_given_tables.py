@@ -66,6 +66,18 @@ def test_booleans_are_the_words_that_training_read(yes: str) -> None:
         assert same(trained.predict(each), expected)
 
 
+def test_what_the_command_notes_is_a_warning(words: Model) -> None:
+    given = {"a": [1.0, None, 2.0], "b": ["r", "q", ""]}
+    with pytest.warns(UserWarning, match="imputed|not seen") as told:
+        words.predict(given)
+    assert [str(each.message) for each in told] == [
+        "2 missing cells imputed: a (1), b (1)",
+        "categories without an input, rare or not seen in training: b 1, such as 'q'",
+    ]
+    assert {each.filename for each in told} == {__file__}
+
+
+@pytest.mark.filterwarnings("ignore:.*imputed")
 def test_frames_of_pandas_with_missing_cells(words: Model) -> None:
     pandas = pytest.importorskip("pandas")
     table("gaps.csv", ROWS.replace("0.5,g", ",").replace(".0,b,", ".0,,"))
@@ -91,6 +103,7 @@ def test_an_array_has_the_columns_in_order(numbers: Model, words: Model) -> None
         numbers.predict(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*imputed")
 def test_what_a_mask_hides_and_columns_without_a_value_are_missing(
     words: Model, numbers: Model
 ) -> None:
