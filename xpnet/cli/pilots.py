@@ -89,8 +89,9 @@ def _with_effects(task: Task) -> Task:
     }
     if not told:
         return task
-    if _Pilots(_without_effects(task)).unless_better(task, GAIN).task is not task:
-        return _without_effects(task)
+    best = _Pilots(_without_effects(task)).unless_better(task, GAIN).task
+    if best is not task:
+        return best
     encoded = next(each for each in task.decisions if each.kind == "encoded")
     columns = {name: what + told.get(name, "") for name, what in encoded.columns.items()}
     others = (each for each in task.decisions if each is not encoded)
@@ -208,14 +209,15 @@ class _Pilots:
         return other
 
 
-def _pilot_loss(task: Task, own: dict[str, Any]) -> float:
+def _pilot_loss(task: Task, settings: dict[str, Any]) -> float:
     """Train briefly; return the loss of held-out rows, of numbers the mean square in their unit."""
     net, (x, y), plan = make_network(task), task.judged, task.plan
     counts = task.options.loss == "poisson" or (not plan.classes and _are_counts(plan.values(y)))
-    settings = fit_options(task) | {"epochs": (1 + counts) * PILOT_EPOCHS} | own
+    epochs = 2 * PILOT_EPOCHS if counts else PILOT_EPOCHS
+    settings = fit_options(task) | {"epochs": epochs, "progress": False} | settings
     with limit_threads(task):
         try:
-            history = prepare_training(net, task.x, task.y, progress=False, **settings).run()
+            history = prepare_training(net, task.x, task.y, **settings).run()
         except DivergenceError:
             return float("inf")
     if plan.classes or plan.more_targets:
