@@ -20,6 +20,7 @@ COLOURS = (
     Category("colour", ("blue", "red")),
     Category("colour", ("blue", "red"), pooled=True, also=("Red",)),
     Category("colour", ("blue",), True, ("blue", "red", "seldom"), (0.5, -0.25, 2.0)),
+    Category("colour", ("blue", "red"), True, ("Red", "blue", "red"), (0.5, -0.25, 2.0)),
     Category("colour", ("blue", "red"), True, ("blue",), (0.5,)),  # red: in no training row
 )
 OUTPUT_OF = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
@@ -41,7 +42,7 @@ def model_of(task, columns, missing="impute", hidden="tanh", output=None, nets=1
 def cells_of(rows=40, missing=False):
     random = np.random.default_rng(rows)
     size = random.normal(3.0, 4.0, rows)
-    colour = random.choice(["red", "blue", "Red"][: 2 + missing], rows).tolist()
+    colour = random.choice(["red", "blue", "Red", "RED"], rows).tolist()
     if missing:
         size[3] = 7.0
         size[::5], colour[1::5], colour[2::5] = np.nan, [""] * 8, ["unseen"] * 8

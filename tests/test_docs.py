@@ -60,6 +60,7 @@ def at_hand(tmp_path, monkeypatch):
 
 
 @pytest.mark.untraced
+@pytest.mark.filterwarnings("ignore:.* imputed:")
 @pytest.mark.usefixtures("at_hand")
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
 def test_the_code_and_the_commands_of_a_page_run_from_top_to_bottom(page, run, capfd):

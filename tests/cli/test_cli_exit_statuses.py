@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--validation absent.csv", "absent.csv: cannot be read: No such file"),
         # the network
         ("--hidden 8,x", "--hidden '8,x': write the units of each layer, from 1, such as 64,64"),
-        ("--hidden 1000000000000", "not enough memory: Unable to allocate 7.28 TiB"),
+        ("--hidden 1000000000000000000", "0: 3,000,000,000,000,000,001 parameters or more need"),
         ("--activation wavy", "--activation 'wavy' is not known"),
         ("--device abacus", "--device 'abacus' is not known; use 'cpu', 'gpu' or 'gpu:N'"),
         # its training

@@ -18,6 +18,8 @@ from xpnet.tables.preprocessing import MISSING_POLICIES
 
 TEMPLATE = str(Path(xpnet.__file__).with_name("interchange") / "predictor.py")
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*(imputed|without an input|deviations)")
+
 
 def predictor(model):
     source = model.to_numpy_source()

@@ -21,6 +21,8 @@ from xpnet.nn.activations import HIDDEN, OUTPUTS
 from xpnet.tables.columns import Category, Dates, Number
 from xpnet.tables.preprocessing import MISSING_POLICIES
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*(imputed|without an input|deviations)")
+
 
 def run(model, **cells):
     session = onnxruntime.InferenceSession(model.to_onnx().SerializeToString())

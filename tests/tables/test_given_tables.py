@@ -51,6 +51,33 @@ def test_frames_and_dicts_give_what_the_file_gives(words: Model) -> None:
     assert isinstance(words.predict(frame), polars.DataFrame)  # what came in
 
 
+@pytest.mark.parametrize("yes", ["True", "TRUE"])
+def test_booleans_are_the_words_that_training_read(yes: str) -> None:
+    no = {"True": "False", "TRUE": "FALSE"}[yes]
+    rows = [no if i % 3 == 0 else yes for i in range(60)]
+    table("t.csv", "a,b,y\n" + "".join(f"{i / 2},{b},{i % 2}\n" for i, b in enumerate(rows)))
+    trained = model("t.csv", "y")
+    expected, cells = trained.predict("t.csv"), [each == yes for each in rows]
+    given: dict[str, Any] = {"a": [i / 2 for i in range(60)], "b": cells}
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(given)
+    for each in (given, given | {"b": np.array(cells)}, polars.DataFrame(given), frame,
+                 frame.convert_dtypes(), frame.astype({"b": "category"})):  # fmt: skip
+        assert same(trained.predict(each), expected)
+
+
+def test_what_the_command_notes_is_a_warning(words: Model) -> None:
+    given = {"a": [1.0, None, 2.0], "b": ["r", "q", ""]}
+    with pytest.warns(UserWarning, match="imputed|not seen") as told:
+        words.predict(given)
+    assert [str(each.message) for each in told] == [
+        "2 missing cells imputed: a (1), b (1)",
+        "categories without an input, rare or not seen in training: b 1, such as 'q'",
+    ]
+    assert {each.filename for each in told} == {__file__}
+
+
+@pytest.mark.filterwarnings("ignore:.*imputed")
 def test_frames_of_pandas_with_missing_cells(words: Model) -> None:
     pandas = pytest.importorskip("pandas")
     table("gaps.csv", ROWS.replace("0.5,g", ",").replace(".0,b,", ".0,,"))
@@ -76,6 +103,7 @@ def test_an_array_has_the_columns_in_order(numbers: Model, words: Model) -> None
         numbers.predict(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*imputed")
 def test_what_a_mask_hides_and_columns_without_a_value_are_missing(
     words: Model, numbers: Model
 ) -> None:

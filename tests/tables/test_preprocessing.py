@@ -160,6 +160,22 @@ def test_unseen_categories_count_as_missing_where_those_are_imputed(table):
     ]
 
 
+def test_categories_may_be_in_other_letters_if_only_one_is_meant(table):
+    plan = Preprocessing("regression", "y", (
+        Category("a", ("Bonn", "TRUE"), also=("BONN",)),
+        Category("b", ("Bonn",), True, ("BONN", "Bonn", "Ulm"), (1.0, 2.0, 3.0)),
+        Category("c", ("Bonn", "bonn"), True),
+    ))  # fmt: skip
+    new = table("a,b,c\nbonn,BONN,Bonn\nTrue,bonn,BONN\nBONN,ULM,bonn\n")
+    assert plan.transform(new).tolist() == [
+        [1, 0, 0, 1, 1, 1, 0, 0],  # BONN of b is rare
+        [0, 1, 0, 1, 0, 0, 0, 1],  # bonn of b and BONN of c may be either
+        [1, 0, 0, 1, 3, 0, 1, 0],
+    ]
+    said = "categories without an input, rare or not seen in training: "
+    assert plan.notes(new) == [f"{said}b 1, such as 'bonn', c 1, such as 'BONN'"]
+
+
 def test_categories_that_are_numbers_are_found_in_a_column_of_numbers(table):
     text = "a,c,y\n" + "".join(f"{i / 3},{'5' if i % 5 == 0 else 'uvw'[i % 3]},{i % 2}\n"
                                 for i in range(20))  # fmt: skip

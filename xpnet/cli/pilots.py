@@ -27,12 +27,12 @@ import numpy as np
 from xpnet.cli.options import LBFGS, TrainOptions
 from xpnet.cli.task import Task, fit_options, limit_threads, make_network, read_task
 from xpnet.errors import DivergenceError
-from xpnet.nn.arrays import is_row_source
 from xpnet.nn.network import MLP
 from xpnet.saving.model import mean_outputs
 from xpnet.tables.columns import Category, Number
 from xpnet.tables.messages import Decision
 from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.rows import PreparedRows
 from xpnet.training.fit import prepare_training
 
 PILOT_EPOCHS = 5  # of 50 steps; twice as many decide alike, but for counts
@@ -56,7 +56,7 @@ def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
 def with_choices(task: Task, given: TrainOptions) -> Task:
     """Return a task with bins, dropout and effects as held-out rows decide, unless given."""
     options = task.options
-    usual = options.optimizer == LBFGS or task.rows < MIN_ROWS or is_row_source(task.x)
+    usual = options.optimizer == LBFGS or task.rows < MIN_ROWS
     if usual or not task.of_net(0).held_out:
         return _with_effects(task)
     epochs = min(START_EPOCHS, options.epochs or START_EPOCHS)
@@ -78,8 +78,7 @@ def _without_bins(task: Task) -> Task | None:
     ends = [plan.inputs_of(each.name).stop for each in binned]
     inputs = [range(end + 1 - len(e.edges), end) for end, e in zip(ends, binned, strict=True)]
     columns = (replace(e, edges=()) if isinstance(e, Number) else e for e in plan.columns)
-    plain = _without_inputs(task, np.concatenate(inputs))
-    return replace(plain, plan=replace(plan, columns=tuple(columns)))
+    return _without_inputs(task, np.concatenate(inputs), replace(plan, columns=tuple(columns)))
 
 
 def _with_effects(task: Task) -> Task:
@@ -90,8 +89,9 @@ def _with_effects(task: Task) -> Task:
     }
     if not told:
         return task
-    if _Pilots(_without_effects(task)).unless_better(task, GAIN).task is not task:
-        return _without_effects(task)
+    best = _Pilots(_without_effects(task)).unless_better(task, GAIN).task
+    if best is not task:
+        return best
     encoded = next(each for each in task.decisions if each.kind == "encoded")
     columns = {name: what + told.get(name, "") for name, what in encoded.columns.items()}
     others = (each for each in task.decisions if each is not encoded)
@@ -110,14 +110,16 @@ def _without_effects(task: Task) -> Task:
         replace(each, texts=(), effects=()) if isinstance(each, Category) else each
         for each in plan.columns
     )
-    return replace(_without_inputs(task, places), plan=replace(plan, columns=columns))
+    return _without_inputs(task, places, replace(plan, columns=columns))
 
 
-def _without_inputs(task: Task, places: Any) -> Task:
-    held_out = task.held_out
+def _without_inputs(task: Task, places: Any, plan: Preprocessing) -> Task:
+    """Return a task without inputs that a plan does not make."""
+    x, held_out = task.x, task.held_out
     if held_out:
         held_out = np.delete(held_out[0], places, axis=1), held_out[1]
-    return replace(task, x=np.delete(task.x, places, axis=1), held_out=held_out)
+    x = replace(x, plan=plan) if isinstance(x, PreparedRows) else np.delete(x, places, axis=1)
+    return replace(task, plan=plan, x=x, held_out=held_out)
 
 
 def with_target(task: Task) -> Task:
@@ -181,8 +183,6 @@ def _with_plan(task: Task, plan: Preprocessing) -> Task:
 
 
 def _factor(plan: Preprocessing, outputs: np.ndarray, y: np.ndarray) -> float:
-    if not plan.target_log:
-        return 1.0
     return float(plan.values(y).mean() / plan.values(outputs[:, 0]).mean())
 
 
@@ -202,24 +202,27 @@ class _Pilots:
         """Return the pilots of another task if it is clearly better; the first can decide no."""
         other = _Pilots(task, self.settings)
         gain = gain if task.plan.classes else gain**2  # of squares
-        for count in range(1, min(PILOTS, task.nets) + 1):
-            loss, own = sum(other.losses(count)), sum(self.losses(count))
-            if not loss < own:
-                return self
-        return other if loss < gain * own else self
+        count = min(PILOTS, task.nets)
+        behind = (sum(other.losses(n)) >= sum(self.losses(n)) for n in range(1, count + 1))
+        if any(behind) or sum(other.losses(count)) >= gain * sum(self.losses(count)):
+            return self
+        return other
 
 
-def _pilot_loss(task: Task, own: dict[str, Any]) -> float:
+def _pilot_loss(task: Task, settings: dict[str, Any]) -> float:
     """Train briefly; return the loss of held-out rows, of numbers the mean square in their unit."""
     net, (x, y), plan = make_network(task), task.judged, task.plan
     counts = task.options.loss == "poisson" or (not plan.classes and _are_counts(plan.values(y)))
-    settings = fit_options(task) | {"epochs": (1 + counts) * PILOT_EPOCHS} | own
+    epochs = 2 * PILOT_EPOCHS if counts else PILOT_EPOCHS
+    settings = fit_options(task) | {"epochs": epochs, "progress": False} | settings
     with limit_threads(task):
         try:
-            history = prepare_training(net, task.x, task.y, progress=False, **settings).run()
+            history = prepare_training(net, task.x, task.y, **settings).run()
         except DivergenceError:
             return float("inf")
-    if plan.classes:
+    if plan.classes or plan.more_targets:
         return min(history.validation_loss)
-    answers = _factor(plan, net.predict(task.x), task.y) * plan.values(net.predict(x)[:, 0])
+    answers = plan.values(net.predict(x)[:, 0])
+    if plan.target_log:
+        answers *= _factor(plan, net.predict(task.x), task.y)
     return float(np.mean((answers - plan.values(y)) ** 2))

@@ -44,6 +44,7 @@ BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
 MAX_NETS = 100
 PATIENCE = 10  # epochs; later ones only overfit more
 STEPS_PER_EPOCH = 50  # after which the validation loss is measured
+REPEATED, MAX_COMPARED = 0.1, 100_000  # share of validation rows; training rows to look through
 LARGE = 1 / 8  # of the free memory: a table in memory takes several times the size of its file
 COPIES = 5  # of the parameters of each network in training, and as many in float64 in the doctor
 LARGE_TO_SEND = 1 << 26  # bytes, with several processes, each of which keeps its own rows
@@ -130,12 +131,10 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         held_out = _validation_file(options, plan)
     elif share and not prepared.folds:
         held_out = prepared.x_validation, prepared.y_validation
-    notes = [*prepared.notes, *_note_repeated(prepared.x, held_out if share is None else None)]
     _check_memory(options, plan.inputs, plan.outputs, int(nets))
-    return with_defaults(Task(
-        options, plan, prepared.x, prepared.y, held_out, table.rows, (*notes,),
-        prepared.decisions, prepared.folds,
-    ))  # fmt: skip
+    task = Task(options, plan, prepared.x, prepared.y, held_out, table.rows, prepared.notes,
+                prepared.decisions, prepared.folds)  # fmt: skip
+    return with_defaults(replace(task, notes=(*task.notes, *_note_repeated(task.of_net(0)))))
 
 
 def _names(given: list[str] | None) -> list[str]:
@@ -246,15 +245,16 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
     return plan.transform(table, rows, dtype=options.dtype), plan.encode_target(table, rows)
 
 
-def _note_repeated(x: Any, of_file: tuple[Any, Any] | None) -> list[str]:
-    """Note that most validation rows are training rows, unless few of them are distinct."""
-    rows = [hash(each.tobytes()) for each in of_file[0]] if of_file else []
-    if is_row_source(x) or not len(rows) < 2 * len({*rows}):
+def _note_repeated(task: Task) -> list[str]:
+    """Note that validation rows are training rows, unless few of them are distinct."""
+    rows = [hash(each.tobytes()) for each in (task.held_out or [()])[0]]
+    many = is_row_source(task.x) or len(task.x) > MAX_COMPARED
+    if many or not len(rows) < 2 * len({*rows}):
         return []
-    known = {hash(each.tobytes()) for each in x}
+    known = {hash(each.tobytes()) for each in task.x}
     again = sum(each in known for each in rows)
-    told = f"{again:,} of {len(rows):,} validation rows are training rows, too: the scores say "
-    return [told + "little about new rows"] if 2 * again >= len(rows) else []
+    told = f"{again:,} of {len(rows):,} validation rows are training rows, too: the scores are "
+    return [told + "better than those of new rows"] if again >= REPEATED * len(rows) else []
 
 
 def with_defaults(task: Task) -> Task:

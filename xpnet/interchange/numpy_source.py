@@ -46,7 +46,7 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
     }
     for column, each in zip(plan.columns, content["columns"], strict=True):
         if isinstance(column, Category):
-            each["places"] = dict(zip(column.categories + column.also, column.places, strict=True))
+            each["spelt"] = column.spelt
     template = Path(__file__).with_name("predictor.py").read_text(encoding="utf-8")
     source = template.replace('json.loads("{}")', f"json.loads({json.dumps(content)!r})")
     if path is not None:

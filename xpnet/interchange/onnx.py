@@ -186,10 +186,14 @@ def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
     if column.effects:
         effects = dict(zip(column.texts, column.effects, strict=True))
         rows = np.column_stack([rows, [*(effects.get(each, 0.0) for each in texts), 0.0, 0.0]])
+    places = {each: at for at, each in enumerate(texts)} | dict.fromkeys(MISSING, len(texts))
+    cases = str.lower, str.upper, str.capitalize, str.title  # the usual ones: ONNX folds none
+    for spelling in (*column.also, *(case(each) for each in texts for case in cases)):
+        if (trained := column.as_trained(spelling)) in places:
+            places.setdefault(spelling, places[trained])
     codes = graph.add(
         "LabelEncoder", cells, default_int64=len(texts) + 1,
-        keys_strings=[*texts, *MISSING, *column.also],
-        values_int64s=[*range(len(texts)), *[len(texts)] * len(MISSING), *column.places[known:]],
+        keys_strings=[*places], values_int64s=[*places.values()],
     )  # fmt: skip
     rows = rows.astype(np.float32)
     return graph.add("Squeeze", graph.add("Gather", rows, codes), np.array([1]))

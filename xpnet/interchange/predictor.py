@@ -44,7 +44,8 @@ def number(cells, column, impute):
 
 
 def category(cells, column, impute):
-    places = column["places"]
+    cells = [column["spelt"].get(each.casefold(), each) for each in cells]
+    places = {each: place for place, each in enumerate(column["categories"])}
     x = np.zeros((len(cells), len(column["categories"]) + column.get("pooled", False)))
     for row, cell in enumerate(cells):
         if cell in places or (cell and column.get("pooled")):

@@ -115,10 +115,18 @@ class Model:
             If the table does not fit, or the network was saved without preprocessing.
         InputTypeError
             If it is of another kind.
+
+        Warns
+        -----
+        UserWarning
+            Of what the command notes: cells imputed, unseen or far from training, columns ignored.
         """
         from xpnet.tables.parquet import frame_like
 
-        return frame_like(table, self.columns(self._read(table, reading), spread=spread)[0])
+        columns, notes = self.columns(self._read(table, reading), spread=spread)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        return frame_like(table, columns)
 
     def importance(
         self, table: Any, *, repeats: int = 5, seed: int = 0, **reading: Any
@@ -192,7 +200,7 @@ class Model:
         return read_table(table, **self.reading | given)
 
     def columns(self, table: Any, *, spread: bool = False) -> tuple[dict[str, Any], list[str]]:
-        """Return the result of `predict` for a table already read, and notes on ignored columns.
+        """Return the result of `predict` for a table already read, and the notes.
 
         With `spread`, a last column says how far the networks are apart: the standard deviation of
         their values, or of the probabilities that they give to the predicted class.

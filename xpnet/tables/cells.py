@@ -2,10 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from xpnet.tables.messages import format_number
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """Cells that mean "missing", after spaces around them are removed."""
@@ -463,13 +465,15 @@ def fold_of(counts: Mapping[str, int]) -> Callable[[str], str]:
     return lambda text: text if text.casefold() in apart else text.casefold()
 
 
-def meaning_of(texts: Sequence[str], fold: Callable[[str], str] = str.casefold) -> Any:
+def meaning_of(
+    classes: Iterable[str | float], fold: Callable[[str], str] = str.casefold
+) -> Callable[[str], str]:
     """Return a function that gives classes one spelling: of letters, or of words for yes and no.
 
     These are words and letters of one pair, or words of several pairs that are whole: T, O and N
     are three classes. Of two classes, one word for each will do.
     """
-    words = {each.casefold() for each in texts}
+    words = {format_number(each).casefold() for each in classes}
     used = [pair for pair in PAIRS if all(words & side for side in pair)]
     whole = words <= set[str]().union(*(yes | no for yes, no in used))
     whole |= len(words) == 2 and all(any(words & pair[side] for pair in PAIRS) for side in (0, 1))

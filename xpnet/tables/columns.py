@@ -6,8 +6,10 @@ version 1 of the model files did not have are written only if they are used.
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import NoneType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError
-from xpnet.tables.cells import is_number, meaning_of
+from xpnet.tables.cells import is_number
 from xpnet.tables.dates import PAIR, PLACES, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
@@ -59,7 +61,8 @@ class Category:
 
     If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, the
     last input is the effect of the cell's text, one of `texts`: its scaled mean target, 0 for other
-    texts. `also` has other spellings of categories, in capital or small letters.
+    texts. A cell in other capital or small letters counts as the category or text that it can only
+    mean; `also` has such spellings in training, for older versions.
     """
 
     name: str
@@ -69,12 +72,16 @@ class Category:
     effects: tuple[float, ...] = ()
     also: tuple[str, ...] = ()
 
-    @property
-    def places(self) -> list[int]:
-        """The numbers of the categories, and then of the spellings in `also`."""
-        folded = {each.casefold(): at for at, each in enumerate(self.categories)}
-        others = (folded.get(each.casefold(), UNSEEN) for each in self.also)
-        return [*range(len(self.categories)), *others]
+    @cached_property
+    def spelt(self) -> dict[str, str]:
+        """The categories and texts by their small letters, without those that share them."""
+        known = dict.fromkeys(self.categories + self.texts)
+        count = Counter(map(str.casefold, known))
+        return {each.casefold(): each for each in known if count[each.casefold()] == 1}
+
+    def as_trained(self, text: str) -> str:
+        """Return a text in the letters that it had in training."""
+        return self.spelt.get(text.casefold(), text)
 
     def input_names(self) -> list[str]:
         """Name each input: column=category."""
@@ -91,9 +98,8 @@ class Category:
         """
         if self.effects:
             effects = np.append(self.effects, [0.0, 0.0])  # of UNSEEN and GONE
-            x[:, -1] = effects[encode_labels(table, self.name, self.texts, cells)]
-        found = encode_labels(table, self.name, self.categories + self.also, cells)
-        codes = np.array([*self.places, UNSEEN, GONE])[found]
+            x[:, -1] = effects[encode_labels(table, self.name, self.texts, cells, self.as_trained)]
+        codes = encode_labels(table, self.name, self.categories, cells, self.as_trained)
         unseen = np.flatnonzero(codes == UNSEEN)
         if self.pooled:
             codes[unseen] = len(self.categories)
@@ -248,14 +254,13 @@ GONE, UNSEEN = -1, -2
 
 
 def encode_labels(
-    table: Table, name: str, known: Labels, cells: np.ndarray, *, any_case: bool = False
+    table: Table, name: str, known: Labels, cells: np.ndarray, folded: Callable[[str], str]
 ) -> np.ndarray:
     """Return each cell's place among the known texts or numbers, int64 (rows,); or a code below 0.
 
     A cell in another spelling counts as the known label with its number, if there is only one: 1.0
-    is 1. With `any_case`, that holds for capital and small letters, and words for yes and no.
+    is 1. So does one that `folded` turns into the same text.
     """
-    folded = meaning_of([format_number(each) for each in known]) if any_case else str
 
     def meant(text: str) -> str | float:
         return float(text) if is_number(text) else folded(text)
@@ -268,7 +273,7 @@ def encode_labels(
 
     def place_of(text: str) -> int:
         found = places.get(text, others.get(meant(text), UNSEEN))
-        return others.get(folded(text), UNSEEN) if found == UNSEEN and any_case else found
+        return others.get(folded(text), UNSEEN) if found == UNSEEN else found
 
     if name in table.texts:
         codes, back = [*map(place_of, texts_of(table, name))], text_numbers(cells)

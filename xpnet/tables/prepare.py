@@ -227,7 +227,7 @@ def _decisions(
             more = f", {len(each.also):,} in other letters" if each.also else ""
             encoded[each.name] = counted(len(each.categories), "value") + more
             if each.pooled:
-                rare = np.count_nonzero(found[each.name].counts) - len(each.places)
+                rare = np.count_nonzero(found[each.name].counts) - len(each.categories + each.also)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
     why = _no_target(table, plan) if impute else "missing cells"
@@ -387,7 +387,7 @@ def _with_task(
         message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
     return replace(plan, task=kind, classes=classes), encode_labels(
-        source, name, classes, cells, any_case=True
+        source, name, classes, cells, meaning_of(classes)
     )
 
 

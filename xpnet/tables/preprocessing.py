@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import FileError, InputError
-from xpnet.tables.cells import Notation
+from xpnet.tables.cells import Notation, meaning_of
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -150,13 +150,10 @@ class Preprocessing:
             total = counted(sum(missing.values()), "missing cell")
             found.append(f"{total} imputed: {listed}")
         unseen = []
-        for name, known in (
-            (c.name, c.texts or c.categories + c.also)
-            for c in self.columns
-            if isinstance(c, Category)
-        ):
-            rows = np.flatnonzero(encode_labels(table, name, known, table.column(name)) == UNSEEN)
-            if rows.size:
+        for each in (column for column in self.columns if isinstance(column, Category)):
+            name, known = each.name, each.texts or each.categories
+            codes = encode_labels(table, name, known, table.column(name), each.as_trained)
+            if (rows := np.flatnonzero(codes == UNSEEN)).size:
                 unseen.append(f"{name} {rows.size:,}, such as {quoted(table.cell(rows[0], name))}")
         if unseen:
             listed = up_to_ten(unseen)
@@ -290,7 +287,7 @@ class Preprocessing:
                 remedy = "correct it or remove the row"
                 raise source.fault(rows[bad[0]], name, ", below 0, unlike any in training", remedy)
             return self.of_values(cells)
-        codes = encode_labels(source, name, self.classes, cells, any_case=True)
+        codes = encode_labels(source, name, self.classes, cells, meaning_of(self.classes))
         if (bad := np.flatnonzero(codes < 0)).size:
             listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
             remedy = f"the classes are {listed}; correct the cell or remove the row"

@@ -194,7 +194,8 @@ class Training:
         with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet, self.net.device.active:
             try:
                 self.begin()
-                take_step, self.between_steps = self._prepare(), True
+                take_step = self._prepare()
+                self.between_steps = True
                 while not self.has_ended:
                     if not self._run_epochs():
                         self._run_epoch(take_step)
