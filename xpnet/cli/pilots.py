@@ -41,6 +41,7 @@ PILOT_EPOCHS = 5  # of 50 steps; twice as many decide alike, but for counts
 START_EPOCHS = 8
 PILOTS = 2  # networks with other held-out rows: one alone may be deceived by a few large values
 GAIN = 0.97  # of the root mean square or cross-entropy as it is: below it, it is no accident
+BY_FAR = 0.8  # times the gain: no second pilot is needed
 DROPOUT_GAIN = 0.9  # of the same; nearer to 1, dropout is ahead at the end of the training
 MIN_ROWS = 200  # of the table: fewer held-out rows are ahead by accident
 LARGE_COUNT = 50.0  # a mean from which on counts are like other numbers
@@ -199,14 +200,14 @@ class _Pilots:
         return self._losses[:count]
 
     def unless_better(self, task: Task, gain: float) -> "_Pilots":
-        """Return the pilots of another task if it is clearly better; the first can decide no."""
+        """Return the pilots of another task if it is clearly better; the first pilot may decide."""
         other = _Pilots(task, self.settings)
         gain = gain if task.plan.classes else gain**2  # of squares
-        count = min(PILOTS, task.nets)
-        behind = (sum(other.losses(n)) >= sum(self.losses(n)) for n in range(1, count + 1))
-        if any(behind) or sum(other.losses(count)) >= gain * sum(self.losses(count)):
-            return self
-        return other
+        for count in range(1, min(PILOTS, task.nets) + 1):
+            loss, usual = sum(other.losses(count)), sum(self.losses(count))
+            if not BY_FAR * gain * usual <= loss < usual:
+                break
+        return other if loss < gain * usual else self
 
 
 def _pilot_loss(task: Task, settings: dict[str, Any]) -> float:
