@@ -268,7 +268,7 @@ Better than scikit-learn's MLP, or as good, on {mlp} of {count} tables (behind o
 histogram gradient boosting on {hgb}. Geometric mean of the ratios of errors: {to_mlp:.3f} to the
 MLP, {to_hgb:.3f} to boosting ({without:.3f} without airports, which boosting does not learn).
 How many columns bins may make (512), and how long the networks are that try out a choice (5
-epochs), was decided with these tables in view.
+epochs, or 8), was decided with these tables in view.
 {times}
 
 | table | rows x columns | task | splits | xpnet | MLP | boosting | s | s | s | command | 0.1's |
