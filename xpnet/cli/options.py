@@ -56,7 +56,7 @@ NETS = "Networks of different seeds and validation rows whose predictions are av
 SIMPLE = "The textbook network: relu, Adam, no dropout, one network, the last epoch's weights."
 ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
 ENCODE = (
-    "Numbers: plain, ple (also in bins, piecewise linear), or auto: as held-out rows gain by it."
+    "Numbers: plain, ple (also in bins, piecewise linear), or auto: ple from 1,000 rows, if better."
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
 CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."

@@ -1,21 +1,21 @@
 """Short trainings decide what differs from table to table, by the loss of held-out rows.
 
-How a target is modelled: as it is, by its logarithm, or as counts.
+They decide how a target is modelled: as it is, by its logarithm, or as counts. The squared error of
+a skewed target depends mostly on the largest values. Where effects multiply, the logarithm is
+better: on 2,500 simulated rows the root mean square error was 6 % lower; elsewhere it does harm (up
+to 55 % on Forbes2000). The Poisson loss takes into account that large counts vary more, which
+gained up to 3 % on simulated counts. So held-out rows decide. The exponential of a mean logarithm
+is below the mean, so all predictions are multiplied by one factor (Duan, "Smearing estimate", 1983,
+in its simplest form: such that the training rows keep their mean).
 
-The squared error of a skewed target depends mostly on the largest values. Where effects multiply,
-the logarithm is better: on 2,500 simulated rows the root mean square error was 6 % lower; elsewhere
-it does harm (up to 55 % on Forbes2000). The Poisson loss takes into account that large counts vary
-more, which gained up to 3 % on simulated counts. So held-out rows decide. The exponential of a mean
-logarithm is below the mean, so all predictions are multiplied by one factor (Duan, "Smearing
-estimate", 1983, in its simplest form: such that the training rows keep their mean).
+They decide whether numbers are encoded in bins, which helps where the target has steps or bends (up
+to 40 % on 22 public tables, `benchmarks/tables.py`), and does harm where it depends on sums of many
+numbers; and whether units are dropped, which helps against noise, and does harm where there is
+hardly any. On 21 simulated tables these choices lower the errors by up to 56 and 88 %
+(`benchmarks/tables_simulated.py`).
 
-Whether numbers are encoded in bins: that helps where the target has steps or bends (up to 57 % of
-22 public tables), and does harm where it depends on sums of many numbers. Whether units are
-dropped: that helps against noise, and does harm where there is hardly any. On 21 simulated tables
-these choices lower the errors by up to 56 and 88 % (`benchmarks/tables_simulated.py`).
-
-Whether texts with many values have an input with their mean target: that helps if these differ (12
-to 16 % on simulated rows), and does harm if not.
+They decide whether texts with many values have an input with their mean target, which helps if
+these differ (12 to 16 % on simulated rows), and does harm if not.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ START_EPOCHS = 8
 PILOTS = 2  # networks with other held-out rows: one alone may be deceived by a few large values
 GAIN = 0.97  # of the root mean square or cross-entropy as it is: below it, it is no accident
 BY_FAR = 0.8  # times the gain: no second pilot is needed
-DROPOUT_GAIN = 0.9  # of the same; nearer to 1, dropout is ahead at the end of the training
+DROPOUT_GAIN = 0.9  # of the same; from there on, dropout is ahead by the end of a long training
 MIN_ROWS = 200  # of the table: fewer held-out rows are ahead by accident
 LARGE_COUNT = 50.0  # a mean from which on counts are like other numbers
 EDGE = 1e-6
@@ -50,12 +50,12 @@ SKEWED = 2.0  # skewness: 0 if symmetric, 2 of an exponential distribution
 
 
 def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
-    """Return the task that the options describe, its target modelled as held-out rows decide."""
+    """Return the task that the options describe; what they leave open, held-out rows decide."""
     return with_target(with_choices(read_task(options, to_train=to_train), options))
 
 
 def with_choices(task: Task, given: TrainOptions) -> Task:
-    """Return a task with bins, dropout and effects as held-out rows decide, unless given."""
+    """Return a task with bins, dropout and effects as held-out rows decide, if not given."""
     options = task.options
     usual = options.optimizer == LBFGS or task.rows < MIN_ROWS
     if usual or not task.of_net(0).held_out:
