@@ -102,18 +102,21 @@ def examine(case: Case, *, fix: bool) -> Outcome:
         start = cpu()
         report, trouble = ask_doctor(path, case)
         watched = cpu() - start
-    fixed = None
-    if fix and not case.right:
-        fixed = float("nan")
-        with tempfile.TemporaryDirectory() as name:
-            path = lay_out(case, Path(name))
-            call(path, "--fix", *case.args)
-            mended = path.with_name(f"{path.stem}.fixed{path.suffix}")
-            if mended.exists():
-                texts = {case.name: mended.read_text(encoding="utf-8")}
-                fixed = run_plainly(case, Path(name), texts)[0]
+    fixed = score_of_fix(case) if fix and not case.right else None
     findings, facts = tuple(report.get("findings", ())), report.get("facts", {})
     return Outcome(case, findings, facts, trouble, fixed, own, watched)
+
+
+def score_of_fix(case: Case) -> float:
+    """Return the score of the copy that --fix writes; nan if it writes none."""
+    with tempfile.TemporaryDirectory() as name:
+        path = lay_out(case, Path(name))
+        call(path, "--fix", *case.args)
+        mended = path.with_name(f"{path.stem}.fixed{path.suffix}")
+        if not mended.exists():
+            return float("nan")
+        texts = {case.name: mended.read_text(encoding="utf-8")}
+        return run_plainly(case, Path(name), texts)[0]
 
 
 def call(path: Path, *options: str) -> tuple[str, str]:

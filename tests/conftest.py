@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import emulated_cuda
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from command_line import BANKNOTE, QUICK, Outcome, Run
+from lazily import untraced
 
 import xpnet.backend.device
 from xpnet.backend.device import Device, device_of, open_device
@@ -63,22 +66,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --run-slow"))
 
 
+def _load_untraced(loader: SourceFileLoader, module: ModuleType) -> None:
+    """Load a module as Python would; coverage sees only what is this repository's."""
+    with untraced() if "site-packages" in loader.path else nullcontext():
+        _load(loader, module)
+
+
+_load, SourceFileLoader.exec_module = SourceFileLoader.exec_module, _load_untraced
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Keep coverage from what is "untraced", and from its processes: it doubles their time.
 
     pytest-cov's own mark does nothing in the processes of pytest-xdist, which two coverages trace.
     """
-    tracer = sys.gettrace()
-    if _is_traced(item) or not type(tracer).__module__.startswith("coverage"):
+    if _is_traced(item):
         return (yield)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, untraced():
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        sys.settrace(None)
-        try:
-            return (yield)
-        finally:
-            sys.settrace(tracer)
+        return (yield)
 
 
 def _is_traced(item: Any) -> bool:

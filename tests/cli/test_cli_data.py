@@ -146,8 +146,8 @@ import xpnet.cli.task
 from xpnet.cli.main import main
 main(["train", "small.npy", "--target", "small_y.npy", "--epochs", "1", "--out", "s.safetensors"])
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (pages + 600 * 2**20,) * 2)  # a map of 320 MB, and the rest
-xpnet.cli.task.free_memory = lambda: 300 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (pages + 300 * 2**20,) * 2)  # a map of 160 MB, and the rest
+xpnet.cli.task.free_memory = lambda: 150 * 2**20
 sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1"]))
 """
 
@@ -158,7 +158,7 @@ sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs
 def test_a_file_larger_than_the_memory_is_trained_on() -> None:
     np.save("small.npy", np.random.default_rng(0).random((40, 3)))
     np.save("small_y.npy", np.arange(40) % 2)
-    rows, columns = 80_000, 1_000  # 320 MB, which the file system need not store
+    rows, columns = 40_000, 1_000  # 160 MB, which the file system need not store
     with open("x.npy", "wb") as file:
         head = {"descr": "<f4", "fortran_order": False, "shape": (rows, columns)}
         np.lib.format.write_array_header_1_0(file, head)
@@ -167,7 +167,7 @@ def test_a_file_larger_than_the_memory_is_trained_on() -> None:
     command = [sys.executable, "-c", LIMITED]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "80,000 rows, 1,000 columns; 70,000 rows to train on, 10,000" in done.stdout
+    assert "40,000 rows, 1,000 columns; 32,000 rows to train on, 8,000" in done.stdout
 
 
 def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:

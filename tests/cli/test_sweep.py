@@ -180,13 +180,12 @@ def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run) -> No
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as cluster:
         assert cluster.stdout is not None
         again = [*words, "--out", "there", "--scheduler", cluster.stdout.readline().strip()]
-        done, more = (program(*again, timeout=300) for _ in range(2))
+        done = program(*again, timeout=300)
         cluster.communicate("\n")
     there = json.loads(done.stdout)
     assert there["trained"] == 6
     assert "there: 2 finished candidates" in done.stderr  # they are kept as they come
     assert there["candidates"] == here
-    assert json.loads(more.stdout)["trained"] == 0
     unreachable = program(*words, "--out", "nowhere", "--scheduler", "host")
     assert unreachable.returncode == 2
     assert "cannot be reached" in unreachable.stderr

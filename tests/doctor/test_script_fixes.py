@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from doctor_scripts import examine as ask_for
+from doctor_scripts import score_of_fix
 from script_corpus import cases
 
 from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
@@ -99,7 +99,7 @@ def test_columns_of_one_table_are_not_taken_for_parts_of_each_other(tmp_path, mo
 @pytest.mark.parametrize("name", ["main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"])
 def test_the_copy_that_fix_writes_learns(name):
     (case,) = cases(only=name)
-    assert ask_for(case, fix=True).fix_learns
+    assert case.learnt(score_of_fix(case))
 
 
 def test_numpy_is_called_as_the_script_does_and_a_mender_that_fails_spoils_no_other(

@@ -17,9 +17,13 @@ AS_COUNTED = version("scikit-learn") == "1.9.1"  # other versions may have more 
 
 
 def run(arguments, folder, **environment):
-    """Run a program with one thread, since waiting threads of BLAS double the time it takes."""
+    """Run a program with one thread: threads of BLAS that wait take as much time as they are.
+
+    scikit-learn sets as many as there are processors for each worker of pytest-xdist.
+    """
     path = os.pathsep.join([str(SUITE), str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTEST_XDIST_WORKER_COUNT": str(os.cpu_count())}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
