@@ -5,7 +5,6 @@ Above all the backends that every device-independent test runs on.
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass

@@ -106,7 +106,7 @@ def test_a_script_that_takes_no_signals_is_reported(tmp_path):
         ("print('hi')", ["--seconds", "-1"], "xpnet: --seconds -1 must be above 0\n"),
     ],
 )
-def test_where_there_is_nothing_to_examine_it_says_so_with_status_2(run, tmp_path, text, words, said):
+def test_where_there_is_nothing_to_examine_the_status_is_2(run, tmp_path, text, words, said):
     path = tmp_path / "net.py"
     path.write_text(text)
     outcome = run("doctor", path, *words)

@@ -39,7 +39,7 @@ def untraced_figures():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave the figures empty, where a test is not about them."""
-    monkeypatch.setattr("xpnet.report.figures.draw", lambda title, told, _: Drawing(title, told, ""))
+    monkeypatch.setattr("xpnet.report.figures.draw", lambda *told: Drawing(*told[:2], svg=""))
 
 
 @pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
