@@ -14,6 +14,7 @@ def data(scale: float = 1.0):
     return x, np.where(x[:, 0] / scale + x[:, 1] > 0, "yes", "no")
 
 
+@pytest.mark.untraced
 def test_one_that_learns_has_no_findings():
     assert xpnet.diagnose(sklearn.neural_network.MLPClassifier((16,)), *data()).ok
 

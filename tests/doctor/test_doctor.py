@@ -9,6 +9,7 @@ from xpnet import SGD, Doctor, diagnose
 from xpnet.doctor.rules.catalogue import RULES
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid", "elu", "gelu"])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_healthy_network_gets_no_finding(hidden, seed):
@@ -34,6 +35,7 @@ def with_one(array, value):
     return changed
 
 
+@pytest.mark.untraced
 def test_class_weights_are_the_remedy_and_no_fault():
     """Weighted, the rare class counts as much as the other, and so it does in the judgement."""
     random = draw()
@@ -44,6 +46,7 @@ def test_class_weights_are_the_remedy_and_no_fault():
     assert diagnose(net, x, y, class_weight="balanced", **options).ok
 
 
+@pytest.mark.untraced
 def test_a_network_of_linear_layers_is_named_where_it_fails():
     assert diagnose(network(hidden="identity"), X, Y, **HEALTHY).codes[0] == "linear-hidden-layer"
     line = (X[:, 0] > 0).astype(float)

@@ -62,6 +62,7 @@ def as_vectors(given):
     }
 
 
+@pytest.mark.untraced
 def test_hand_written_sample_by_sample():
     """Vectors, with a number as last bias and as output, are the same as batches of one."""
     alone = {"layers": (2, 12, 1), "output": sigmoid, "batch": 1, "steps": 600, "rate": 0.1}
@@ -163,6 +164,7 @@ def as_classes(first=0, logits=False):
     return shown
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("logits", [False, True])
 def test_logits_are_as_good_as_probabilities(logits):
     report = train(show=as_classes(logits=logits), steps=300, rate=0.5)
@@ -176,6 +178,7 @@ def test_classes_that_are_counted_from_one_are_found():
     assert "class numbers from 1 to 3, but the 3 outputs" in report.findings[0].evidence
 
 
+@pytest.mark.untraced
 def test_steps_are_too_short_as_long_as_the_loss_falls_however_far_they_have_led(monkeypatch):
     monkeypatch.setattr("xpnet.doctor.rules.updates.FAR", 0.0)
     report = train(steps=4000, rate=3e-5)

@@ -97,6 +97,7 @@ def test_the_column_of_ones_is_the_bias_where_there_is_no_other():
     assert finding.evidence == "1 of 4 features never change in the 60 rows looked at"
 
 
+@pytest.mark.untraced
 def test_a_first_row_of_zeros_is_no_vanishing_gradient():
     """XOR, one row at a time, the first of which is (0, 0) and gives W1 no gradient."""
     x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])

@@ -39,6 +39,7 @@ def of_arrays():
     return diagnose(network(), X, Y, sample_weight=WEIGHTS)
 
 
+@pytest.mark.untraced(but=["as_pandas"])
 @pytest.mark.parametrize("form", FORMS)
 def test_lists_frames_and_other_arrays_give_the_same_report(form):
     report = diagnose(network(), form(X), form(Y), sample_weight=form(WEIGHTS), x_new=form(X))

@@ -20,6 +20,7 @@ def train(x, y, rows, batch):
     return logistic(start, x=x[rows], y=y[rows, None], batch=batch, steps=steps).codes
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("batch", [3, 32, 100])
 def test_rows_sorted_by_target_are_found_and_shuffled_ones_are_not(batch):
     x, y, random = X, (X[:, 0] > 0).astype(float), draw()
@@ -27,6 +28,7 @@ def test_rows_sorted_by_target_are_found_and_shuffled_ones_are_not(batch):
     assert "unshuffled-rows" not in train(x, y, random.permutation(len(y)), batch)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("targets", [Y, 3.0 * X[:, 0] + X[:, 1]], ids=["classes", "numbers"])
 def test_a_network_trained_on_sorted_rows(targets):
     order, output = np.argsort(targets), "sigmoid" if targets is Y else "identity"
@@ -53,6 +55,7 @@ def test_the_first_of_sorted_rows_are_not_called_unbalanced():
     assert "class-imbalance" not in codes
 
 
+@pytest.mark.untraced
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1000), st.integers(BLOCK_ROWS, 60), st.integers(2, 9), st.integers(1, 3))
 def test_the_share_is_that_of_the_analysis_of_variance(seed, batch, count, outputs):

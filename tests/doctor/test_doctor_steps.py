@@ -25,6 +25,7 @@ def test_right_formulas_raise_no_alarm(hidden, layers, turned):
     assert str(report) == "No findings: nothing wrong was measured."
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("hidden", "slope", "form"),
     [
@@ -52,6 +53,7 @@ def test_the_derivative_of_an_output_that_was_already_squashed():
     assert (finding.code, finding.where) == ("gradient-activation-derivative", "W2")
 
 
+@pytest.mark.untraced
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["relu", "tanh", "sigmoid"]), st.floats(0.01, 3.0))
 def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
@@ -87,6 +89,7 @@ def test_steps_up_the_loss_are_told_from_the_first_one(update, sign, evidence):
     assert evidence in report.findings[0].evidence
 
 
+@pytest.mark.untraced
 def test_gradients_that_are_not_cleared():
     assert "gradient-accumulated" in train(carry=1.0).codes
     assert "gradient-accumulated" not in train(carry=0.5).codes
@@ -239,6 +242,7 @@ def test_a_formula_for_activations_that_was_given_sums_is_named():
     assert "the derivative z * (1 - z)" in finding.evidence
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(
     ("form", "output"),
@@ -289,6 +293,7 @@ def shown_with_penalty(given):
     return given | {"gradients": slopes}
 
 
+@pytest.mark.untraced
 def test_a_derivative_that_is_on_no_list_is_told_from_penalties_and_clipping():
     wrong = train(slope=lambda a: 1.0 - a, steps=100)
     assert wrong.codes == ("gradient-activation-derivative",)

@@ -18,7 +18,6 @@ NOT_FIRST = ("shared-parameters", "diverged", "constant-output")
 @pytest.mark.untraced(but=[
     "no-bias", "gradient-accumulated", "gradient-scale", "update-order", "initial-loss",
     "update-wrong", "regularisation-dominates", "unshuffled-rows", "softmax-axis",
-    "learning-rate-vanishes",
 ])  # fmt: skip
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_the_mistake_of_a_page_is_found(code):

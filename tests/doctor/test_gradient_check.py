@@ -179,6 +179,7 @@ def array_library(request):
     return xp, lambda array: xp.asarray(array, device=place)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("output", ["identity", "sigmoid", "softmax"])
 def test_xpnet_networks_are_right_and_left_alone(output):
     net = MLP([FEATURES, 5, 5, OUTPUTS], hidden=["relu", "sigmoid"], output=output, seed=3)

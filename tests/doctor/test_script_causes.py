@@ -15,15 +15,18 @@ def test_a_rate_that_is_multiplied_twice_is_seen():
     assert codes(script.replace("d1 = d2", "d1 = rate * d2"))[:1] == ("gradient-scale",)
 
 
+@pytest.mark.untraced
 def test_targets_beyond_a_saturated_sigmoid_are_out_of_its_range():
     assert codes(RIGHT.replace("* 1.0", "* 300.0"))[:1] == ("target-range",)
 
 
+@pytest.mark.untraced
 def test_one_sum_of_all_errors_is_named_before_its_sign():
     script = RIGHT.replace("d2 = (p - Y) / len(X)", "d2 = 2 * np.sum(Y - p) * p * (1 - p) / 80")
     assert codes(script)[:2] == ("gradient-wrong", "gradient-sign")
 
 
+@pytest.mark.untraced
 def test_dropout_that_is_left_on_at_prediction_is_seen():
     masked = "    h = h * (rng.random(h.shape) < 0.5) / 0.5\n"
     forward = f"def forward(X):\n    h = np.tanh(X @ W1 + b1)\n{masked}    return h\n"
@@ -37,6 +40,7 @@ def test_dropout_that_is_left_on_at_prediction_is_seen():
     assert "dropout-at-prediction" not in codes(kept + "squash(forward(X) @ W2 + b2)\n")
 
 
+@pytest.mark.untraced
 def test_layers_with_gradients_and_no_update_are_named_at_the_updates():
     script = RIGHT.replace("    W1 -= rate * X.T @ d1\n    b1 -= rate * d1.sum(axis=0)\n",
                            "    g = {}\n    for k, a, d in ((2, h, d2), (1, X, d1)):\n"
@@ -70,6 +74,7 @@ def test_new_rows_that_are_scaled_by_their_own_mean_are_named():
     assert codes(SCALED + "rows = X[:20]\n" + USED) == ()
 
 
+@pytest.mark.untraced
 def test_classes_counted_otherwise_than_the_answers_are_seen_in_the_last_steps_outputs():
     script = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.eye(2)[labels]")
     script = script.replace("(8, 1)", "(8, 2)").replace("zeros(1)", "zeros(2)")
@@ -95,6 +100,7 @@ COUNTED = RIGHT.replace("for step", "m, v, t = 0 * W1, 0 * W1, 0\nfor step").rep
 """)  # fmt: skip
 
 
+@pytest.mark.untraced
 def test_adam_without_its_square_is_named_though_its_root_is_of_absolute_values():
     assert codes(COUNTED) == ()
     found = report_of(COUNTED.replace("g**2", "g")).findings
@@ -108,6 +114,7 @@ def test_a_copy_that_is_updated_is_named_where_it_is_made():
     assert found.evidence.startswith("line 19, W1.copy(): what line 20, w -= rate * g changes is")
 
 
+@pytest.mark.untraced
 def test_random_features_that_learn_have_no_findings():
     script = RIGHT.replace("8)", "60)").replace("(8, 1)", "(60, 1)").replace(" * X[:, 1]", "")
     script = script.replace("2.0", "0.2").replace("300", "1000")
@@ -115,6 +122,7 @@ def test_random_features_that_learn_have_no_findings():
     assert codes(f"{start}    W2 -={rest.partition('    W2 -=')[2]}") == ()
 
 
+@pytest.mark.untraced
 def test_inputs_that_are_scaled_only_in_training_are_seen():
     script = RIGHT.replace("labels =", "def forward(x):\n    return np.tanh(x @ W1 + b1)\nlabels =")
     script = script.replace("h = np.tanh(X @ W1 + b1)", "h = forward(X)")
@@ -136,7 +144,7 @@ r = np.random.default_rng(0)
 X = r.normal(size=(120, 3))
 y = (X[:, 0] > 0).astype(int)
 W = np.zeros((2, 3))
-for e in range(20):
+for e in range(8):
     for x, c in zip(X, y):
         z = W @ x
         p = np.exp(z - z.max())
@@ -185,7 +193,7 @@ for epoch in range(5):
 
 # By the code of the finding that must come first.
 MISTAKES = {
-    "no-bias": ODD,
+    "no-bias": ODD.replace("range(5)", "range(2)"),
     "update-order": RIGHT.replace(
         "    d1 = d2 @ W2.T", "    W2 -= 9 * rate * h.T @ d2\n    d1 = d2 @ W2.T").replace(
         "    W2 -= rate * h.T @ d2\n", ""),
@@ -246,7 +254,7 @@ LOST += """
 LAST_ROW = (
     RIGHT[: RIGHT.index("for step")].replace("rate = 2.0", "rate = 0.2")
     + """
-for epoch in range(60):
+for epoch in range(10):
     for x, y in zip(X, Y):
         h = np.tanh(x @ W1 + b1)
         d2 = squash(h @ W2 + b2) - y
@@ -301,22 +309,25 @@ MORE_MISTAKES = [
 ]
 
 
+@pytest.mark.untraced
 def test_what_is_taken_off_within_a_network_is_no_target_of_another_unit():
     inside = "np.tanh(X @ W1 + b1 - 1e-3 * np.ones((80, 8))) @ W2 + b2"
     assert codes(f"{NUMBERS}np.sum((Y - ({inside}))**2)\n") == ()
 
 
+@pytest.mark.untraced
 def test_an_optimizer_written_by_hand_has_no_findings():
     assert codes(ADAM) == ()
 
 
 @pytest.mark.untraced(but=[
-    "update-wrong", "update-order", "unscaled-inputs", "prediction-wrong",
+    "update-wrong", "unscaled-inputs", "prediction-wrong",
     "normalised-per-row", "rows-left-out",
 ])  # fmt: skip
 @pytest.mark.parametrize(("code", "script"), [*MISTAKES.items(), *MORE_MISTAKES])
 def test_the_mistake_is_the_first_finding(code, script):
-    assert codes(script)[:1] == (code,)
+    steps = 300 if code == "rows-left-out" else 90
+    assert codes(script.replace("range(300)", f"range({steps})"))[:1] == (code,)
 
 
 @pytest.mark.untraced
@@ -326,6 +337,7 @@ def test_weights_that_shrink_without_a_penalty_are_not_put_down_to_one():
     assert "regularisation-dominates" not in codes(shrinking.replace("range(5)", "range(10)"))
 
 
+@pytest.mark.untraced
 def test_an_error_taken_from_a_part_of_the_inputs_is_named():
     assert "error-not-from-targets" in codes(RIGHT.replace("(p - Y)", "(p - X[:, :1])"))
     assert "error-not-from-targets" not in codes(RIGHT.replace("(8, 1)", "(8, 2)").replace(
@@ -338,6 +350,7 @@ def test_softmax_that_learns_sample_by_sample_has_no_findings(labels):
     assert codes(ONE_BY_ONE.replace("zip(X, y)", f"zip(X, {labels})")) == ()
 
 
+@pytest.mark.untraced
 def test_a_script_that_divides_by_its_rows_takes_no_too_long_steps():
     assert not {"learning-rate-too-large", "vanishing-gradient"} & {*codes(DIVIDED_LATE)}
 
@@ -364,10 +377,12 @@ for step in range(100):
 )
 
 
+@pytest.mark.untraced
 def test_validation_between_steps_is_no_part_of_them():
     assert codes(VALIDATED) == ()
 
 
+@pytest.mark.untraced(but=["over the samples"])
 @pytest.mark.parametrize(
     "last",
     ["right = np.argmax(found, axis=0)", "right = np.argmax(found, axis=1) == labels+ 1"],
@@ -400,6 +415,7 @@ RADIUS = RIGHT.replace("labels = (X[:, 0] * X[:, 1] > 0)", "r = np.linalg.norm(X
                        "keepdims=True)\nlabels = (r > 1)")  # fmt: skip
 
 
+@pytest.mark.untraced(but=["images to columns", "columns to rows"])
 @pytest.mark.parametrize(
     ("code", "right", "changes"),
     [
@@ -456,6 +472,7 @@ def test_weights_that_are_drawn_anew_in_each_epoch_are_seen_and_restarts_let_be(
     assert ("weights-redrawn" in found) is wrong
 
 
+@pytest.mark.untraced(but=["g * min(1, LIMIT / np.sqrt(np.sum(g**2)))"])
 @pytest.mark.parametrize(
     "cut", ["np.clip(g, -LIMIT, LIMIT)", "g * min(1, LIMIT / np.sqrt(np.sum(g**2)))"]
 )
@@ -476,6 +493,7 @@ SOFTMAX = (
 )  # fmt: skip
 
 
+@pytest.mark.untraced(but=[" * p * (1 - p)"])
 @pytest.mark.parametrize("factor", [" * p * (1 - p)", " * (p * (1 - p))"])
 def test_softmax_has_not_the_derivative_of_a_sigmoid(factor):
     assert codes(SOFTMAX) == ()
@@ -541,6 +559,7 @@ BATCHES = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- 
 ).replace("labels =", "X = X[np.argsort(X[:, 0] * X[:, 1])]\nlabels =")  # fmt: skip
 
 
+@pytest.mark.untraced
 def test_targets_of_one_class_follow_from_the_rows_that_are_left_out():
     (first, *others) = report_of(BATCHES).findings
     assert first.code == "rows-left-out"

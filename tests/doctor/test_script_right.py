@@ -238,7 +238,7 @@ X = rng.normal(size=(330, 3))
 y = np.sin(X[:, :1]) + X[:, 1:2] * X[:, 2:]
 W1, b1 = rng.normal(size=(3, 16)) * 0.6, np.zeros(16)
 W2, b2 = rng.normal(size=(16, 1)) * 0.3, np.zeros(1)
-for epoch in range(600):
+for epoch in range(150):
     order = rng.permutation(330)
     sums = [np.zeros_like(each) for each in (W1, b1, W2, b2)]
     for start in range(0, 330, 50):
@@ -272,7 +272,7 @@ class Net:
         self.g["W"] += e @ x.T
         self.g["b"] += e.sum(axis=1, keepdims=True)
 net = Net()
-for step in range(500):
+for step in range(250):
     net.zero()
     for start in (0, 200, 400):
         some = slice(start, start + 200)
@@ -286,7 +286,7 @@ rng = np.random.default_rng(0)
 s = np.sin(np.arange(31) * 0.5).reshape(-1, 1)
 U, V, W = (0.3 * rng.normal(size=size) for size in ((1, 8), (8, 8), (8, 1)))
 b, c = np.zeros(8), np.zeros(1)
-for epoch in range(300):
+for epoch in range(90):
     hs, ds = [np.zeros(8)], []
     for t in range(30):
         hs.append(np.tanh(s[t] @ U + hs[-1] @ V + b))
