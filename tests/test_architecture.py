@@ -10,6 +10,7 @@ import pytest
 
 import xpnet
 
+pytestmark = pytest.mark.untraced
 PACKAGE, TESTS = Path(xpnet.__file__).parent, Path(__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (

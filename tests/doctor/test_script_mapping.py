@@ -257,16 +257,12 @@ def test_names_that_the_user_gives_decide():
     assert mappings(DATA + COLUMNS, weights=["theta['W1']"])[-1].names == ("theta['W1']",)
 
 
-def test_an_update_has_its_sign_its_factor_and_its_gradient():
+def test_an_update_has_its_sign_its_factor_and_its_gradient_and_starts_from_initial_weights():
     script = BY_NAME.replace("W2 -= 0.5 * A1.T @ dZ2", "dW2 = A1.T @ dZ2; W2 = W2 - 0.5 * dW2")
-    found = mappings(DATA + script)[-1]
+    first, *_, found = mappings(DATA + "start = 1\n" + script)
     (update,) = found.updates_of(found.names.index("W2"))
     assert (update.sign, update.factor, update.gradient.names) == (-1, 0.5, ["dW2"])
     assert np.allclose(update.new.data, update.old.data - 0.5 * update.gradient.data)
-
-
-def test_the_first_step_starts_from_the_initial_weights():
-    first = mappings(DATA + "start = 1\n" + BY_NAME)[0]
     rng = np.random.default_rng(0)
     rng.normal(size=(20, 3))
     (update,) = first.updates_of(first.names.index("W1"))

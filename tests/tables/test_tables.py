@@ -255,12 +255,6 @@ def test_pandas_usual_json_is_read_by_columns(tmp_path):
     assert (found.names, found.texts) == (("a", "b"), {"b": ("u", "v")})
 
 
-def test_other_kinds_of_files_are_refused_with_those_that_are_read(tmp_path):
-    (tmp_path / "t.doc").write_text("nothing")
-    with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
-        read_table(tmp_path / "t.doc")
-
-
 def test_an_archive_of_several_files_is_refused(tmp_path):
     (tmp_path / "t.zip").write_bytes(zipped(b"a,b\n", 2))
     with pytest.raises(FileError, match="holds 2 files; take out the one with the table"):
