@@ -292,7 +292,7 @@ def test_optimisers_written_by_hand_are_not_called_wrong(report, names):
     assert "every gradient" in found.facts["gradients"]
 
 
-@pytest.mark.untraced(but=["gradient-activation-derivative"])
+@pytest.mark.untraced(but=["(1 - A2)"])
 @pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize(
     ("old", "new", "code", "remedy"),
