@@ -55,7 +55,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(100, 3))
 y = X[:, :1] + 0.5 * X[:, 1:2]
 W, mean, kept = np.zeros((3, 1)), np.zeros((3, 1)), np.zeros((100, 3, 1))
-for step in range(3000):
+for step in range(900):
     i = rng.integers(0, 100)
     g = X[i][:, None] * (X[i] @ W - y[i])
     mean += (g - kept[i]) / 100
@@ -187,22 +187,17 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
     ("wrong", "script"),
     [
         ("update-order", TURNS),
-        ("gradient-scale", CBOW),
-        ("no-bias", CBOW),
+        ("gradient-scale no-bias", CBOW),
         ("no-bias", CBOW.replace("E[ids[near]] -= lr * dh", "np.add.at(E, ids[near], -lr * dh")
          .replace("dh / 4", "dh / 4)")),
-        ("unscaled-inputs", FROZEN),
-        ("no-update", FROZEN),
+        ("unscaled-inputs no-update", FROZEN),
         ("no-update", HEAD_FIRST),
         ("update-wrong", ADAGRAD),
         *(("too-few-steps", each) for each in GOALS),
         ("learning-rate-too-small", WARM),
-        ("no-update", RECURRENT),
-        ("shuffled-targets", RECURRENT),
+        ("no-update shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),
-        ("data-changed", WORDS),
-        ("no-bias", WORDS),
-        ("loss-not-decreasing", WORDS),
+        ("data-changed no-bias loss-not-decreasing", WORDS),
         ("update-wrong", PLAIN),
         ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - step / 1e4)**2\n    h =")),
         ("data-changed", FIT.replace("x, t = X[i], y[i]", "x[:] = X[i]; t = y[i]").replace(
@@ -222,12 +217,11 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
          "np.mean(np.zeros((80, 1)) == Y); np.std(100 * out - out)\n"),
         ("no-update", RIGHT.replace("rate = 2.0", "rate = 2.0\nmean = [W1]") +
          "    mean[0] = mean[0] - 0.1 * (mean[0] - W1)\n"),
-        ("learning-rate-too-large", NOISY),
-        ("no-bias", NOISY),
+        ("learning-rate-too-large no-bias", NOISY),
     ],
 )  # fmt: skip
 def test_a_right_script_is_not_taken_for_a_wrong_one(wrong, script):
-    assert wrong not in codes(script)
+    assert not {*wrong.split()} & {*codes(script)}
 
 
 # Gradients of several batches, the last one smaller, are added up before each update.
