@@ -88,12 +88,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def _is_traced(item: Any) -> bool:
-    """Tell whether coverage looks at a test, at a case that its "untraced" names, or "counted"."""
+    """Tell whether coverage looks at a test: all, those that "untraced" names, and "counted"."""
     mark = item.get_closest_marker("untraced")
     if mark is None or "but" not in mark.kwargs:
         return mark is None or "counted" in item.fixturenames
-    return any(each in (item.callspec.id, *item.callspec.params.values())
-               for each in mark.kwargs["but"])  # fmt: skip
+    case = getattr(item, "callspec", None)
+    names = (item.originalname, *((case.id, *case.params.values()) if case else ()))
+    return any(each in names for each in mark.kwargs["but"])
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def little_memory(request):
     """Give back what earlier tests have left: a fork takes as long as there is memory to share."""
-    if sys.platform == "linux" and request.path.name.startswith(FORKING):
+    if sys.platform == "linux" and request.node.get_closest_marker("process"):
         gc.collect()
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # glibc has it
 
