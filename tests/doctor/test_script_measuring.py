@@ -364,14 +364,6 @@ def test_a_sign_is_seen_where_large_weights_saturate_all_outputs(report, monkeyp
     assert report(text).codes[0] == "gradient-sign"
 
 
-@pytest.mark.untraced
-def test_weights_that_were_updated_too_early_are_named(report):
-    late = "    W3 -= 0.5 * A2.T @ D3\n"
-    early = changed((late, ""), ("    D2 = D3", f"{late}    D2 = D3"))
-    codes = [each.code for each in report(early).findings]
-    assert "update-order" in codes
-
-
 def test_a_gradient_is_not_explained_by_what_updates_another_parameter(report):
     text = """import numpy as np
 rng = np.random.default_rng(0)
