@@ -46,7 +46,6 @@ def test_class_weights_are_the_remedy_and_no_fault():
     assert diagnose(net, x, y, class_weight="balanced", **options).ok
 
 
-@pytest.mark.untraced
 def test_a_network_of_linear_layers_is_named_where_it_fails():
     assert diagnose(network(hidden="identity"), X, Y, **HEALTHY).codes[0] == "linear-hidden-layer"
     line = (X[:, 0] > 0).astype(float)

@@ -164,7 +164,6 @@ def as_classes(first=0, logits=False):
     return shown
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("logits", [False, True])
 def test_logits_are_as_good_as_probabilities(logits):
     report = train(show=as_classes(logits=logits), steps=300, rate=0.5)

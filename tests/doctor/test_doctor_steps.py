@@ -53,7 +53,6 @@ def test_the_derivative_of_an_output_that_was_already_squashed():
     assert (finding.code, finding.where) == ("gradient-activation-derivative", "W2")
 
 
-@pytest.mark.untraced
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["relu", "tanh", "sigmoid"]), st.floats(0.01, 3.0))
 def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
@@ -89,7 +88,6 @@ def test_steps_up_the_loss_are_told_from_the_first_one(update, sign, evidence):
     assert evidence in report.findings[0].evidence
 
 
-@pytest.mark.untraced
 def test_gradients_that_are_not_cleared():
     assert "gradient-accumulated" in train(carry=1.0).codes
     assert "gradient-accumulated" not in train(carry=0.5).codes

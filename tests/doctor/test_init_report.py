@@ -15,7 +15,6 @@ def explain(sizes, x=None, **options):
     return xpnet.explain_init(xpnet.MLP(sizes, **options), x)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden):
     for depth in (1, 8):

@@ -53,7 +53,6 @@ def test_every_loss_on_every_backend_stays_within_tolerance(other_backend):
         assert report.ok, f"{loss}\n{report}"
 
 
-@pytest.mark.untraced
 def test_dropout_momentum_and_penalties_stay_within_tolerance(other_backend):
     report = compare_classes(
         dropout=[0.0, 0.4], momentum=0.9, l1=1e-3, l2=1e-2, other=other_backend.device
@@ -79,7 +78,6 @@ def test_a_short_training_ends_with_the_same_weights(backend, no_sync):
         np.testing.assert_allclose(backend.host(ours), theirs, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.untraced
 def test_a_training_step_never_waits_for_the_device(backend, no_sync):
     """Losses, gradients, clipping, dropout and updates, with every kind of optimiser."""
     y = RNG.random((50, 2))

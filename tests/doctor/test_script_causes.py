@@ -350,7 +350,6 @@ def test_softmax_that_learns_sample_by_sample_has_no_findings(labels):
     assert codes(ONE_BY_ONE.replace("zip(X, y)", f"zip(X, {labels})")) == ()
 
 
-@pytest.mark.untraced
 def test_a_script_that_divides_by_its_rows_takes_no_too_long_steps():
     assert not {"learning-rate-too-large", "vanishing-gradient"} & {*codes(DIVIDED_LATE)}
 

@@ -299,7 +299,6 @@ def test_the_state_of_a_game_is_no_parameter_of_the_network_that_plays_it():
     assert roles.names == ("W", "c")
 
 
-@pytest.mark.untraced
 def test_rows_of_embeddings_that_are_updated_one_by_one_are_no_parameters():
     roles = mappings("""
     import numpy as np

@@ -116,7 +116,6 @@ def edits_of(found):
     return [e for each in found.report.findings for e in (each.repair or {}).get("edits", ())]
 
 
-@pytest.mark.untraced
 def test_a_script_that_updates_only_a_bias_is_examined(examined):
     report = examined(LOST).report
     assert report.findings
