@@ -82,7 +82,7 @@ def test_json_stands_alone_on_standard_output(run, tmp_path):
     path = tmp_path / "net.py"
     path.write_text(f"{CLIMBS}\nprint(1 / 0)\n")
     outcome = run("doctor", "--json", path, "--", "--json", "1.5")
-    assert (outcome.status, outcome.json["findings"][0]["code"]) == (2, "gradient-sign")
+    assert (outcome.status, outcome.json["findings"][0]["severity"]) == (2, "error")
     assert outcome.json["facts"]["ended"].endswith("line 14: ZeroDivisionError: division by zero")
     assert "accuracy" in outcome.err
     assert "xpnet/" not in outcome.err  # the traceback is the user's
