@@ -504,7 +504,6 @@ def test_edits_inside_each_other_are_all_made():
     assert apply("\nd = sum(y - p)\n", []) == "\nd = sum(y - p)\n"
 
 
-@pytest.mark.usefixtures("counted")
 def test_a_gradient_of_another_shape_is_not_called_wrong_once_more(report):
     found = report(changed(("b1 -= 0.5 * D1.sum(axis=0, keepdims=True)", "b1 -= 0.5 * D1.sum()")))
     assert "gradient-shape" in found.codes
@@ -553,7 +552,6 @@ for step in range(200):
 """
 
 
-@pytest.mark.usefixtures("counted")
 def test_gradients_that_are_applied_in_another_order_than_the_layers_are_put_in_order(report):
     assert "gradient-operand" not in report(REVERSED).codes
     wrong = REVERSED.replace("[::-1]", "")
