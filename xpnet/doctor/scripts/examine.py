@@ -45,14 +45,14 @@ class Examination:
 
 def examine(
     script: Script, *, seconds: float | None = None, output: IO[str] | None = None,
-    roles: Mapping[str, Sequence[str]] | None = None,
+    roles: Mapping[str, Sequence[str]] | None = None, look: float | None = None,
     give_up: Callable[[Examination], None] = lambda found: None,
 ) -> Examination:  # fmt: skip
     """Run a script, see `run_script`, and say what is wrong with its network.
 
-    `roles` are names of its values, see `Recorder`.
+    `roles` are names of its values, and `look` the seconds of a `Budget`, see `Recorder`.
     """
-    recorder = Recorder(roles)
+    recorder = Recorder(roles, look)
     measurer = Measurer(recorder)  # the first to look: its children answer at once
     observer = Observer(recorder)
 
