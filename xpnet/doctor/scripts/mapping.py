@@ -150,6 +150,8 @@ class _Graph:
         self.changed = {update.operation: update for update in step.updates}
         for each in step.operations:
             self._follow(each)
+        less = [each.operands[:2] for each in step.operations if each.name == "subtract"]
+        self.margins = {other for one, other in less if one.size == 1 and one.number == 1.0}
         self.late: list[Operation] = []
         self.shared = set[int]()  # numbers of weights that several inputs meet
         self.cone = ancestors(update.delta for update in step.updates)
@@ -288,7 +290,9 @@ class _Graph:
         if operation.site.kind == "in place" and operation.result not in self.cone:
             return None  # total -= np.log(p[label])
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
-            signs = one.shape == other.shape and other.size > 1 and np.all(np.abs(other.data) == 1)
+            limit = 1 - (operation.result in self.margins)  # a mask is 0 or 1, too
+            signs = one.shape == other.shape and other.size > 1
+            signs = signs and bool(np.all(np.isin(np.abs(other.data), (limit, 1))))
             if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1
                 continue
             literal = bool(text and NUMBER.fullmatch(text[0]))
