@@ -166,7 +166,7 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
        "make them one by one")  # fmt: skip
 def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one object cannot learn two things."""
-    root = tree(roles.file) if roles.step.updates and not learnt(run) else ast.Module([], [])
+    root = tree(roles.file) if roles.step.updates else ast.Module([], [])
     own = {each.name for each in ast.walk(root) if isinstance(each, ast.ClassDef)}
     for each in ast.walk(root):
         match each:
