@@ -29,7 +29,15 @@ from xpnet.doctor.scripts.recording.updates import (
     maker,
     origin,
 )
-from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.edits import (
+    Edit,
+    as_floats,
+    caught,
+    changed,
+    edit,
+    moved,
+    operand_edit,
+)
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, learnt, one_error
@@ -39,8 +47,6 @@ ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 LONG_SUM = 20.0  # rate, times the rows that are summed
 APART = 30.0  # times the usual standard deviation of a feature, of another unit
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
-EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
-            ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
 UNCOPIED = [("_x.copy()", "_x"), ("np.array(_x)", "_x"), ("np.copy(_x)", "_x")]
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
@@ -156,6 +162,22 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
                    )  # fmt: skip
 
 
+@check("shared-parameters", "Python FAQ, How do I create a multidimensional list?",
+       "make them one by one")  # fmt: skip
+def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What is one object cannot learn two things."""
+    root = tree(roles.file) if roles.step.updates else ast.Module([], [])
+    own = {each.name for each in ast.walk(root) if isinstance(each, ast.ClassDef)}
+    for each in ast.walk(root):
+        match each:
+            case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
+                new = f"[{ast.unparse(made)} for _ in range({ast.unparse(times)})]"
+                if name in own:
+                    yield (None, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list times"
+                           " a number holds one object that often", new,
+                           [changed(roles.file, each, new)])  # fmt: skip
+
+
 @check("data-changed", "NumPy manual, Copies and views")
 def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
@@ -163,7 +185,11 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
     for each in roles.step.operations if not learnt(run) else ():
         before = each.operands[0] if each.operands else None
-        if before is None or before.made_by is not None or before.object is not each.result.object:
+        if before is None or before.object is not each.result.object:
+            continue
+        made = before.made_by  # what shows a part of the data is they
+        part = made is not None and made.name == "item" and made.operands[0].made_by is None
+        if made is not None and not (part and isinstance(made.index, slice)):
             continue
         used = before in data or each.result in reached
         used &= id(before.object) not in seen.embedded
@@ -311,34 +337,20 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
         yield each, "inputs", said, "use .T", edits
 
 
-@check("constant-target", "NumPy manual, Indexing")
-def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """A slice beside the class numbers means all rows: each gets the classes of all others."""
-    below = ancestors(seen.start.targets)
-    for each in seen.start.step.operations:
-        index: Any = each.index if isinstance(each.index, tuple) else ()
-        whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
-        if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
-            continue
-        rows = each.result.shape[whole[0]]
-        if each.result in below and np.shape(index[1 - whole[0]]) == (rows,):
-            yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
-                   "one entry in each row", at_sites([each.site], EACH_ROW))  # fmt: skip
-
-
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
        "before each step")  # fmt: skip
 def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
     for update in roles.step.updates if not learnt(run) else ():
-        value, last = update.gradient, update.gradient.made_by
+        value, last, again = update.gradient, update.gradient.made_by, -1
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
-            value = made.operands[0]
+            value, again = made.operands[0], again + (last is not None and made.site is last.site)
         if last is None or value.made_by is not None or value in roles.states:
             continue
         added = maker(last.operands[-1])
         sag = added and added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
+        itself = itself or again > 0  # in a list, one after the other
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
 
@@ -478,14 +490,6 @@ def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
             taken.setdefault(source, {})[repr(made and made.index)] = rows
     for source, parts in taken.items():
         yield next(iter(parts.values())), sum(rows.size for rows in parts.values()), source
-
-
-@check("rows-left-out", RECIPE, "let the batches go through all rows")
-def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """What the other rows would teach is never learnt."""
-    for made, last, rows in [seen.wrapped] if seen.wrapped else ():
-        if last * 2 <= rows and not seen.same_rows:
-            yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
 @check("targets-shifted", "NumPy manual, Indexing")
