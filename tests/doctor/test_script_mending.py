@@ -132,12 +132,6 @@ def edits_of(found):
     return [e for each in found.report.findings for e in (each.repair or {}).get("edits", ())]
 
 
-def test_a_script_that_updates_only_a_bias_is_examined(examined):
-    report = examined(LOST).report
-    assert report.findings
-    assert report.facts["failed"] == []
-
-
 @pytest.mark.untraced
 @pytest.mark.parametrize(
     ("script", "code", "line", "text"),
