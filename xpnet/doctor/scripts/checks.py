@@ -18,9 +18,9 @@ from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, a_few, in_source, listed
-from xpnet.doctor.scripts.observe import NOTHING, Observer
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
     ancestors,
@@ -59,7 +59,7 @@ def check(
 @check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
 def crossed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
-    for each in seen.recorder.used if seen.latest is None else ():
+    for each in seen.recorder.used if not roles else ():
         for i in crossing(each) if each.name == "subtract" else ():
             shapes = [value.shape for value in each.operands]
             said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
@@ -92,13 +92,13 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = seen.recorder.pattern
     others = [each for each in roles.step.operations if each.place not in updates]
-    first = seen.start.step.operations
+    first = seen.first.step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
     found = seen.recorder.lost or kept
     old, sites = [*(e.site.operands[0] for e in found), ""][0], [each.site for each in found]
     copied = [e.operands[0].made_by for e in found if e.site.kind == "in place"]
-    for made in (e for e in copied if e and e.name in ("copy", "array")):
+    for made in (e for e in copied if e.name in ("copy", "array")):
         yield (made, old, f"what {sites[0]} changes is this copy; the weights stay as they were",
                "hand on the arrays themselves, without copying them",
                at_sites([made.site], UNCOPIED))  # fmt: skip
@@ -112,7 +112,7 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
        needs_network=False)  # fmt: skip
 def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
-    reached = () if seen.latest or seen.recorder.error else seen.recorder.reached
+    reached = () if roles or seen.recorder.error else seen.recorder.reached
     sites = seen.recorder.sites if reached else []
     products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
     weights = {text for each in products for text in each.operands}
@@ -122,7 +122,7 @@ def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
         update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
         used = update and site.operands[0] in weights
         if used and place not in reached and "*" in site.operands[1]:
-            yield None, site.operands[0], f"{site}: this update is never run"
+            yield NOTHING, site.operands[0], f"{site}: this update is never run"
 
 
 @check("integer-parameters", "NumPy manual, Data types")
@@ -162,8 +162,8 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     inputs, targets = roles.inputs, roles.targets if roles.inputs else ()
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
     for each in roles.step.operations if not learnt(run) else ():
-        before = each.operands[0] if each.operands else None
-        if before is None or before.made_by is not None or before.object is not each.result.object:
+        before = [*each.operands, each.result][0]
+        if before.made_by or before.object is not each.result.object:
             continue
         used = before in data or each.result in reached
         used &= id(before.object) not in seen.embedded
@@ -205,11 +205,11 @@ def _left_out(never: dict[Value, str], roles: Roles, said: str) -> tuple[str, st
 
 def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
     """Return weights that make the outputs, and gradients of their shapes, both in no update."""
-    roles, never = seen.start, dict[Value, str]()  # there, values know where they were drawn
+    roles, never = seen.first, dict[Value, str]()  # there, values know where they were drawn
     below, way = ancestors(roles.outputs[:1]), -1 if seen.doctor.run.columns else 0
     rows = {each.shape[way] for each in roles.outputs if each.shape}
     products = [e for e in roles.step.operations if e.name in MIXING and len(e.operands) == 2]
-    later = grouped((each.place, each) for each in (seen.latest or NOTHING).step.operations)
+    later = grouped((each.place, each) for each in seen.latest.step.operations)
     known = rows and not (roles.others or seen.recorder.another)
     for each in products if known else ():
         for one, other in (each.operands[:2], each.operands[1::-1]):
@@ -227,10 +227,10 @@ def _stays(
     product: Operation, one: Value, later: dict[int, list[Operation]], seen: Observer
 ) -> bool:
     """Return whether a factor is the same in the latest step, and now, under its name, too."""
-    text, latest = in_source(product, one), seen.latest or NOTHING
+    text = in_source(product, one)
     now = [names[text] for names in seen.recorder.modules if text in names]
     now += [value.data for each in later[product.place] for value in each.operands
-            if not latest.depends(value)]  # fmt: skip
+            if not seen.latest.depends(value)]  # fmt: skip
     alike = (each for each in (one.object, *now) if np.shape(each) == one.shape)
     return all(np.array_equal(each, one.data) for each in alike)
 
@@ -238,19 +238,17 @@ def _stays(
 def _is_drawn(value: Value) -> bool:
     """Return whether a value is drawn at random, but for numbers that it is shifted by."""
     made = maker(value)
-    while (
-        made and made.name in ("add", "subtract") and made.operands[0].size != made.operands[1].size
-    ):
+    while made.name in ("add", "subtract") and made.operands[0].size != made.operands[1].size:
         made = maker(max(made.operands, key=lambda each: each.size))
-    return made is not None and bool(RANDOM.search(made.name))
+    return bool(RANDOM.search(made.name))
 
 
 @check("normalised-per-row", RECIPE)
 def per_row(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
     way, found = -1 if run.columns else 1, list[Operation]()
-    below = ancestors(seen.start.inputs)
-    for each in seen.start.step.operations if run.last.skill < GOOD else ():
+    below = ancestors(seen.first.inputs)
+    for each in seen.first.step.operations if run.last.skill < GOOD else ():
         data = each.operands[0].shape[::way] if each.operands else ()
         if each.result not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
@@ -292,7 +290,7 @@ def _relations(divided: Operation, run: Run) -> tuple[float, float]:
 @check("shuffled-targets", "NumPy manual, reshape")
 def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes the numbers row by row: each new column holds pieces of several samples."""
-    first, found, edits = seen.start, list[Operation](), list[Edit]()
+    first, found, edits = seen.first, list[Operation](), list[Edit]()
     below = ancestors((*first.inputs, *first.targets))
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
@@ -314,8 +312,8 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("constant-target", "NumPy manual, Indexing")
 def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A slice beside the class numbers means all rows: each gets the classes of all others."""
-    below = ancestors(seen.start.targets)
-    for each in seen.start.step.operations:
+    below = ancestors(seen.first.targets)
+    for each in seen.first.step.operations:
         index: Any = each.index if isinstance(each.index, tuple) else ()
         whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
         if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
@@ -332,12 +330,12 @@ def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
     for update in roles.step.updates if not learnt(run) else ():
         value, last = update.gradient, update.gradient.made_by
-        while (made := value.made_by) is not None and made.name == "add" and made.index is None:
-            value = made.operands[0]
-        if last is None or value.made_by is not None or value in roles.states:
+        while value.made_by.name == "add" and value.made_by.index is None:
+            value = value.made_by.operands[0]
+        if not last.operands or value.made_by or value in roles.states:
             continue
         added = maker(last.operands[-1])
-        sag = added and added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
+        sag = added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
@@ -362,7 +360,7 @@ def same_target(seen: Observer, roles: Roles, run: Run) -> Seen:
 def taught_inputs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network is taught a part of what it is given, and the true targets have no say."""
     for target in roles.targets:
-        above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
+        above = ancestors([target], stop=lambda v: v.made_by.name not in VIEWS)
         if any(each in above and target.size < each.size for each in roles.inputs):
             yield roles.error, "the error", "it is taken from a part of the inputs"
 
@@ -374,7 +372,7 @@ def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
         made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
         falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
         several = layer.activations.size > 1  # one number may be a sigmoid by chance
-        if falls and several and not any(each and each.name == "negative" for each in made):
+        if falls and several and not any(each.name == "negative" for each in made):
             yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
                    "minus of exp(-z)")  # fmt: skip
 
@@ -409,7 +407,7 @@ def _is_read(update: Update, roles: Roles, among: set[Value]) -> bool:
 def turned_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Gradient descent subtracts the gradient of the loss, which has outputs minus targets."""
     one, error = one_error(run), roles.error  # one sum, for which slopes say nothing
-    if one is None or error is None or error.operands[0] is not roles.targets[0] or not run.whole:
+    if one is None or error.operands[:1] != roles.targets[:1] or not run.whole:
         return
     if one * (np.mean(run.whole[0].predictions) - np.mean(run.whole[0].targets)) < 0.0:
         new = swapped(error.site)
@@ -447,7 +445,7 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
     for each, i in ((each, i) for each in products for i in (0, 1)):
         one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
         factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and other.made_by and roles.errors & ancestors([other]):
+        if factor and roles.errors & ancestors([other]):
             sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
             if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
                 words = in_source(other.made_by, 1 - sides.index(True))
@@ -463,7 +461,7 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
 def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
     for rows, size, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
-        if rows.made_by is not None and size * 2 <= source.size:
+        if rows.made_by and size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
 
@@ -473,9 +471,9 @@ def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
     taken = dict[Value, dict[str, Value]]()  # by the index, which several passes may have in common
     for rows in roles.inputs:
         made = rows.made_by
-        source = rows.base or (made.operands[0] if made and made.name == "item" else None)
+        source = rows.base or (made.operands[0] if made.name == "item" else None)
         if source is not None:
-            taken.setdefault(source, {})[repr(made and made.index)] = rows
+            taken.setdefault(source, {})[repr(made.index)] = rows
     for source, parts in taken.items():
         yield next(iter(parts.values())), sum(rows.size for rows in parts.values()), source
 
@@ -492,7 +490,7 @@ def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
 def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Classes are counted from 0. One off, class 0 is taught as the last one."""
     columns = dict[int, set[int]]()
-    for each in seen.start.step.operations:
+    for each in seen.first.step.operations:
         index = each.index[-1] if isinstance(each.index, tuple) else each.index
         if each.name in ("item", "put") and np.asarray(index).dtype.kind == "i" and each.operands:
             found = columns.setdefault(each.place, set())
@@ -559,7 +557,7 @@ def _divides(operation: Operation, rows: int) -> bool:
 @check("error-not-from-targets", BACKPROPAGATION)
 def scaled_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where the number is below 0, every step climbs."""
-    text = roles.error.site.text if roles.error is not None else ""
+    text = roles.error.site.text
     errors = {e.result for e in roles.step.operations if e.site.text == text}
     for each in roles.step.operations if text and run.failing else ():
         mine = [value in errors for value in each.operands]

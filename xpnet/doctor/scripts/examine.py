@@ -16,7 +16,7 @@ from xpnet.doctor.scripts.gradients.conclusions import BY_ROW, conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
 from xpnet.doctor.scripts.mapping import Roles, in_words
-from xpnet.doctor.scripts.observe import NOTHING, Observer
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
@@ -70,21 +70,16 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     first, points, attempt = seen.first, measurer.points, Attempts()
     seen.recorder.finish()
     measured = list[Finding]()
-    if first is not None and points:
-        failing, latest = seen.doctor.run.failing, seen.latest or first
-        alone = seen.recorder.another is None
-        judge = partial(conclude, points, latest, measurer.runs, failing=failing, alone=alone)
+    if first and points:
+        failing, alone = seen.doctor.run.failing, seen.recorder.another is None
+        judge = partial(conclude, points, seen.latest, measurer.runs, failing=failing, alone=alone)
         measured, facts["gradients"] = attempt("judging the gradients", judge, (measured, ""))
     elif not points:
-        few = "" if first is None else "the script took too few steps"
-        facts["not_measured"] = measurer.problem or few
-    run = seen.end(measured)
-    roles = None if first is None else _at_end(first, seen)
+        facts["not_measured"] = measurer.problem or "the script took too few steps" * bool(first)
+    run, roles = seen.end(measured), _at_end(first, seen)
 
     def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         findings = tuple(findings)
-        if roles is None:
-            return findings
         return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
 
     tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
@@ -94,9 +89,9 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
         findings = tell((*mend(left_to_say(seen, run)), *findings))
     if SHAPES & {each.code for each in findings}:
         facts["gradients"] = ""  # they are right only for the shapes that are wrong, or one step
-    if roles is not None:
+    if roles:
         facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
-    recognised = bool(findings) or (seen.latest is not None and seen.latest.recognised)
+    recognised = bool(findings) or seen.latest.recognised
     failed = [*dict.fromkeys(attempt.failed)]
     return Report(findings, facts | {"recognised": recognised, "failed": failed})
 
@@ -129,7 +124,7 @@ def _found(
     by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
     uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
     several = bool(seen.recorder.another or seen.recorder.begun)
-    uneven = uneven or several or bool(seen.first and seen.first.others)
+    uneven = uneven or several or bool(seen.first.others)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
     doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
     if by_row or seen.has_embeddings() or seen.is_given_activations():
@@ -140,7 +135,7 @@ def _found(
         found = [each for each in found if each.code not in SYMPTOMS
                  and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
     return found, report.facts | {
-        "mapping": in_words(seen.latest) if seen.latest is not None else [],
+        "mapping": in_words(seen.latest),
         "not_looked_at": str(seen.recorder.another or ""),
         "not_mapped": seen.not_mapped(), "not_shown": [], "unknown_names": sorted(seen.unknown),
         "taught_otherwise": uneven,
@@ -151,11 +146,11 @@ def causes(seen: Observer, run: Run, attempt: Attempts) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
     for each in CHECKS if seen.latest else [one for one in CHECKS if not one.needs]:
         what = f"the check {each.code}, {each.check.__name__},"
-        first = partial(next, each.check(seen, seen.latest or NOTHING, run), None)
+        first = partial(next, each.check(seen, seen.latest, run), None)
         if (found := attempt(what, first, None)) is None:
             continue
         operation, place, said, *own = found
-        line = "" if operation is None else f"{operation.site}: "
+        line = f"{operation.site}: " if operation else ""
         worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
         remedy, change = ([*own, "", None])[:2]
         change = {"edits": change} if isinstance(change, list) else change
@@ -165,7 +160,7 @@ def causes(seen: Observer, run: Run, attempt: Attempts) -> Iterator[Finding]:
 
 def _at_end(roles: Roles, observer: Observer) -> Roles:
     """Return the first step's roles, with what only the whole run shows."""
-    latest = observer.latest.step.operations if observer.latest else ()
+    latest = observer.latest.step.operations
     pairs = (pair for each in observer.recorder.modules for pair in each.items())
     return replace(
         roles, repeated=frozenset(each.place for each in latest), served=observer.served(),

@@ -64,7 +64,7 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
 
 
 def told(
-    findings: Iterable[Finding], run: Run, roles: Roles | None, *, measured: bool
+    findings: Iterable[Finding], run: Run, roles: Roles, *, measured: bool
 ) -> tuple[Finding, ...]:
     """Return what is to be told of the findings, in order; `measured`: gradients were."""
     findings = [*findings]
@@ -95,15 +95,15 @@ def told(
     return tuple(_one_upon_another(found))
 
 
-def _refuted(finding: Finding, codes: set[str], spoilt: set[str], roles: Roles | None) -> bool:
+def _refuted(finding: Finding, codes: set[str], spoilt: set[str], roles: Roles) -> bool:
     """Return whether a finding follows from others, by their codes, or cannot be known for them."""
     code, measured = finding.code, finding.reference == MEASURED
     if code == "regularisation-dominates":
-        return roles is not None and not any(penalties(roles))
+        return not any(penalties(roles))
     if code == "wrong-init-scale":  # small weights do not bring rises about
         return bool(RISING & codes) and "too small" in finding.evidence
     if code == "shuffled-targets":  # what predicts targets was not seen
-        return "normalised-per-row" in codes or (roles is not None and roles.partial)
+        return "normalised-per-row" in codes or roles.partial
     if code == "gradient-wrong" and measured and (codes & NO_SLOPE or finding.where in spoilt):
         return True
     # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
@@ -156,12 +156,12 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
     return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
-def _in_lines(finding: Finding, roles: Roles | None) -> Finding:
+def _in_lines(finding: Finding, roles: Roles) -> Finding:
     """Give the remedy as lines of the script where edits are known, or else name a line."""
     edits = (finding.repair or {}).get("edits", ())
     lines = mended_lines(edits)[:MOST_LINES]
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
-    site = None if roles is None else site_of(finding, roles)
+    site = site_of(finding, roles) if roles else None
     if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
         site, remedy = None, PAIRS
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
@@ -172,7 +172,7 @@ def _in_lines(finding: Finding, roles: Roles | None) -> Finding:
 def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
     """Yield what is left to say of a network that learns too little, if no cause was found."""
     roles, skill, curve = seen.latest, run.last.skill, seen.curve()
-    if roles is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
+    if not roles or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
     if seen.recorder.satisfied_at == seen.recorder.steps:  # with what was learnt until then
         return

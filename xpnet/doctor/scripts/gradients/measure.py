@@ -215,7 +215,7 @@ class Measurer:
 def seen_in(step: Step) -> tuple[tuple[int, int, list[Any]], Values, dict[str, float], Values]:
     """Return where outputs meet targets, how parameters moved, losses, and the largest inputs."""
     roles, error = map_step(step), (-1, 0, list[Any]())
-    if roles.error is not None:
+    if roles.error:
         side = int(roles.error.operands[0] is not roles.outputs[0])
         error = roles.error.place, side, errors_at(step, roles.error.place, side)
     largest = {e.weights: float(np.max(np.abs(e.inputs.data), initial=0.0)) for e in roles.layers}

@@ -79,7 +79,7 @@ class Variants:
 
     def __init__(self, roles: Roles) -> None:
         self.roles, self.operations, self.work = roles, roles.step.operations, 0
-        start = 0 if roles.error is None else self.operations.index(roles.error)
+        start = self.operations.index(roles.error) if roles.error else 0
         self.backward = [o for o in self.operations[start:] if o.result in roles.cone]
         self.paths = dict[Value, list[Operation]]()  # what a gradient was made by
         self.twins, self.first = _twins(self.operations, len(roles.outputs) or 1)
@@ -113,14 +113,14 @@ class Variants:
                 kind, site, role, right, words, edit(site, f"{words} * {right}"), changes
             )
         made, its = operation.operands[slot].made_by, ""
-        if kind == "derivative" and made:
+        if kind == "derivative":
             its, right = self._in_its_function(made, words, layer, right)
-        if made and its:
+        if its:
             return Mistake(
                 kind, made.site, role, its, made.site.text, edit(made.site, its), changes
             )
         mended = operand_edit(operation, slot, right)
-        line = made.line if made and made.site.main else 0
+        line = made.line if made.site.main else 0
         return Mistake(kind, site, role, right, words, mended, changes, line)
 
     def _towards(self, gradient: Value) -> list[Operation]:
@@ -159,7 +159,7 @@ class Variants:
             return
         old, words = operation.operands[slot], in_source(operation, slot)
         made = old.made_by
-        if made is not None and made.name == "multiply" and scalar_side(made) is not None:
+        if made.name == "multiply" and scalar_side(made) is not None:
             return  # rate * x: what belongs in place of x is tried there
         if len(old.shape) == 2:
             text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
@@ -186,7 +186,7 @@ class Variants:
             yield "operand", f"the inputs of layer {i + 1}", layers[i].inputs
             yield "operand", f"the pre-activations of layer {i + 1}", layers[i].pre_activations
             yield "operand", f"the activations of layer {i + 1}", layers[i].activations
-        if self.roles.error is not None:
+        if self.roles.error:
             yield "error", "outputs minus targets", self.roles.error.result
         for each in self.backward:
             if each.result.names and self.first[each] is each:
@@ -195,8 +195,8 @@ class Variants:
     def _shifted(self, words: str, old: Value, new: Value) -> str:
         """Return ``a[i].T`` for ``a[i + 1].T``, if the layers' values stand in a list so."""
         chain = [self.roles.layers[0].inputs, *(each.activations for each in self.roles.layers)]
-        if (made := old.made_by) and made.name == "transpose":
-            old = made.operands[0]
+        if old.made_by.name == "transpose":
+            old = old.made_by.operands[0]
         places = [[i for i, v in enumerate(chain) if v is w or v is w.base] for w in (old, new)]
         parts = INDEXED.fullmatch(words)
         if not all(places) or parts is None:
@@ -232,8 +232,7 @@ class Variants:
         slopes = [slope_of(name, each.activations.data) for each in self.roles.layers
                   for name in DERIVATIVES if is_made_by(name, each)]  # fmt: skip
         elsewhere = [o.result.data for o in self.operations if o.place == made.place]
-        forward = {each.activations.made_by.place for each in self.roles.layers
-                   if each.activations.made_by}  # fmt: skip
+        forward = {each.activations.made_by.place for each in self.roles.layers}
         if made.place in forward or any(np.shape(a) == np.shape(b) and np.allclose(a, b)
                                         for a in slopes for b in elsewhere):  # fmt: skip
             return "", right  # it is right where it is given what it is for

@@ -186,7 +186,7 @@ def _explained(
 def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
     functions, order = roles.errors, np.argsort(errors)
-    alone = roles.error is not None and roles.error.index is None
+    alone = roles.error.index is None
     for each in roles.step.operations if alone else ():
         arrays = [value for value in each.operands if value.size > 1]
         if not arrays or not all(value in functions for value in arrays):
@@ -205,7 +205,7 @@ def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
 def _class_weights(roles: Roles, targets: Any) -> Any:
     """Return what each row's error is multiplied by, if its target alone decides that."""
     error = roles.error
-    if error is None or error.result.size != targets.size or targets.size < ENOUGH:
+    if error.result.size != targets.size or targets.size < ENOUGH:
         return None
     count = error.result.shape[0]
     rows = np.reshape(targets, (count, -1))
@@ -351,7 +351,7 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
             yield value, sign
         if value.base is not None:
             waiting.append((value.base, sign))
-        if (made := value.made_by) is not None and made.name not in MIXING:
+        if (made := value.made_by).name not in MIXING:
             signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
             waiting += zip(made.operands, signs, strict=True)
 

@@ -20,7 +20,7 @@ import numpy as np
 from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
 from xpnet.doctor.scripts.recording.flat import taken_apart
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     Draws,
     Search,
@@ -85,9 +85,9 @@ class Recorder:
         self._others = set[int]()  # places of its steps
         self._starting = False  # whether what is recorded may be of a new network, not told of yet
         self.draws = Draws()
-        self.redrawn: Operation | None = None  # updates what its own step has drawn
+        self.redrawn = NOTHING  # updates what its own step has drawn
         self.lost = list[Operation]()  # steps whose results nothing uses
-        self.cut: Operation | None = None  # puts fractions into an array of whole numbers
+        self.cut = NOTHING  # puts fractions into an array of whole numbers
         self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
@@ -262,13 +262,13 @@ class Recorder:
 
     def value(self, given: Any) -> Value:
         """Return the latest value of an object of the script."""
-        return self._latest(given) or self._new(given, None)
+        return self._latest(given) or self._new(given, NOTHING)
 
     def _latest(self, given: Any) -> Value | None:
         known = self._known.get(id(given))
         return known if known is not None and known.object is given else None
 
-    def _new(self, given: Any, made_by: Operation | None) -> Value:
+    def _new(self, given: Any, made_by: Operation) -> Value:
         data = given
         if isinstance(given, np.ndarray):
             data = given.copy() if given.size <= COPIED else given
@@ -288,16 +288,16 @@ class Recorder:
         while isinstance(root.base, np.ndarray):
             root = root.base
         part = root.ndim == 1 and root.size > given.size and root.dtype.kind == "f"
-        if part and made is None:
+        if part and not made:
             self.value(root)  # the first, which is the base
         sharing = self._views.setdefault(id(root), {})
-        if made is None and root is not given:
+        if not made and root is not given:
             first = islice(sharing.values(), MAX_VIEWS)
             value.base = next((v for v in first if _overlap(v.object, given)), None)
-        if part or (value.base is None and (made is None or made.name not in ("T", "item"))):
+        if part or (value.base is None and made.name not in ("T", "item")):
             sharing.pop(id(given), None)
             sharing[id(given)] = value
-        if made is None or all(each.object is not given for each in made.operands):
+        if all(each.object is not given for each in made.operands):
             return
         if part:  # the whole has changed
             start = (given.ctypes.data - root.ctypes.data) // root.itemsize
@@ -511,15 +511,15 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old = operation.operands[side]
     made = old.made_by  # (1 - rate * penalty) * W
-    if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
+    if made.line == operation.line and made.name in ("multiply", "divide"):
         old = origin(old)[0]
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
-    while (made := value.made_by) is not None and made.index is None:
+    while (made := value.made_by) and made.index is None:
         number, text = mere_number(made) if old not in made.operands else (1.0, "")
-        if (error := _factor_from(old, made)) is not None:  # is a part of the gradient
+        if error := _factor_from(old, made):  # is a part of the gradient
             number, text = mere_number(error)
             if text and error.name == "multiply":
                 factor *= number
@@ -538,9 +538,9 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     named = [stage for stage in stages if stage[0].names and stage[2]]
     best = named[0] if named else stages[0] if delta.names else stages[-1]
     gradient, factor, used = best
-    if gradient.made_by is not None and gradient.made_by.name == "matmul" and not gradient.names:
+    if gradient.made_by.name == "matmul" and not gradient.names:
         for value in gradient.made_by.operands:  # rate * inputs.T @ delta
-            if not value.names and (made := value.made_by) and made.name in ("multiply", "divide"):
+            if not value.names and (made := value.made_by).name in ("multiply", "divide"):
                 number, text = mere_number(made)
                 if text:
                     factor *= number
@@ -550,11 +550,11 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                   tuple(scalars[:used]))  # fmt: skip
 
 
-def _factor_from(old: Value, made: Operation) -> Operation | None:
+def _factor_from(old: Value, made: Operation) -> Operation:
     """Return what computed a product's factor of one number from a parameter: an error."""
     side = scalar_side(made) if made.name == "multiply" else None
-    factor = None if side is None else made.operands[side]
-    return factor.made_by if factor is not None and old in ancestors([factor]) else None
+    factors = [] if side is None else [made.operands[side]]
+    return factors[0].made_by if old in ancestors(factors) else NOTHING
 
 
 def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:

@@ -118,7 +118,7 @@ def scaled_alike(finding: Finding, roles: Roles) -> list[Edit]:
     """Scale what is predicted as the training scales its inputs, by the same numbers."""
     file, edits, scaling = roles.file, list[Edit](), None
     for value, _ in kept(roles.layers[0].inputs, roles):
-        while (made := value.made_by) and made.name in SCALES and made.operands[0].size > 1:
+        while (made := value.made_by).name in SCALES and made.operands[0].size > 1:
             scaling, value, own = statement_of(made.site), made.operands[0], in_source(made, 0)
         if isinstance(scaling, ast.Return):
             return _by_function(file, scaling)
@@ -178,7 +178,7 @@ def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
 def reachable(finding: Finding, roles: Roles) -> list[Edit]:
     """Bring the targets to where the outputs can be, after the statement that makes them."""
     error = roles.error
-    found = _data(roles.targets[0], error, roles) if error and error.index is None else None
+    found = _data(roles.targets[0], error, roles) if error.index is None else None
     if found is None:
         return []
     t, _, made = found
@@ -212,10 +212,9 @@ def column_of_ones(finding: Finding, roles: Roles) -> list[Edit]:
 
 def _shape_of(weights: Value, place: int) -> Edit | None:
     """Return where one of its two sizes stands in what draws weights."""
-    made = maker(weights)
-    drawn = made.site if made else None
-    whole = statement_of(drawn) if drawn else None
-    if drawn is None or whole is None:
+    drawn = maker(weights).site
+    whole = statement_of(drawn)
+    if whole is None:
         return None
     for node in ast.walk(whole):
         if isinstance(node, ast.Tuple | ast.Call) and node.lineno == node.end_lineno == drawn.line:

@@ -112,8 +112,8 @@ def site_of(finding: Finding, roles: Roles) -> Site | None:
         made = layers[min(number, len(layers)) - 1].product
     elif where[0] in roles.names:
         update = [*roles.updates_of(roles.names.index(where[0])), roles.step.updates[0]][0]
-        drawn = sizes.drawn_by(update.old) if "init" in (finding.repair or {}) else None
+        drawn = "init" in (finding.repair or {}) and sizes.drawn_by(update.old)
         made = drawn or update.gradient.made_by or update.operation
     elif {"predictions", "loss"} & {*where}:
-        return roles.error.site if roles.error else None
+        return roles.error.site
     return made.site

@@ -20,7 +20,7 @@ from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_ma
 from xpnet.doctor.scripts.mapping import VIEWS, Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, maker, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
@@ -54,7 +54,7 @@ SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 def other_rows(finding: Finding, roles: Roles) -> list[Edit]:
     """Choose the rows of a batch at random."""
     file, made = roles.file, roles.layers[0].inputs.made_by
-    if made is None or made.name != "item":
+    if made.name != "item":
         return []
     owner = made.site.operands[0]
     index = made.site.text.removeprefix(owner).strip("[]")
@@ -106,8 +106,8 @@ def _one_order(roles: Roles) -> list[Edit]:
 def _stale(roles: Roles) -> list[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
     file, error = roles.file, roles.error
-    using = statement_of(error.site) if error else None
-    if error is None or using is None:
+    using = statement_of(error.site)
+    if using is None:
         return []
     words = in_source(error, roles.targets[0])
     late = [s for s in block(file, using)
@@ -120,14 +120,14 @@ def _stale(roles: Roles) -> list[Edit]:
 def _same_set(roles: Roles) -> list[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by
-    old = made.site.operands[0] if made and made.site.operands else ""
+    old = [*made.site.operands, ""][0]
     right = [
         f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
         for _, name in kept(roles.layers[0].inputs, roles)
         if "_" in name and "_" in old
     ]
     right = [each for each in right if each != old and assigned(roles.file, each)]
-    return [operand_edit(made, 0, right[0])] if made and right else []
+    return [operand_edit(made, 0, right[0])] if right else []
 
 
 # What a step does.
@@ -136,8 +136,7 @@ def _same_set(roles: Roles) -> list[Edit]:
 def drawn_once(finding: Finding, roles: Roles) -> list[Edit]:
     """Draw the initial weights ahead of the outermost loop that trains."""
     file, loop = roles.file, loops(roles)[0]
-    made = [maker(each.old) for each in roles.step.updates]
-    sites = [each.site for each in made if each is not None]
+    sites = [maker(each.old).site for each in roles.step.updates]
     calls = {f"{each.function}()" for each in sites}
     found = [s for s in map(statement_of, sites) if s and s in ast.walk(loop)]
     found += [s for s in statements(tree(file))
@@ -179,7 +178,7 @@ def _share(mask: Value) -> str:
     """Return how the script writes the share of units that a mask keeps; 1 if it is scaled."""
     if np.max(mask.data) > 1.0:
         return "1"
-    while (made := mask.made_by) is not None and made.operands:
+    while (made := mask.made_by).operands:
         if made.name in ("less", "less_equal"):
             return in_source(made, 1)
         if made.name in ("greater", "greater_equal"):
@@ -191,11 +190,10 @@ def _share(mask: Value) -> str:
 def by_sample(finding: Finding, roles: Roles) -> list[Edit]:
     """Let a softmax divide by the sum over the outputs of each sample."""
     made, layer = roles.outputs[0].made_by, roles.layers[-1]
-    divisor = made.operands[-1].made_by if made and made.name == "divide" else None
-    total = divisor
-    while total is not None and total.name in VIEWS:
+    total = divisor = made.operands[-1].made_by if made.name == "divide" else made
+    while total.name in VIEWS:
         total = total.operands[0].made_by
-    if divisor is None or total is None or total.name != "sum":
+    if total.name != "sum":
         return []
     by = f"axis={int(layer.product.operands[0] is layer.inputs)}, keepdims=True"
     largest = [each for each in roles.step.operations if each.name in ("max", "amax")
@@ -211,20 +209,19 @@ def once(finding: Finding, roles: Roles) -> list[Edit]:
     file, last, made = roles.file, roles.layers[-1], roles.outputs[0].made_by
     calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call) and len(n.args) == 1]
     if inner in (outer, "softmax"):
-        words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
+        words = in_source(roles.error, roles.outputs[0])
         given = [s.value for s in assignments(roles.file) if ast.unparse(s.targets[0]) == words]
         calls = [n for n in calls if n in given or ast.unparse(n) == words]
     else:
         z = last.pre_activations
-        made = next((each for each in roles.step.operations if _gives(inner, last, each)), None)
-        own = [each.site for each in [z.made_by] if each]
-        if made and z in made.operands and in_source(made, z) in (*z.names, *(e.text for e in own)):
+        made = next((each for each in roles.step.operations if _gives(inner, last, each)), NOTHING)
+        own = z.made_by.site
+        if z in made.operands and in_source(made, z) in (*z.names, own.text):
             return [edit(made.site, in_source(made, z))]  # np.maximum(0, z)
-        places = [edit(each, "") for each in own]  # as it stands, or by its names
         calls = [n for n in calls if ast.unparse(n.args[0]) in z.names
-                 or changed(file, n.args[0], "") in places]  # fmt: skip
+                 or changed(file, n.args[0], "") == edit(own, "")]  # fmt: skip
     return [changed(file, n, written(file, n.args[0])) for n in calls
-            if made and _defines(ast.unparse(n.func), made.site)]  # fmt: skip
+            if _defines(ast.unparse(n.func), made.site)]  # fmt: skip
 
 
 def _defines(called: str, site: Site) -> bool:
@@ -270,7 +267,7 @@ def cleared(finding: Finding, roles: Roles) -> list[Edit]:
     for update in roles.step.updates:
         made, site = update.gradient.made_by, update.operation.site
         applying = statement_of(site)
-        if made is None or made.site.kind != "in place" or applying is None:
+        if made.site.kind != "in place" or applying is None:
             continue
         applied = [in_source(each, update.gradient) for each in roles.step.operations
                    if each.line == site.line and update.gradient in each.operands]  # fmt: skip
@@ -333,7 +330,7 @@ def sum_by_unit(finding: Finding, roles: Roles) -> list[Edit]:
     edits = []
     for update in roles.step.updates:
         made = update.gradient.made_by
-        if made is None or made.name not in ("sum", "mean") or made.result.size > 1:
+        if made.name not in ("sum", "mean") or made.result.size > 1:
             continue
         for options in axes(made.operands[0].data, update.old.shape):
             new = f"np.{made.name}({in_source(made, 0)}, {options})"
@@ -344,7 +341,7 @@ def sum_by_unit(finding: Finding, roles: Roles) -> list[Edit]:
 def reshape_targets(finding: Finding, roles: Roles) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
     error = roles.error
-    if error is None or error.index is not None:
+    if error.index is not None:
         return []
     slot, outputs = error.operands.index(roles.targets[0]), in_source(error, roles.outputs[0])
     return [operand_edit(error, slot, f"np.reshape({{}}, np.shape({outputs}))")]
@@ -355,7 +352,7 @@ def each_error(finding: Finding, roles: Roles) -> list[Edit]:
     return [
         edit(each.site, f"({in_source(each, 0)})")
         for each in roles.step.operations
-        if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
+        if each.name in ("sum", "mean") and each.result.size == 1
         and each.operands[0] is roles.error.result and each.result in roles.cone
     ]  # fmt: skip
 
@@ -384,7 +381,7 @@ def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
 def first_layer_first(finding: Finding, roles: Roles) -> list[Edit]:
     """Collect the gradients in the layers' order, where a list gets the last layer's first."""
     edits = list[Edit]()
-    sites = [u.gradient.made_by.site for u in roles.step.updates if u.gradient.made_by]
+    sites = [update.gradient.made_by.site for update in roles.step.updates]
     for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
         match made:
             case ast.Expr(ast.Call(ast.Attribute(owner, "append"), [value])):

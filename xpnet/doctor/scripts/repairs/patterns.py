@@ -81,7 +81,7 @@ def _lists(finding: Finding, roles: Roles) -> Iterator[ast.AST]:
     """Yield the products of a list with the array that the parameters share, or what made it."""
     starts = [origin(each.old)[0] for each in roles.step.updates]
     known = {name for each in starts for name in each.names}
-    known |= {each.made_by.site.text for each in starts if each.made_by}
+    known |= {each.made_by.site.text for each in starts}
     for node in ast.walk(tree(roles.file)):
         match node:
             case ast.BinOp(ast.List([element])) if ast.unparse(element) in known:
@@ -118,7 +118,7 @@ REWRITES = {
 def fractions(finding: Finding, roles: Roles) -> list[Edit]:
     """Divide inputs without cutting off to whole numbers, where the script makes them."""
     made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
-    numbers = {in_source(each, 1) for each in made if each and each.name == "floor_divide"}
+    numbers = {in_source(each, 1) for each in made if each.name == "floor_divide"}
     pairs = [(f"_x // {n}", f"_x / {n}") for n in numbers]  # those for tests, too
     return [e for pair in pairs for e in rewrite(roles.file, tree(roles.file), *pair)]
 

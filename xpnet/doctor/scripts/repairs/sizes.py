@@ -11,7 +11,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, in_source
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, mere_number, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
@@ -123,10 +123,10 @@ def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, s
     source: Value | None = value
     while source is not None:
         made = source.made_by
-        if made is None or made.place not in roles.repeated:
+        if made.place not in roles.repeated:
             yield from ((source, name) for name in (*source.names, words))
-        above = made.operands[:1] if made and made.name in VIEWS else ()
-        words = in_source(made, 0) if made and above else ""
+        above = made.operands[:1] if made.name in VIEWS else ()
+        words = in_source(made, 0) if above else ""
         source = source.base or next(iter(above), None)
 
 
@@ -134,7 +134,7 @@ def undivided(rows: int, roles: Roles) -> list[Edit]:
     """Leave out the last division of each update by the number of rows."""
     edits = []
     for value in (each.delta for each in roles.step.updates):
-        while (made := value.made_by) is not None and made.name in ("divide", "multiply"):
+        while (made := value.made_by).name in ("divide", "multiply"):
             number, text = mere_number(made)
             if not text:
                 break
@@ -220,7 +220,7 @@ def draws(finding: Finding, roles: Roles) -> list[Edit]:
         for update in roles.updates_of(layer.weights)[:1]:
             edits += _redrawn(update.old, gain * (2.0 if inner else 1.0), layer.weights)
         for update in roles.updates_of(layer.biases)[:1]:
-            drawn = drawn_by(update.old) if np.max(update.old.data) < 0.0 else None
+            drawn = drawn_by(update.old) if np.max(update.old.data) < 0.0 else NOTHING
             edits += [edit(drawn.site, f"0 * {drawn.site.text}")] if drawn else []
         gain = 2.0 if inner else 1.0
     return edits
@@ -229,10 +229,10 @@ def draws(finding: Finding, roles: Roles) -> list[Edit]:
 def _redrawn(weights: Value, gain: float, seed: int) -> list[Edit]:
     """Change how initial weights are drawn."""
     drawn, whole = drawn_by(weights), weights.made_by
-    if drawn is None:
+    if not drawn:
         return []
-    shifted = origin(weights)[0] is not drawn.result and whole is not None
-    drawn = whole if shifted and whole else drawn
+    shifted = origin(weights)[0] is not drawn.result
+    drawn = whole if shifted else drawn
     values, text, first = np.asarray(weights.data), drawn.site.text, drawn.result.data
     scaled = np.max(np.abs(values)) / np.max(np.abs(first)) if np.any(first) else 1.0
     limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5 / scaled
@@ -254,12 +254,12 @@ def _shape_in(text: str) -> str:
     return f"np.shape({text})"
 
 
-def drawn_by(value: Value) -> Operation | None:
+def drawn_by(value: Value) -> Operation:
     """Return the operation that drew a parameter's first value."""
     waiting = [value]
     for each in waiting:
         made = each.made_by
-        if made is not None and DRAWS.search(made.name) and made.result.size == value.size:
+        if DRAWS.search(made.name) and made.result.size == value.size:
             return made
-        waiting += made.operands if made is not None and len(waiting) < 50 else ()
-    return None
+        waiting += made.operands if len(waiting) < 50 else ()
+    return NOTHING
