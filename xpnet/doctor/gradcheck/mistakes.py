@@ -13,13 +13,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
-from xpnet.doctor.rules.backward import (
-    bias_per_sample,
-    gradient_shape,
-    summed,
-    uphill,
-    wrong_gradient,
-)
+from xpnet.doctor.rules import backward
 from xpnet.doctor.step import BIAS, grouped
 
 CS231N = "CS231n notes, Gradient checks"
@@ -55,7 +49,7 @@ def shape_mistake(
         code = "bias-per-sample" if few else code
         found += f": one gradient for each of {gradient.shape[axis]} samples"
         keep = gradient.ndim == len(shape) > 1 and shape[axis] == 1
-        fix = summed(name, axis, keep=keep)
+        fix = backward.summed(name, axis, keep=keep)
     elif gradient.T.shape == shape:
         mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
     elif gradient.size == size:
@@ -66,7 +60,7 @@ def shape_mistake(
             fix += "; do not sum the errors"
         elif axis:
             fix += ": sum over the samples, and give the targets the outputs' shape"
-    why = bias_per_sample if "sum_over_batch" in repair else gradient_shape
+    why = backward.bias_per_sample if "sum_over_batch" in repair else backward.gradient_shape
     return mended, (Finding(code, "error", name, found, why.why, fix, CS231N, repair),)
 
 
@@ -247,12 +241,12 @@ OR_MINUS = "\nor the loss, which is negative, lacks a minus: cross-entropy canno
 TEXTS = {
     "gradient-sign": (
         "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
-        uphill.why,
+        backward.uphill.why,
         "flip the sign of the gradient of {where} alone",
     ),
     "gradient-sign/roughly": (
         "it points against the slope of the loss (cosine {cosine:.2f}), but is no multiple of it",
-        uphill.why,
+        backward.uphill.why,
         "",
     ),
     "gradient-scale": (
@@ -268,7 +262,7 @@ TEXTS = {
     ),
     "gradient-activation-derivative": (
         "{error} in this layer and all before it; the layers after it are right",
-        f"{wrong_gradient.why} The derivative of its activation is missing or wrong, or "
+        f"{backward.wrong_gradient.why} The derivative of its activation is missing or wrong, or "
         "weights_next is left out or not transposed.",
         "delta = (delta_next @ weights_next.T) * derivative(pre_activations)"
         "   # sigmoid: a * (1 - a); tanh: 1 - a**2; relu: z > 0",

@@ -7,14 +7,14 @@ its own; the first counts.
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.rules.data import relation
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE, Rule, rule
-from xpnet.doctor.run import Run
+from xpnet.doctor.run import GOOD, Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, a_few, in_source, listed
@@ -29,34 +29,45 @@ from xpnet.doctor.scripts.recording.updates import (
     maker,
     origin,
 )
-from xpnet.doctor.scripts.repairs.edits import Edit, as_floats, caught, edit, moved, operand_edit
-from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
+from xpnet.doctor.scripts.repairs.edits import (
+    IN_PLACE,
+    NOT_IN_PLACE,
+    Edit,
+    as_floats,
+    at_sites,
+    caught,
+    edit,
+    moved,
+    operand_edit,
+    rewrite,
+)
 from xpnet.doctor.scripts.repairs.sizes import undivided
-from xpnet.doctor.scripts.telling import GOOD, SEEN, learnt, one_error
+from xpnet.doctor.scripts.telling import SEEN
 from xpnet.doctor.step import grouped
 
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 LONG_SUM = 20.0  # rate, times the rows that are summed
-APART = 30.0  # times the usual standard deviation of a feature, of another unit
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
+APART = 30.0  # times the usual standard deviation of a feature, of another unit
 EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
             ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
 UNCOPIED = [("_x.copy()", "_x"), ("np.array(_x)", "_x"), ("np.copy(_x)", "_x")]
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
 
+NETWORK, FAILURE = ("network",), ("network", "failure")  # what a check may need
+
 Seen = Iterator[tuple[Any, ...]]
 
 
 def check(
-    code: str, source: str, remedy: str = "", *, needs_network: bool = True, severity: str = ""
+    code: str, source: str, remedy: str = "", *, needs: Sequence[str] = NETWORK, severity: str = ""
 ) -> Callable[[Callable[[Observer, Roles, Run], Seen]], Rule]:
-    """Make a rule for all steps that were mapped, or for whatever was computed."""
-    needs = ("network",) if needs_network else ()
+    """Make a rule for what was mapped, for that alone which fails, or for all that was computed."""
     return rule(code, source=source, remedy=remedy, needs=needs, severity=severity)
 
 
-@check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
+@check("loss-broadcast", "NumPy manual, Broadcasting", needs=())
 def crossed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
     for each in seen.recorder.used if not roles else ():
@@ -75,19 +86,19 @@ def crossing(operation: Operation) -> list[int]:
 
 
 @check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop",
-       needs_network=False)  # fmt: skip
+       needs=())  # fmt: skip
 def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     """With the weights, all that was learnt is gone."""
     if again := seen.recorder.redrawn:
         yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for _, size, source in _batches(roles) if draws.again and not learnt(run) else ():
+    for _, size, source in _batches(roles) if draws.again and not run.learnt else ():
         if (draws.after - 1) * size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
 
-@check("no-update", "Python FAQ, Why did changing list y also change list x?", needs_network=False)
+@check("no-update", "Python FAQ, Why did changing list y also change list x?", needs=())
 def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = seen.recorder.pattern
@@ -109,15 +120,13 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
-       needs_network=False)  # fmt: skip
+       needs=())  # fmt: skip
 def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     reached = () if roles or seen.recorder.error else seen.recorder.reached
     sites = seen.recorder.sites if reached else []
     products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
     weights = {text for each in products for text in each.operands}
-    weights |= {each.text for each in sites if each.kind == "name" and each.operands
-                and RANDOM.search(each.operands[0])}  # fmt: skip
     for place, site in enumerate(sites):
         update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
         used = update and site.operands[0] in weights
@@ -128,18 +137,11 @@ def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("integer-parameters", "NumPy manual, Data types")
 def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
-    whole = [each for each in roles.step.updates
-             if getattr(each.old.data, "dtype", np.dtype(float)).kind in "iu"]  # fmt: skip
-    names = [roles.names[each.parameter] for each in whole]
     if cut := seen.recorder.cut:
         owner, made = cut.site.operands[0], maker(cut.operands[0])
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                [as_floats(made.site)] if made else [])  # fmt: skip
-    if whole:
-        yield (whole[0].operation, ", ".join(names), "whole numbers: what a step adds is cut off "
-               "to whole numbers, too",
-               f"{names[0]} = {names[0]}.astype(float)   # where it is made")  # fmt: skip
 
 
 @check("shared-parameters", "Python FAQ, How do I create a multidimensional list?")
@@ -156,12 +158,12 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
                    )  # fmt: skip
 
 
-@check("data-changed", "NumPy manual, Copies and views")
+@check("data-changed", "NumPy manual, Copies and views", needs=FAILURE)
 def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
     inputs, targets = roles.inputs, roles.targets if roles.inputs else ()
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
-    for each in roles.step.operations if not learnt(run) else ():
+    for each in roles.step.operations:
         before = [*each.operands, each.result][0]
         if before.made_by or before.object is not each.result.object:
             continue
@@ -185,12 +187,13 @@ def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
         yield roles.step.updates[0].operation, *_left_out(left, roles, said)
 
 
-@check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", severity="warning")
+@check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", needs=FAILURE,
+       severity="warning")  # fmt: skip
 def never_updated(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is drawn at random and never changed may not be what the targets need."""
     never, gradients = _never_updated(seen)
     drawn = {value: text for value, text in never.items() if _is_drawn(value)}
-    if drawn and not gradients and not learnt(run):
+    if drawn and not gradients:
         said = "no update changes that"
         yield roles.step.updates[0].operation, *_left_out(drawn, roles, said)
 
@@ -325,10 +328,10 @@ def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
 
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
-       "before each step")  # fmt: skip
+       "before each step", needs=FAILURE)  # fmt: skip
 def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
-    for update in roles.step.updates if not learnt(run) else ():
+    for update in roles.step.updates:
         value, last = update.gradient, update.gradient.made_by
         while value.made_by.name == "add" and value.made_by.index is None:
             value = value.made_by.operands[0]
@@ -336,8 +339,7 @@ def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
             continue
         added = maker(last.operands[-1])
         sag = added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
-        itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
-        if itself and not sag and value.shape == update.new.shape and np.any(value.data):
+        if not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
 
 
@@ -371,8 +373,7 @@ def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
     for layer in roles.layers:
         made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
         falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
-        several = layer.activations.size > 1  # one number may be a sigmoid by chance
-        if falls and several and not any(each.name == "negative" for each in made):
+        if falls and not any(each.name == "negative" for each in made):
             yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
                    "minus of exp(-z)")  # fmt: skip
 
@@ -406,7 +407,7 @@ def _is_read(update: Update, roles: Roles, among: set[Value]) -> bool:
 @check("gradient-sign", SEEN)
 def turned_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Gradient descent subtracts the gradient of the loss, which has outputs minus targets."""
-    one, error = one_error(run), roles.error  # one sum, for which slopes say nothing
+    one, error = run.replay.one_error, roles.error  # one sum, for which slopes say nothing
     if one is None or error.operands[:1] != roles.targets[:1] or not run.whole:
         return
     if one * (np.mean(run.whole[0].predictions) - np.mean(run.whole[0].targets)) < 0.0:
@@ -501,32 +502,29 @@ def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
                        at_sites([each.site], [("_x - 1", "_x")]))  # fmt: skip
 
 
-@check("gradient-scale", BACKPROPAGATION)
+@check("gradient-scale", BACKPROPAGATION, needs=FAILURE)
 def divided_twice(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The steps are shorter than the learning rate says, by the number of rows."""
     factor, rows, update = _scale(roles, run)
-    if update is None or rows < 8 or learnt(run):
+    if update is None or rows < 8:
         return
-    if update.optimizer and abs(update.factor) != run.learning_rate:
-        return  # the rate is in the slopes, too
     again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
-        edits = undivided(rows, roles)
+        edits = [*undivided(rows, roles)]
         yield (update.gradient.made_by or update.operation, "every gradient", "it is divided by "
                f"the {rows} rows twice", "divide by the number of rows once",
                edits if edits else {"learning_rate_factor": float(rows)})  # fmt: skip
 
 
-@check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows")
+@check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows",
+       needs=FAILURE)  # fmt: skip
 def summed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps of such a length jump over the valley."""
     factor, rows, update = _scale(roles, run)
-    rate, curve = run.learning_rate or 0.0, seen.curve()
-    if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
-        return  # where no step is better
-    if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
+    rate = run.learning_rate or 0.0
+    if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM:
         return
     cone = [each for each in roles.step.operations if each.result in roles.cone]
     behind = descendants(roles.errors, cone) - roles.errors

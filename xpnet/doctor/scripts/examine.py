@@ -1,6 +1,6 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, TypeVar
@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
-from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, learnt, left_to_say, told
+from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, left_to_say, told
 
 CHECKS = rules_of(checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
@@ -67,56 +67,44 @@ def examine(
 
 def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     """Return all findings, causes first, in the script's own words, with edits that mend them."""
-    first, points, attempt = seen.first, measurer.points, Attempts()
+    first, points, failed = seen.first, measurer.points, list[str]()
     seen.recorder.finish()
     measured = list[Finding]()
     if first and points:
         failing, alone = seen.doctor.run.failing, seen.recorder.another is None
         judge = partial(conclude, points, seen.latest, measurer.runs, failing=failing, alone=alone)
-        measured, facts["gradients"] = attempt("judging the gradients", judge, (measured, ""))
+        measured, facts["gradients"] = tried("judging the gradients", judge, (measured, ""), failed)
     elif not points:
         facts["not_measured"] = measurer.problem or "the script took too few steps" * bool(first)
     run, roles = seen.end(measured), _at_end(first, seen)
-
-    def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-        findings = tuple(findings)
-        return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
-
     tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
-    found, facts = _found(seen, run, facts, attempt)
-    findings, uneven = tell(mend(found)), facts["taught_otherwise"]
+    found, facts = _found(seen, run, facts, failed)
+    findings, uneven = tell(with_edits(found, roles)), facts["taught_otherwise"]
     if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
-        findings = tell((*mend(left_to_say(seen, run)), *findings))
+        findings = tell((*with_edits(left_to_say(seen, run), roles), *findings))
     if SHAPES & {each.code for each in findings}:
         facts["gradients"] = ""  # they are right only for the shapes that are wrong, or one step
     if roles:
-        facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
+        facts["tries"] = tries(roles)
     recognised = bool(findings) or seen.latest.recognised
-    failed = [*dict.fromkeys(attempt.failed)]
     return Report(findings, facts | {"recognised": recognised, "failed": failed})
 
 
-class Attempts:
-    """Does one thing after the other; what fails is noted, and what else was found is told."""
-
-    def __init__(self) -> None:
-        self.failed: list[str] = []
-
-    def __call__(self, what: str, action: Callable[[], Result], otherwise: Result) -> Result:
-        """Return what an action does, or something else if that fails."""
-        try:
-            return action()
-        except Exception as error:  # noqa: BLE001  # whatever is wrong is not the script's fault
-            self.failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
-            return otherwise
+def tried(what: str, action: Callable[[], Result], otherwise: Result, failed: list[str]) -> Result:
+    """Return what an action does; if that fails, note it, and return something else."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001  # whatever is wrong is not the script's fault
+        failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
+        return otherwise
 
 
 def _found(
-    seen: Observer, run: Run, facts: dict[str, Any], attempt: Attempts
+    seen: Observer, run: Run, facts: dict[str, Any], failed: list[str]
 ) -> tuple[list[Finding], dict[str, Any]]:
     """Return what rules and checks find in what was seen, and the facts with those of the run."""
     with np.errstate(all="ignore"):  # of np.empty, for one
-        seen.doctor.note([*failures(seen.recorder), *causes(seen, run, attempt)])
+        seen.doctor.note([*failures(seen.recorder), *causes(seen, run, failed)])
     report, last = seen.doctor.report(), max(seen.steps, default=0)
     gradients = facts.get("gradients", "")
     # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor do
@@ -142,16 +130,17 @@ def _found(
     } | facts  # fmt: skip
 
 
-def causes(seen: Observer, run: Run, attempt: Attempts) -> Iterator[Finding]:
+def causes(seen: Observer, run: Run, failed: list[str]) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
-    for each in CHECKS if seen.latest else [one for one in CHECKS if not one.needs]:
+    known = {"network": bool(seen.latest), "failure": not run.learnt}
+    for each in (one for one in CHECKS if all(known[need] for need in one.needs)):
         what = f"the check {each.code}, {each.check.__name__},"
         first = partial(next, each.check(seen, seen.latest, run), None)
-        if (found := attempt(what, first, None)) is None:
+        if (found := tried(what, first, None, failed)) is None:
             continue
         operation, place, said, *own = found
         line = f"{operation.site}: " if operation else ""
-        worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
+        worst = "error" if each.code in TAUGHT or not run.learnt else "warning"
         remedy, change = ([*own, "", None])[:2]
         change = {"edits": change} if isinstance(change, list) else change
         yield each.finding(Evidence(place, line + said, change, remedy=remedy),

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.rules.rule import RECIPE
-from xpnet.doctor.run import Run
+from xpnet.doctor.run import GOOD, Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
 from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, random_masks
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
-from xpnet.doctor.scripts.telling import GOOD
 
 UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
 ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
