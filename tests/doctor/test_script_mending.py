@@ -9,8 +9,8 @@ from script_corpus import cases
 
 from xpnet.doctor.scripts.examine import CHECKS, examine
 from xpnet.doctor.scripts.recording.source import Script, tree
-from xpnet.doctor.scripts.repairs.edits import apply
-from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite, rewritten
+from xpnet.doctor.scripts.repairs.edits import apply, rewrite
+from xpnet.doctor.scripts.repairs.fix import CORRECTED, rewritten
 
 pytestmark = pytest.mark.process
 
@@ -136,16 +136,13 @@ def test_only_rows_parameters_and_lost_steps_are_rewritten(examined, script, cod
     assert {(each["line"], each["text"]) for each in edits} == {(line, text)}
 
 
-@pytest.mark.parametrize(
-    ("part", "what"), [("with_edits", "mending"), ("conclude", "judging the gradients")]
-)
-def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch, part, what):
+def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch):
     def fail(*args, **kwargs):
         raise IndexError("gone")
 
-    monkeypatch.setattr(f"xpnet.doctor.scripts.examine.{part}", fail)
+    monkeypatch.setattr("xpnet.doctor.scripts.examine.conclude", fail)
     report = examined(START + ONE_LINE).report
-    assert report.facts["failed"] == [f"{what} could not be done: IndexError: gone"]
+    assert report.facts["failed"] == ["judging the gradients could not be done: IndexError: gone"]
     assert report.findings
 
 
@@ -517,15 +514,6 @@ SPLIT = "train, held = x[:100], x[100:]"
 def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling, mended):
     script = SCALED.replace("{fit}", fit).replace(SPLIT, SPLIT + scaling)
     assert mended in apply(script, edits_of(examined(script)))
-
-
-def test_what_a_method_predicts_is_scaled_by_the_trainings_own_method(examined):
-    scale = "def scaled(a):\n    return (a - train.mean(0)) / train.std(0)\ndef fit"
-    use = "    a = scaled(a)\n    for i"
-    script = SCALED.replace("def fit", scale).replace("{fit}\n    for i", use)
-    script = script.replace("print(", "def predict(rows):\n    return net(rows)\nprint(")
-    script = script.replace("net(held)", "predict(held)")
-    assert "    return net(scaled(rows))\n" in apply(script, edits_of(examined(script)))
 
 
 def test_whole_numbers_are_divided_alike_for_training_and_for_tests(examined):

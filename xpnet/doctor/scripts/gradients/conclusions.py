@@ -13,8 +13,7 @@ from xpnet.doctor.scripts.mapping import Roles, listed
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, origin
-from xpnet.doctor.scripts.repairs.edits import edit
-from xpnet.doctor.scripts.repairs.patterns import at_sites
+from xpnet.doctor.scripts.repairs.edits import at_sites, edit
 from xpnet.doctor.step import grouped
 
 BY_ROW = "weighted by row"
@@ -141,8 +140,8 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     (code, why, said), site = KINDS[mistake.kind], mistake.site
-    repair: dict[str, Any] = {"edits": [mistake.edit]} if is_known(mistake.right, site) else {}
-    repair = {"first_layer_first": True} if mistake.kind == LAYER else repair
+    known = mistake.edit and is_known(mistake.right, site)
+    repair: dict[str, Any] = {"edits": [mistake.edit]} if known else {}
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
     return Finding(
         code, "error", listed(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
