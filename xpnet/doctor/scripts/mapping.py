@@ -204,8 +204,6 @@ class _Graph:
             divisor = made.operands[-1]
             if made.name == "divide" and divisor.shape == value.shape and _has_root(divisor):
                 found, value, named = "adaptive", made.operands[0], None
-            elif made.name == "negative":
-                factor, value = -factor, made.operands[0]
             elif len(dependent) != 1 or len(made.operands) != 2:
                 break
             elif made.name in ("add", "subtract"):
@@ -287,8 +285,6 @@ class _Graph:
             return None
         left, right = operation.operands
         texts = operation.site.operands
-        if operation.site.kind == "in place" and operation.result not in self.cone:
-            return None  # total -= np.log(p[label])
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
             signs = one.shape == other.shape and other.size > 1 and np.all(np.abs(other.data) == 1)
             if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1
@@ -347,10 +343,7 @@ class _Graph:
         self, layers: tuple[Layer, ...], outputs: tuple[Value, ...]
     ) -> tuple[tuple[Layer, ...], ...]:
         """Return the layers of each sample of a loop, if each has its own."""
-        places = Counter(each.place for each in self.step.operations)
         if not 1 < len(outputs) <= MAX_SAMPLES or not layers:
-            return ()
-        if any(places[layer.product.place] % len(outputs) for layer in layers):
             return ()
         found = tuple(self.layers((each,)) for each in outputs)
         alike = {tuple(layer.weights for layer in each) for each in found}
@@ -450,11 +443,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _update_in_words(roles: Roles, numbers: Sequence[int]) -> str:
-    number = numbers[0]
-    updates = roles.updates_of(number)
-    if not updates:
-        return f"{roles.names[number]}: no update in this step"
-    update, made = updates[0], updates[0].gradient.made_by
+    number, update = numbers[0], roles.updates_of(numbers[0])[0]
+    made = update.gradient.made_by
     kind = "biases" if any(number == layer.biases for layer in roles.layers) else "weights"
     name = update.gradient.names[-1] if update.gradient.names else "the gradient"
     line = f", {made.site.place}" if made else ""
@@ -475,11 +465,9 @@ def called(value: Value, operation: Operation | None = None) -> str:
 
 
 def in_source(operation: Operation, which: int | Value) -> str:
-    """Return an operand or its number, -1 for the whole operation, as the script writes it."""
+    """Return an operand, or that of a number, as the script writes it."""
     site, words = operation.site, operation.site.operands
     slot = which if isinstance(which, int) else operation.operands.index(which)
-    if slot < 0:
-        return site.text
     words = words[1:] if operation.name == "einsum" else words  # the first are the subscripts
     of_owner = operation.name == "astype" or len(operation.operands) > len(words)
     if site.kind == "call" and of_owner and site.owner not in modules(site.file):

@@ -67,7 +67,6 @@ class Mistake:
     right: str
     wrong: str
     edit: Edit
-    changes: Changes
     made: int = 0
 
 
@@ -86,42 +85,36 @@ class Variants:
 
     def mistake(
         self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
-    ) -> Mistake | None:
-        """Return the change that makes a layer's gradient agree, beside those known so far."""
+    ) -> tuple[Mistake | None, Changes]:
+        """Return the mistake, with all changes, that lets a layer's gradient agree; or no more."""
         for operation in dict.fromkeys(self.first[o] for o in self._towards(gradient)[::-1]):
             slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
             for slot in (*range(min(slots, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
-                        return None
+                        return None, known
                     changes = dict(known)
                     for own in self.twins:  # in each sample
                         array = own.get(each.of, each.of).data
                         changes[own.get(operation, operation)] = slot, each.made(array)
                     if agrees(self.again(gradient, changes)):
-                        return self._named(operation, slot, each, layer, changes)
-        return None
+                        return self._named(operation, slot, each, layer), changes
+        return None, known
 
-    def _named(
-        self, operation: Operation, slot: int, candidate: Candidate, layer: int, changes: Changes
-    ) -> Mistake:
+    def _named(self, operation: Operation, slot: int, candidate: Candidate, layer: int) -> Mistake:
         """Say where the mistake is: here, or in a function of the script that is called here."""
         kind, role, right, *_ = candidate
-        site, words = operation.site, in_source(operation, slot)
+        site, its = operation.site, ""
         if slot < 0:
-            return Mistake(
-                kind, site, role, right, words, edit(site, f"{words} * {right}"), changes
-            )
-        made, its = operation.operands[slot].made_by, ""
+            mended = edit(site, f"{site.text} * {right}")
+            return Mistake(kind, site, role, right, site.text, mended)
+        made, words = operation.operands[slot].made_by, in_source(operation, slot)
         if kind == "derivative":
             its, right = self._in_its_function(made, words, layer, right)
         if its:
-            return Mistake(
-                kind, made.site, role, its, made.site.text, edit(made.site, its), changes
-            )
-        mended = operand_edit(operation, slot, right)
+            return Mistake(kind, made.site, role, its, made.site.text, edit(made.site, its))
         line = made.line if made.site.main else 0
-        return Mistake(kind, site, role, right, words, mended, changes, line)
+        return Mistake(kind, site, role, right, words, operand_edit(operation, slot, right), line)
 
     def _towards(self, gradient: Value) -> list[Operation]:
         """Return the operations that a gradient was made by, not by updates."""

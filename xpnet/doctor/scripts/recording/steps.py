@@ -78,13 +78,6 @@ class Update:
     scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
     optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
 
-    @property
-    def slope(self) -> Any:
-        """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        if self.optimizer or not self.factor:
-            return -self.sign * self.gradient.data
-        return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
-
 
 @dataclass(frozen=True, eq=False)
 class Step:

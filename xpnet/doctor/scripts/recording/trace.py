@@ -67,7 +67,6 @@ class Recorder:
         self.steps = 0  # taken by the script, as of the last look
         self.begun = 0  # steps before those of this network
         self.taught = dict[int, Any]()  # by id: arrays of which rows are updated where taken
-        self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
         self._search = Search()
@@ -153,10 +152,6 @@ class Recorder:
         rest = self._rest and self._rest - -(-self.counts[self._anchor] // self._per_step)
         return self.steps + rest
 
-    def satisfied(self) -> None:
-        """Note that a loop ends since the loss is as low as the script wants it."""
-        self.satisfied_at = self._done
-
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
         done = self._done
@@ -170,6 +165,11 @@ class Recorder:
         self._on, self._after_loop = on, False
         for namespace in self.modules:
             namespace["__xp_on__"] = on
+
+    def _stop(self) -> None:
+        """Record nothing any more."""
+        self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
+        self._switch(False)
 
     # The hooks. Each computes what the script computes, and records it.
 
@@ -226,20 +226,25 @@ class Recorder:
         one = np.size(value) == 1 and value == 1  # a class's output, minus its target
         chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
         operands = self._values((owner, value, *chosen))
-        owner[index] = compute(owner[index], value)
-        self._recorded(place, name, operands, owner, index)
+        self._store(place, name, operands, index, compute(owner[index], value))
 
     def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
         """``owner[index] = value``."""
+        if not isinstance(owner, np.ndarray):
+            owner[index] = self.name(place, value)
+            return
         chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
-        operands = self._values((owner, value, *chosen)) if isinstance(owner, np.ndarray) else ()
+        self._store(place, "put", self._values((owner, value, *chosen)), index, value)
+
+    def _store(
+        self, place: int, name: str, operands: tuple[Value, ...], index: Any, value: Any
+    ) -> None:
+        """Put a value into the first operand, and see whether fractions are lost."""
+        owner = operands[0].object
         owner[index] = value
-        if operands:
-            self._recorded(place, "put", operands, owner, index)
-            if owner.dtype.kind in "iu" and self.operations and np.any(owner[index] != value):
-                self.cut = self.cut or self.operations[-1]
-        else:
-            self.name(place, value)
+        self._recorded(place, name, operands, owner, index)
+        if owner.dtype.kind in "iu" and self.operations and np.any(owner[index] != value):
+            self.cut = self.cut or self.operations[-1]
 
     def name(self, place: int, value: Any) -> Any:
         """``name = value``."""
@@ -322,8 +327,7 @@ class Recorder:
                 line = self.sites[place].line
                 self.problem = f"what comes after line {line} was run, which could not be followed"
                 logging.getLogger(__name__).debug(self.problem, exc_info=True)
-                self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
-                self._switch(False)
+                self._stop()
             self.budget.spent += time.process_time() - began
         return result
 
@@ -356,7 +360,11 @@ class Recorder:
         search.use(operation)
         count = len(self.operations)
         if count > SCOUTED or not (count % AT_ONCE or self.budget.allows(SEARCHING)):
-            self._sleep()
+            self._suspect()  # and search again later: the script computes much without an update
+            self.operations = []
+            self._doubled *= 2
+            self.counts[:] = [self._doubled * 100] * len(self.counts)
+            self._switch(False)
 
     def _found(self) -> None:
         """Take over what the search has found: two steps, and how a step is recognised."""
@@ -409,9 +417,8 @@ class Recorder:
         place = operation.place
         key = place, self._seen[place] % self.pattern[place]
         self._seen[place] += 1
-        return as_update(
-            operation, self._sides[place], self._numbers.setdefault(key, len(self._numbers))
-        )
+        number = self._numbers.setdefault(key, len(self._numbers))
+        return as_update(operation, self._sides[place], number)
 
     def _takes_turns(self, update: Update) -> bool:
         """Note a parameter's array, and return whether it was another's, or changes its size.
@@ -430,8 +437,7 @@ class Recorder:
         self._updates.append(update := self._as_update(operation))
         if self._takes_turns(update):
             self.another = operation.site
-            self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
-            self._switch(False)
+            self._stop()
         if self.another or not self._seen >= self.pattern:
             return
         number, passed = self.steps, self._passed
@@ -476,14 +482,6 @@ class Recorder:
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
             self._switch(False)
-
-    def _sleep(self) -> None:
-        """Search again later: the script has computed much without an update."""
-        self._suspect()
-        self.operations = []
-        self._doubled *= 2
-        self.counts[:] = [self._doubled * 100] * len(self.counts)
-        self._switch(False)
 
     def _suspect(self) -> None:
         """See why no updates were found."""

@@ -113,10 +113,6 @@ class Chain:
     side: int = 0
 
 
-def _added(chain: Chain) -> list[Value]:
-    return [each.operands[1 - chain.side] for each in chain.operations[1:]]
-
-
 def written(chain: Chain) -> list[str]:
     """Return how an update writes the parameter."""
     operation = chain.operations[1]
@@ -172,8 +168,6 @@ class Search:
                 return None
             chain = self._chains[before][0]
             if before.place == operation.place:
-                if len(chain.operations) > 1 and chain.side != side:
-                    return None
                 chain.side = side
                 return chain if used and chain.operations[-1] is before else None
             value = before.operands[chain.side]
@@ -193,7 +187,8 @@ class Search:
             sums = {each.result for each in everything[before:end] if each.name in MIXING}
             behind = descendants(sums, everything[before:end])
             # What no weighted sum enters, where there are some, is a state, as of a game.
-            inside = [c for c in inside if not sums or not behind.isdisjoint(_added(c))]
+            inside = [c for c in inside if not sums or not behind.isdisjoint(
+                each.operands[1 - c.side] for each in c.operations[1:])]  # fmt: skip
             # Nor are rows of embeddings, which come in any order; parts that come in turn are.
             parts = grouped((e.place, repr(e.index)) for e in everything[before:end]
                             if e.index is not None and e.name in ("add", "subtract"))  # fmt: skip
