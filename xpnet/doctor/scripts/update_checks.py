@@ -79,14 +79,11 @@ def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
     """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
-    first, latest = (
-        {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
-         if divide.name == "divide") if each.name == "power"}
-        for some in (seen.first, roles)
-    )  # fmt: skip
-    powers = {site: site.operands for site, each in first.items() if each.result.size == 1
-              and site in latest and each.operands[0].made_by
-              and each.operands[1].data != latest[site].operands[1].data}  # fmt: skip
+    now = {e.site: e.operands[1].data for e in roles.step.operations if e.name == "power"}
+    divisors = (e.operands[1].made_by for e in seen.first.step.operations if e.name == "divide")
+    powers = {e.site: e.site.operands for e in divisors if e.name == "power" and e.result.size == 1
+              and e.operands[0].made_by
+              and e.operands[1].data != now.get(e.site, e.operands[1].data)}  # fmt: skip
     edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
     for site in powers if edits else ():

@@ -297,9 +297,7 @@ class Recorder:
         if value.base is None and made.name not in ("T", "item"):
             sharing.pop(id(given), None)
             sharing[id(given)] = value
-        if all(each.object is not given for each in made.operands):
-            return
-        if root is given:
+        if root is given and any(each.object is given for each in made.operands):
             for number in sharing.keys() - {id(given)}:
                 self._known.pop(number, None)
             self._views[id(root)] = {id(given): value}
