@@ -291,7 +291,7 @@ class Recorder:
         while isinstance(root.base, np.ndarray):
             root = root.base
         sharing = self._views.setdefault(id(root), {})
-        if not made and root is not given:
+        if made is NOTHING and root is not given:
             first = islice(sharing.values(), MAX_VIEWS)
             value.base = next((v for v in first if _overlap(v.object, given)), None)
         if value.base is None and made.name not in ("T", "item"):
@@ -322,7 +322,7 @@ class Recorder:
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any
     ) -> None:
         values = self._values(operands, self.sites[place].literals)
-        operation = Operation(self.sites[place], name, values, Value(None, None), place, index)
+        operation = Operation(self.sites[place], name, values, NOTHING.result, place, index)
         self.operations.append(operation)
         operation.result = self._new(result, operation)
         if name in ("T", "item") and values[0].object is not result:

@@ -339,6 +339,6 @@ def ancestors(
         if value is not None and value not in found:
             found.add(value)
             waiting.append(value.base)
-            if not stop(value):
+            if value.made_by.operands and not stop(value):
                 waiting.extend(value.made_by.operands)
     return found
