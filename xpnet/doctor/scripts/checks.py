@@ -523,7 +523,9 @@ def divided_twice(seen: Observer, roles: Roles, run: Run) -> Seen:
 def summed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps of such a length jump over the valley."""
     factor, rows, update = _scale(roles, run)
-    rate = run.learning_rate or 0.0
+    rate, curve = run.learning_rate or 0.0, seen.curve()
+    if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
+        return  # where no step is better
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM:
         return
     cone = [each for each in roles.step.operations if each.result in roles.cone]
