@@ -377,13 +377,12 @@ COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - 
 
 @pytest.mark.untraced(but=[
     "two activations", "an activation unused", "batches by number",
-    "what is returned is dropped", "the last row", "a function of activations",
+    "what is returned is dropped", "a function of activations",
 ])  # fmt: skip
 @pytest.mark.parametrize(
     ("script", "code", "mended"),
     [
         (DROPPED, "no-update", "    W1, b1 = step_of(W1, b1, X.T"),
-        (LAST, "rows-left-out", "        g = d * row\n        w -= 0.5 * g\n        b -="),
         (COMPARED, "prediction-wrong", "np.ravel(squash(np.tanh(X @ W1 + b1) @ W2 + b2)) - Y"),
         (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
         (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
@@ -403,7 +402,7 @@ COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - 
          ONE_LINE),
         (NUMBERED, "rows-left-out", "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
     ],
-    ids=["what is returned is dropped", "the last row", "all pairs",
+    ids=["what is returned is dropped", "all pairs",
          "each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
          "no activation",
@@ -413,6 +412,12 @@ def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     first = examined(script).report.findings[0]
     assert first.code == code
     assert mended in apply(script, first.repair["edits"])
+
+
+def test_errors_of_which_only_the_last_is_sent_back_are_named(examined):
+    first = examined(LAST).report.findings[0]
+    assert first.code == "rows-left-out"
+    assert "of the 60 errors of each step only the last one changes the weights" in first.evidence
 
 
 @pytest.mark.untraced
