@@ -303,7 +303,7 @@ def test_a_users_own_file_is_not_taken_for_a_helpers_copy(fixer, tmp_path):
 
 @pytest.mark.parametrize("name", ["part", "part_fixed"])
 def test_a_script_and_its_helper_are_mended_together(fixer, tmp_path, name):
-    maker = Fixer(fixer(f"from {name} import rate\n{NETWORK}", helper="rate = 1\n"), ())
+    maker = Fixer(fixer(f"from {name} import rate\n{NETWORK}", helper="rate = 1\n"), (), 1.0)
     script, helper = str(tmp_path / "net.py"), str(tmp_path / f"{name}.py")
     (change,) = edits((1, 0, 1, 8, "rate = 2"))
     (other,) = edits((3, 15, 3, 16, "1"))
@@ -323,7 +323,7 @@ def test_what_a_later_copy_has_mended_need_not_be_done_by_hand(fixer):
         found.report.findings[0], repair={"edits": [{**change, "file": found.script.name}]}
     )
     found = replace(found, report=replace(found.report, findings=(*found.report.findings, wrong)))
-    assert Fixer(found, ()).by_hand() == ["net.py, line 2"]
+    assert Fixer(found, (), 1.0).by_hand() == ["net.py, line 2"]
     assert fix(found)["by_hand"] == []
 
 
@@ -335,7 +335,7 @@ def test_what_only_a_copy_showed_to_be_wrong_is_told_as_changed_besides(fixer, m
     replies = [{"findings": later, "facts": {"skill": 0.5}},
                {"findings": [], "facts": {"skill": 0.95}}]  # fmt: skip
     monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
-    assert fix(found)["tried"] == ["gradient-scale"]
+    assert fix(found)["tried"] == ["the remedy of gradient-scale"]
 
 
 def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_path):

@@ -590,3 +590,11 @@ def test_a_script_that_computes_long_before_it_trains_is_measured(report, monkey
     monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.FREE_SECONDS", 0.3)
     prepared = "import hashlib\nhashlib.pbkdf2_hmac('sha256', b'data', b'salt', 3_000_000)\n"
     assert "Right: every gradient" in report(prepared + NETWORK).facts["gradients"]
+
+
+def test_where_looking_may_take_longer_it_goes_on_to_the_end(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(NETWORK)
+    short, long = (examine(Script(str(path)), look=seconds).report.facts for seconds in (0.0, 60.0))
+    assert short["stopped_looking"] < short["steps"] / 2
+    assert "stopped_looking" not in long

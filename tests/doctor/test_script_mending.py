@@ -100,6 +100,22 @@ for epoch in range(200):
     W[1] -= 0.1 * h.T @ d
     W[0] -= 0.1 * X.T @ e
 """
+UNITS = """import numpy as np
+rng = np.random.default_rng(0)
+class Unit:
+    def __init__(self):
+        self.w = rng.normal(size=2)
+X = rng.normal(size=(80, 2))
+Y = (X[:, 0] * X[:, 1] > 0) * 1.0
+units, v = [Unit()] * 4, rng.normal(size=4)
+for step in range(20):
+    for x, y in zip(X, Y):
+        h = np.array([np.tanh(unit.w @ x) for unit in units])
+        d = h @ v - y
+        for back, unit in zip(d * v * (1 - h**2), units):
+            unit.w -= 0.1 * back * x
+        v -= 0.1 * d * h
+"""
 
 
 @pytest.fixture
@@ -127,6 +143,7 @@ def test_a_script_that_updates_only_a_bias_is_examined(examined):
     [
         (SORTED, "unshuffled-rows", 12, "[(X[i], T[i]) for i in np.random.permutation(len(X))]"),
         (SHARED, "shared-parameters", 5, "[rng.normal(size=sizes[:2]).copy() for _ in range(2)]"),
+        (UNITS, "shared-parameters", 8, "[Unit() for _ in range(4)]"),
         (LOST.replace("* g\n", "* g; x = x + r.random(x.shape)\n"), "no-update", 8, "w -= 0.5 * g"),
     ],
 )  # fmt: skip

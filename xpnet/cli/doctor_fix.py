@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.doctor.scripts.examine import Examination
-from xpnet.doctor.scripts.recording.budget import processor_seconds
+from xpnet.doctor.scripts.recording.budget import TO_MEND, processor_seconds
 from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.source import raw_cells, read_source, write_like
 from xpnet.doctor.scripts.repairs.edits import Edit, apply
@@ -92,8 +92,8 @@ class Attempt:
 class Fixer:
     """Makes and runs the copies of one script."""
 
-    def __init__(self, found: Examination, roles: Sequence[str]) -> None:
-        self.found, self.roles = found, roles
+    def __init__(self, found: Examination, roles: Sequence[str], look: float) -> None:
+        self.found, self.roles, self.look = found, roles, look
         self.path, package = found.script.locate()
         if package is not None or self.path.suffix.lower() not in (".py", ".ipynb"):
             raise InputError(f"{found.script.name}: --fix mends scripts and notebooks; "
@@ -169,7 +169,7 @@ class Fixer:
         named = {each["code"] for each in self.start.report["findings"]}
         more = [what for what, its in changes if what not in named and texts != self._edited(
                 before.texts, (each for each in edits if each not in its))[0]]  # fmt: skip
-        tried = Attempt(texts, self._report(), (*before.what, *more))
+        tried = Attempt(texts, self._report(), (*before.what, *map(_in_short, more)))
         self.skills.append(tried.skill)
         self.best = tried if tried.better_than(self.best, by) else self.best
         return tried
@@ -177,6 +177,7 @@ class Fixer:
     def _report(self) -> dict[str, Any]:
         limit = f"{min(max(QUICK, self.found.outcome.seconds), SLOW):g}"
         command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit]
+        command += ["--look", f"{self.look:g}"]
         command += [word for each in self.roles for word in ("--as", each)]
         command += [str(self.target), "--", *self.found.script.arguments]
         run = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
@@ -256,9 +257,12 @@ class Fixer:
         return self.target if file == self.path else file.with_name(f"{file.stem}_fixed.py")
 
 
-def fix(found: Examination, roles: Sequence[str] = ()) -> dict[str, Any]:
-    """Mend the script, as far as that makes it learn; return what was done."""
-    fixer = Fixer(found, roles)
+def fix(found: Examination, roles: Sequence[str] = (), look: float = TO_MEND) -> dict[str, Any]:
+    """Mend the script, as far as that makes it learn; return what was done.
+
+    Looking at a copy may take `look` seconds, see `Budget`.
+    """
+    fixer = Fixer(found, roles, look)
     fixer.run()
     start, best = fixer.start, fixer.best
     told = {"before": start.skill, "by_hand": fixer.by_hand()}
@@ -273,6 +277,11 @@ def fix(found: Examination, roles: Sequence[str] = ()) -> dict[str, Any]:
         changes += [*lines][2:]
     return {"file": str(fixer.target), "after": best.skill, "changes": changes,
             "tried": [*dict.fromkeys(best.what)], **told}  # fmt: skip
+
+
+def _in_short(change: str) -> str:
+    """Say what a change is: `tries` have words, other changes the code of what they mend."""
+    return change if " " in change else f"the remedy of {change}"
 
 
 def in_words(fixed: dict[str, Any]) -> list[str]:

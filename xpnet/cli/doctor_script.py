@@ -25,10 +25,12 @@ def doctor(options: ScriptOptions) -> int:
     os.environ |= dict.fromkeys(THREAD_VARIABLES, "1")  # before NumPy is loaded: it will be forked
     os.environ["MPLBACKEND"] = "Agg"
     from xpnet.doctor.scripts.examine import examine
+    from xpnet.doctor.scripts.recording.budget import TO_MEND
     from xpnet.doctor.scripts.recording.source import Script
 
-    if options.seconds is not None and not options.seconds > 0.0:
-        raise InputError(f"--seconds {options.seconds:g} must be above 0")
+    for name, given in (("--seconds", options.seconds), ("--look", options.look)):
+        if given is not None and not given > 0.0:
+            raise InputError(f"{name} {given:g} must be above 0")
     is_module = options.script[0] == "-m"
     name, *arguments = options.script[is_module:] or [""]
     name = name if is_module else os.path.normpath(name)
@@ -55,7 +57,8 @@ def doctor(options: ScriptOptions) -> int:
             except OSError as error:
                 raise SaveError(f"{kept}: {error.strerror}; --quiet writes there") from error
         script = Script(name, tuple(arguments), is_module)
-        found = examine(script, seconds=options.seconds, output=output,
+        look = options.look or (TO_MEND if options.fix else None)
+        found = examine(script, seconds=options.seconds, output=output, look=look,
                         roles=_roles(options.as_ or ()), give_up=give_up)  # fmt: skip
     return finish(found)
 
@@ -79,7 +82,8 @@ def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> 
         raise InputError(f"--as: the script computes nothing with {', '.join(unknown)}; "
                          "write names as its lines have them")  # fmt: skip
     recognised = found.report.facts["recognised"]
-    fixed = fix(found, options.as_ or ()) if options.fix and recognised else {}
+    look = {"look": options.look} if options.look else {}
+    fixed = fix(found, options.as_ or (), **look) if options.fix and recognised else {}
     if options.json:
         told = {"command": "doctor", "script": name, **found.report.to_dict()}
         told |= {"fixed": fixed} if options.fix else {}
@@ -113,6 +117,8 @@ def _in_words(found: "Examination") -> list[str]:
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
         unjudged = facts.get("stopped_looking") or facts.get("taught_otherwise")
         told = found.report.findings or unjudged
+        if last := facts.get("stopped_looking"):
+            lines += [f"Looked at until step {last} of {facts['steps']}; --look 5 allows more."]
         if not told and UNSKILLED <= (skill := facts.get("skill", 1.0)) < GOOD:
             lines += [f"Yet it explains only {skill:.0%} of the targets' variance; optimizers' "
                       "states, and what inputs can tell, were not seen."]  # fmt: skip

@@ -61,6 +61,7 @@ ENCODE = (
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
 CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."
 GROUPS = "Column, such as of patients, whose rows are held out together; it is no input."
+LOOK = "Seconds that looking may take besides half the script's own; 0.7, with --fix 4."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -335,6 +336,7 @@ class ScriptOptions:
         "SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
     )
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
+    look: float | None = option(None, LOOK)
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
     as_: list[str] | None = option(  # noqa: RUF009
@@ -348,7 +350,7 @@ def names_script(arguments: Sequence[str]) -> bool:
     """Return whether arguments are ``doctor`` and a script, by the ending of its first word."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
-        if word in ("--seconds", "--as", "--report"):
+        if word in ("--seconds", "--look", "--as", "--report"):
             next(words, "")
         elif word == "-m" or not word.startswith("-"):
             return word == "-m" or word.lower().endswith((".py", ".ipynb"))

@@ -81,7 +81,7 @@ def no_update(run: Run, limit: float) -> Evidence | None:
 
 @rule("learning-rate-too-small", limit=0.02, steps=ENOUGH_STEPS, needs=("first.weights",),
       explained_by=("no-update", "learning-rate-too-large", "gradient-zero", "dead-units",
-                    "gradient-activation-derivative", "gradient-product"),
+                    "gradient-activation-derivative", "gradient-product", "rows-left-out"),
       remedy="multiply the learning rate by 10 until the loss falls quickly, or train longer",
       source=RATIO)  # fmt: skip
 def rate_too_small(run: Run, limit: float) -> Evidence | None:

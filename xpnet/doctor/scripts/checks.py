@@ -36,6 +36,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     as_floats,
     at_sites,
     caught,
+    changed,
     edit,
     moved,
     operand_edit,
@@ -49,8 +50,6 @@ ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 LONG_SUM = 20.0  # rate, times the rows that are summed
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
 APART = 30.0  # times the usual standard deviation of a feature, of another unit
-EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
-            ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
 UNCOPIED = [("_x.copy()", "_x"), ("np.array(_x)", "_x"), ("np.copy(_x)", "_x")]
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
@@ -158,6 +157,22 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
                    )  # fmt: skip
 
 
+@check("shared-parameters", "Python FAQ, How do I create a multidimensional list?",
+       "make them one by one")  # fmt: skip
+def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What is one object cannot learn two things."""
+    root = tree(roles.file) if roles else ast.Module([], [])
+    own = {each.name for each in ast.walk(root) if isinstance(each, ast.ClassDef)}
+    for each in ast.walk(root):
+        match each:
+            case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
+                new = f"[{ast.unparse(made)} for _ in range({ast.unparse(times)})]"
+                if name in own:
+                    yield (NOTHING, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list times"
+                           " a number holds one object that often", new,
+                           [changed(roles.file, each, new)])  # fmt: skip
+
+
 @check("data-changed", "NumPy manual, Copies and views", needs=FAILURE)
 def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
@@ -165,7 +180,10 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
     for each in roles.step.operations:
         before = [*each.operands, each.result][0]
-        if before.made_by or before.object is not each.result.object:
+        made = before.made_by  # what shows a part of the data is they
+        part = made.name == "item" and not made.operands[0].made_by
+        shown = part and isinstance(made.index, slice)
+        if before.object is not each.result.object or (made and not shown):
             continue
         used = before in data or each.result in reached
         used &= id(before.object) not in seen.embedded
@@ -310,21 +328,6 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
     for each in (each for each in found if each.result in below):
         said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
         yield each, "inputs", said, "use .T", edits
-
-
-@check("constant-target", "NumPy manual, Indexing")
-def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """A slice beside the class numbers means all rows: each gets the classes of all others."""
-    below = ancestors(seen.first.targets)
-    for each in seen.first.step.operations:
-        index: Any = each.index if isinstance(each.index, tuple) else ()
-        whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
-        if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
-            continue
-        rows = each.result.shape[whole[0]]
-        if each.result in below and np.shape(index[1 - whole[0]]) == (rows,):
-            yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
-                   "one entry in each row", at_sites([each.site], EACH_ROW))  # fmt: skip
 
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
@@ -477,14 +480,6 @@ def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
             taken.setdefault(source, {})[repr(made.index)] = rows
     for source, parts in taken.items():
         yield next(iter(parts.values())), sum(rows.size for rows in parts.values()), source
-
-
-@check("rows-left-out", RECIPE, "let the batches go through all rows")
-def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """What the other rows would teach is never learnt."""
-    for made, last, rows in [seen.wrapped] if seen.wrapped else ():
-        if last * 2 <= rows and not seen.same_rows:
-            yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
 @check("targets-shifted", "NumPy manual, Indexing")

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.doctor.findings import Evidence, Finding, Report
 from xpnet.doctor.rules.rule import rules_of
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts import checks, prediction_checks, update_checks
+from xpnet.doctor.scripts import checks, data_checks, prediction_checks, update_checks
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.conclusions import BY_ROW, conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
@@ -23,7 +23,7 @@ from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
 from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, left_to_say, told
 
-CHECKS = rules_of(checks, prediction_checks, update_checks)
+CHECKS = rules_of(checks, data_checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
 SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample",
           "gradient-accumulated"}  # fmt: skip
@@ -45,14 +45,14 @@ class Examination:
 
 def examine(
     script: Script, *, seconds: float | None = None, output: IO[str] | None = None,
-    roles: Mapping[str, Sequence[str]] | None = None,
+    roles: Mapping[str, Sequence[str]] | None = None, look: float | None = None,
     give_up: Callable[[Examination], None] = lambda found: None,
 ) -> Examination:  # fmt: skip
     """Run a script, see `run_script`, and say what is wrong with its network.
 
-    `roles` are names of its values, see `Recorder`.
+    `roles` are names of its values, and `look` the seconds of a `Budget`, see `Recorder`.
     """
-    recorder = Recorder(roles)
+    recorder = Recorder(roles, look)
     measurer = Measurer(recorder)  # the first to look: its children answer at once
     observer = Observer(recorder)
 

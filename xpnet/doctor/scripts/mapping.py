@@ -130,7 +130,7 @@ def map_step(step: Step) -> Roles:
         own = tuple(each for each in step.updates if each.parameter not in others)
         found = _Graph(replace(step, updates=own))
     step = replace(found.step, updates=tuple(map(found.refined, found.step.updates)))
-    error = found.error()
+    error = found.error
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
     return Roles(
@@ -153,6 +153,8 @@ class _Graph:
         self.changed = {update.operation: update for update in step.updates}
         for each in step.operations:
             self._follow(each)
+        less = [each.operands[:2] for each in step.operations if each.name == "subtract"]
+        self.margins = {other for one, other in less if one.size == 1 and one.number == 1.0}
         self.late: list[Operation] = []
         self.shared = set[int]()  # numbers of weights that several inputs meet
         self.cone = ancestors(update.delta for update in step.updates)
@@ -232,8 +234,9 @@ class _Graph:
             update, gradient=value, factor=abs(factor), sign=sign, optimizer=found, scalars=()
         )
 
+    @cached_property
     def error(self) -> Operation:
-        """Return the operation in which outputs first meet targets."""
+        """The operation in which outputs first meet targets."""
         pairs = [(each, pair) for each in self.step.operations
                  if (pair := self._pair(each)) and self._as_told(each, pair)]  # fmt: skip
 
@@ -249,11 +252,11 @@ class _Graph:
 
         The first are of networks of their own: what earlier updates have changed may enter them.
         """
-        (outputs, targets), updates = self.sides(self.error()), self.step.updates
+        (outputs, targets), updates = self.sides(self.error), self.step.updates
         operations = [each for each in self.step.operations if each not in self.changed]
         reached = descendants((*outputs, *targets), operations)
         taught = {u.parameter for u in updates if u.delta in reached or not outputs}
-        at_place = reduce(or_, (self.bits(each) for each, _ in self._pairs(self.error())), 0)
+        at_place = reduce(or_, (self.bits(each) for each, _ in self._pairs(self.error)), 0)
         apart = at_place & ~reduce(or_, map(self.bits, outputs), 0)
         left = [u for u in updates if apart >> u.parameter & 1 or (
                 u.parameter not in taught and self.bits(u.delta) >> u.parameter & 1)]  # fmt: skip
@@ -286,7 +289,9 @@ class _Graph:
         left, right = operation.operands
         texts = operation.site.operands
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
-            signs = one.shape == other.shape and other.size > 1 and np.all(np.abs(other.data) == 1)
+            limit = 1 - (operation.result in self.margins)  # a mask is 0 or 1, too
+            signs = one.shape == other.shape and other.size > 1
+            signs = signs and bool(np.all(np.isin(np.abs(other.data), (limit, 1))))
             if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1
                 continue
             literal = bool(text and NUMBER.fullmatch(text[0]))

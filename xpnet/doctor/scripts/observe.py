@@ -174,9 +174,12 @@ class Observer:
         rows = [np.asarray(each.data, dtype=float) for each, _ in self.served()]
         rows = [each.T if columns and each.ndim == 2 else np.atleast_2d(each) for each in rows]
         rows = [each for each in rows if each.shape[1:] == known.shape[1:]]
-        if rows and _far(np.concatenate(rows), known):
-            served = np.concatenate(rows)
-            self.doctor.watch_prediction(served.T if columns else served)
+        alone = [each for each in rows if len(each) == 1]
+        several = [each for each in rows if len(each) > 1]
+        for served in (*several, *([np.concatenate(alone)] if alone else [])):
+            if _far(served, known):
+                self.doctor.watch_prediction(served.T if columns else served)
+                return
 
     def served(self) -> list[tuple[Value, str]]:
         """Return what the first layer is given after the last update, and its name at the top."""

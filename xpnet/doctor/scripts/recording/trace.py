@@ -49,12 +49,14 @@ class Recorder:
     """The hooks of instrumented code, and when to look.
 
     `roles` has the names of the script's values that are "weights" (with biases), "outputs",
-    "targets" and "loss", where the user gave them.
+    "targets" and "loss", where the user gave them. `look` is of `Budget`.
     """
 
     slice = slice
 
-    def __init__(self, roles: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, roles: Mapping[str, Sequence[str]] | None = None, look: float | None = None
+    ) -> None:
         self.roles = roles or {}
         self.sites: list[Site] = []
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
@@ -88,7 +90,7 @@ class Recorder:
         self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
-        self.budget = Budget()
+        self.budget = Budget(look)
         self.restart()
 
     def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -463,7 +465,7 @@ class Recorder:
             return
         if not self._per_step or known != self._per_step:
             return
-        self._rest = taken // (4 if self.burst > 1 else 16) if rich else taken
+        self._rest = taken // (4 if self.burst > 1 else 16) if rich else taken // 2
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step

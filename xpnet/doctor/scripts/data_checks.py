@@ -1,0 +1,59 @@
+"""What rows and targets a step is given: checks, as those of `checks.py`."""
+
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
+from xpnet.doctor.run import Run
+from xpnet.doctor.scripts.checks import FAILURE, Seen, check
+from xpnet.doctor.scripts.mapping import Roles
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.recording.updates import ancestors
+from xpnet.doctor.scripts.repairs.edits import at_sites
+
+EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
+            ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
+SLICES = [("_x[_i:_n]", "_x[_i:_i + _n]")]
+
+
+@check("rows-left-out", RECIPE, "let the batches go through all rows")
+def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What the other rows would teach is never learnt."""
+    for made, last, rows in [seen.wrapped] if seen.wrapped else ():
+        if last * 2 <= rows and not seen.same_rows:
+            yield made, "batches", f"they start again after {last} of {rows} rows"
+
+
+@check("rows-left-out", "Python tutorial, 3.1.2", needs=FAILURE)
+def empty(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """A slice that ends before it starts has no rows, and teaches nothing."""
+    made = [each.made_by for each in (*roles.inputs, *roles.targets) if not each.size]
+    for each in (one for one in made if one.name == "item"):
+        yield (each, "batches", f"it has no rows: {each.result.shape}",
+               "end the slice a batch after its start",
+               at_sites([one.site for one in made], SLICES))  # fmt: skip
+
+
+@check("target-range", f"{GOODFELLOW}, 5.7.2")
+def no_sign(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """Where the target is 0, no output changes the margin, and nothing is learnt from the row."""
+    margin = roles.error.name == "multiply"
+    if margin and not np.all(np.abs(roles.targets[0].data) == 1):
+        yield (roles.error, "targets", "a margin needs targets of -1 and 1, and these are 0 and 1",
+               "let them be -1 and 1: y = 2 * y - 1", {"target_range": (-1.0, 1.0)})  # fmt: skip
+
+
+@check("constant-target", "NumPy manual, Indexing")
+def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """A slice beside the class numbers means all rows: each gets the classes of all others."""
+    below = ancestors(seen.first.targets)
+    for each in seen.first.step.operations:
+        index: Any = each.index if isinstance(each.index, tuple) else ()
+        whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
+        if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:
+            continue
+        rows = each.result.shape[whole[0]]
+        if each.result in below and np.shape(index[1 - whole[0]]) == (rows,):
+            yield (each, "targets", f"each of the {rows} rows is set in all classes that occur",
+                   "one entry in each row", at_sites([each.site], EACH_ROW))  # fmt: skip
