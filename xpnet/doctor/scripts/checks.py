@@ -168,8 +168,8 @@ def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
             case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
                 new = f"[{ast.unparse(made)} for _ in range({ast.unparse(times)})]"
                 if name in own:
-                    yield (NOTHING, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list times"
-                           " a number holds one object that often", new,
+                    yield (NOTHING, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list "
+                           "times a number holds one object that often", new,
                            [changed(roles.file, each, new)])  # fmt: skip
 
 
