@@ -82,6 +82,37 @@ for epoch in range(5):
 MOMENTUM = BY_NAME.replace("W2 -=", "v2 = 0.9 * v2 -").replace("W1 -=", "W2 += v2; v1 = 0.9 * v1 -")
 MOMENTUM = MOMENTUM.replace("for epoch", "v1, v2 = 0 * W1, 0 * W2\nfor epoch") + "    W1 += v1\n"
 
+# Networks whose parameters are one flat vector: its parts are viewed in each step, viewed once and
+# written by views of the gradient, and put together anew.
+FLAT = """
+def parts(t):
+    return t[:12].reshape(3, 4), t[12:16], t[16:20].reshape(4, 1), t[20:]
+theta, grad = rng.normal(size=21), np.zeros(21)
+W1, b1, W2, b2 = parts(theta)
+dW1, db1, dW2, db2 = parts(grad)
+for epoch in range(9):
+    BEFORE
+    h = np.tanh(X @ W1 + b1)
+    d2 = (h @ W2 + b2 - Y) / len(X)
+    d1 = (d2 @ W2.T) * (1 - h**2)
+    AFTER
+"""
+GRADIENTS = "[(X.T @ d1).ravel(), d1.sum(axis=0), (h.T @ d2).ravel(), d2.sum(axis=0)]"
+FLAT_GRADIENT = f"grad = np.concatenate({GRADIENTS})"
+IN_EACH_STEP = FLAT.replace("BEFORE", "W1, b1, W2, b2 = parts(theta)").replace(
+    "AFTER", f"{FLAT_GRADIENT}; theta = theta - 0.1 * grad"
+)
+ONCE = FLAT.replace("BEFORE", "pass").replace(
+    "AFTER",
+    "dW1[:] = X.T @ d1; db1[:] = d1.sum(axis=0); dW2[:] = h.T @ d2; db2[:] = d2.sum(axis=0)\n"
+    "    theta -= 0.1 * grad",
+)
+ANEW = FLAT.replace("BEFORE", "pass").replace(
+    "AFTER",
+    f"{FLAT_GRADIENT}; theta = np.concatenate([W1.ravel(), b1, W2.ravel(), b2])\n"
+    "    W1, b1, W2, b2 = parts(theta - 0.1 * grad)",
+)
+
 
 def mappings(script: str, **roles: list[str]) -> list[Roles]:
     recorder, found = Recorder(roles), list[Roles]()
@@ -109,6 +140,17 @@ def test_parameters_outputs_and_targets_are_found(script, names, rows):
     assert len(found.layers) == 2
     assert all(layer.biases is not None for layer in found.layers)
     assert found.outputs[0].shape == found.targets[0].shape == rows
+
+
+@pytest.mark.parametrize("script", [IN_EACH_STEP, ONCE, ANEW], ids=["each step", "once", "anew"])
+def test_the_parts_of_one_flat_vector_are_parameters(script):
+    for found in mappings(DATA + script):
+        assert found.names == ("W1", "b1", "W2", "b2")
+        assert [(each.weights, each.biases) for each in found.layers] == [(0, 1), (2, 3)]
+        for update in found.step.updates:
+            assert np.allclose(update.new.data, update.old.data - 0.1 * update.gradient.data)
+            assert found.error is not None
+            assert update.old.shape == update.gradient.shape
 
 
 def test_numbers_in_lists_that_generators_add_up_are_parameters():

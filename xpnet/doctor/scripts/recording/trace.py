@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
+from xpnet.doctor.scripts.recording.flat import taken_apart
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
@@ -79,6 +80,7 @@ class Recorder:
         self._row = 0  # steps looked at in a row
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
+        self._parts = dict[tuple[int, tuple[int, int]], int]()  # numbers, see `taken_apart`
         self._arrays = dict[int, Any]()  # what each parameter was last
         self.another: Site | None = None  # updates what is not looked at: another network
         self._others = set[int]()  # places of its steps
@@ -292,14 +294,25 @@ class Recorder:
         root, made = given, value.made_by
         while isinstance(root.base, np.ndarray):
             root = root.base
+        part = root.ndim == 1 and root.size > given.size and root.dtype.kind == "f"
+        if part and not made:
+            self.value(root)  # the first, which is the base
         sharing = self._views.setdefault(id(root), {})
         if made is NOTHING and root is not given:
             first = islice(sharing.values(), MAX_VIEWS)
             value.base = next((v for v in first if _overlap(v.object, given)), None)
-        if value.base is None and made.name not in ("T", "item"):
+        if part or (value.base is None and made.name not in ("T", "item")):
             sharing.pop(id(given), None)
             sharing[id(given)] = value
-        if root is given and any(each.object is given for each in made.operands):
+        if all(each.object is not given for each in made.operands):
+            return
+        if part:  # the whole has changed
+            start = (given.ctypes.data - root.ctypes.data) // root.itemsize
+            put = Operation(made.site, "put", (self.value(root), value), value, made.place,
+                            slice(start, start + given.size))  # fmt: skip
+            self.operations.append(put)
+            self._known[id(root)] = sharing[id(root)] = put.result = Value(root, root.copy(), put)
+        elif root is given:
             for number in sharing.keys() - {id(given)}:
                 self._known.pop(number, None)
             self._views[id(root)] = {id(given): value}
@@ -447,6 +460,7 @@ class Recorder:
     ) -> None:
         self.draws.look(operations if number else (), number)
         step = Step(number, tuple(operations), tuple(updates), live, self._places, self.roles)
+        step = taken_apart(step, self._parts)
         for look in self.on_step:
             look(step)
 

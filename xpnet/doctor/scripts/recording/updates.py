@@ -21,6 +21,7 @@ DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 HOPS = 8  # updates of one parameter by several statements of one step
 MIXING = {"matmul", "inner", "einsum", "tensordot", "vdot", "outer"}
+JOINED = {"concatenate", "hstack", "append"}
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
     *("squeeze", "expand_dims", "float", "float64", "float32", "astype", "atleast_1d"),
@@ -43,6 +44,8 @@ def origin(value: Value) -> tuple[Value, float]:
             value = made.operands[1 - side]
         elif made.name == "negative" and not rest:
             factor, value = -factor, first
+        elif made.name in JOINED and (joined := _joined_again(value)) is not None:
+            value = joined
         else:
             break
     return value, factor
@@ -51,6 +54,15 @@ def origin(value: Value) -> tuple[Value, float]:
 def maker(value: Value) -> Operation:
     """Return the operation that made the origin of a value."""
     return origin(value)[0].made_by
+
+
+def _joined_again(value: Value) -> Value | None:
+    """Return the vector whose parts, all of them, are put together again."""
+    parts = [maker(each) for each in value.made_by.operands]
+    if any(each.name != "item" for each in parts):
+        return None
+    (whole, *others) = {each.operands[0] for each in parts}
+    return whole if not others and whole.shape == value.shape else None
 
 
 def is_whole(operation: Operation) -> bool:
