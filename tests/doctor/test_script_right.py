@@ -171,6 +171,13 @@ ADAGRAD = RIGHT.replace("rate = 2.0", "rate, s1, s2 = 1e-5, 0.0, 0.0").replace(
     "    W1 -= rate * X.T @ d1\n", "    s1 = s1 + (X.T @ d1) ** 2\n"
     "    W1 -= rate * (X.T @ d1) / np.sqrt(s1 + 1e-8)\n"
 ).replace("d2 = (p - Y) / len(X)", "d2 = (p - Y) / len(X) * 1e-3")  # fmt: skip
+STOPS = RIGHT.replace("2.0", "0.05").replace(
+    "    d2 =", "    loss = np.mean((p - Y) ** 2)\n    d2 ="
+)
+GOALS = [
+    STOPS.replace("    d2 =", "    if loss < 0.3:\n        break\n    d2 ="),
+    STOPS.replace("for step in range(300)", "loss = 1.0\nwhile loss > 0.3"),
+]
 WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(60)").replace(
     "    h =", "    rate *= 1.1\n    h ="
 )  # fmt: skip
@@ -188,6 +195,7 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
         ("no-update", FROZEN),
         ("no-update", HEAD_FIRST),
         ("update-wrong", ADAGRAD),
+        *(("too-few-steps", each) for each in GOALS),
         ("learning-rate-too-small", WARM),
         ("no-update", RECURRENT),
         ("shuffled-targets", RECURRENT),

@@ -232,8 +232,10 @@ def _far(served: Any, known: Any) -> bool:
     Rows of a few features must also lie far outside the range of most of them.
     """
     largest, usual = np.abs(served).max(axis=1), np.abs(known).max(axis=1)
+    low, high = known.min(axis=0), known.max(axis=0)
+    beyond = np.maximum(served - high, low - served) > 2.0 * np.maximum(high - low, 1e-12)
     sizes = np.median(largest) / max(float(np.median(usual)), 1e-12)
-    return not 0.1 < sizes < 10.0
+    return bool(not 0.1 < sizes < 10.0 or np.mean(np.mean(beyond, axis=1) > 0.5) > 0.5)
 
 
 def _rows_of(arrays: Sequence[Any], roles: Roles) -> Any:

@@ -162,6 +162,8 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
     roles, skill, curve = seen.latest, run.last.skill, seen.curve()
     if not roles or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
+    if seen.recorder.satisfied_at == seen.recorder.steps:  # with what was learnt until then
+        return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
     narrow = [f"a hidden layer has {n} units" for n in sorted(widths)[:1] if n <= FEW_UNITS]
     if len(roles.layers) == 1 and skill < BAD:

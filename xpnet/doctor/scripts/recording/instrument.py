@@ -8,6 +8,7 @@ counter runs out to wake the recorder. The hooks, in `trace.Recorder`, compute w
 import ast
 import copy
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ LEFT_ALONE = {
     "input", "open", "len", "range", "enumerate", "zip", "iter", "next", "isinstance", "type", "id",
     "getattr", "setattr", "hasattr", "callable", "str", "repr", "format",
 }  # fmt: skip
+LOSS = re.compile(r"loss|cost|mse|err|mean\(|\bJ\b", re.IGNORECASE)
+CHANGE = re.compile(r" - |abs\(|diff", re.IGNORECASE)  # of a loss, which may be small too soon
 WRAPPED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 
 
@@ -95,7 +98,7 @@ class Instrumenter(ast.NodeTransformer):
         if isinstance(node, ast.Lambda):
             node.body = self._chosen(node.body)
             return node
-        before = self.counted
+        before, goal = self.counted, _is_goal(node)
         if isinstance(node, ast.If | ast.While):
             node.test = self._chosen(node.test)
         elif isinstance(node, ast.For | ast.AsyncFor):
@@ -105,7 +108,12 @@ class Instrumenter(ast.NodeTransformer):
         for name, value in ast.iter_fields(node):
             if name in ("body", "orelse", "finalbody", "handlers", "cases"):
                 setattr(node, name, self._block(value))
-        steps = self.counted > before or not self.functions  # functions that are called may update
+        if isinstance(node, ast.If | ast.While) and goal:
+            ends = node.orelse if isinstance(node, ast.While) else node.body
+            ends[:0] = (_placed(each, node) for each in _parsed("__xp__.satisfied()"))
+        names = {getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call)}
+        # At the top, functions that are called may update.
+        steps = self.counted > before or (not self.functions and not names <= LEFT_ALONE)
         if isinstance(node, ast.For | ast.While) and steps:
             ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
             return [node, *(_placed(each, node) for each in ended)]
@@ -277,6 +285,21 @@ def _may_update(node: ast.stmt) -> bool:
         elif isinstance(each, ast.MatMult) or (
             isinstance(each, ast.Attribute) and each.attr in ("add", "subtract")
         ):
+            return True
+    return False
+
+
+def _is_goal(node: ast.AST) -> bool:
+    """Return whether a loop goes on until a loss is low enough, or is left then."""
+    if isinstance(node, ast.If):
+        leaves = any(isinstance(each, ast.Break | ast.Return) for each in node.body)
+        tests = [*ast.walk(node.test)] if leaves else []
+    else:
+        tests = [*ast.walk(node.test)] if isinstance(node, ast.While) else []
+    for each in (test for test in tests if isinstance(test, ast.Compare)):
+        falls = isinstance(each.ops[0], ast.Lt | ast.LtE) == isinstance(node, ast.If)
+        lower = ast.unparse(each.left if falls else each.comparators[0])
+        if LOSS.search(lower) and not CHANGE.search(lower):
             return True
     return False
 

@@ -69,6 +69,7 @@ class Recorder:
         self.steps = 0  # taken by the script, as of the last look
         self.begun = 0  # steps before those of this network
         self.taught = dict[int, Any]()  # by id: arrays of which rows are updated where taken
+        self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
         self._search = Search()
@@ -153,6 +154,10 @@ class Recorder:
         """Steps that the script has taken by now."""
         rest = self._rest and self._rest - -(-self.counts[self._anchor] // self._per_step)
         return self.steps + rest
+
+    def satisfied(self) -> None:
+        """Note that a loop ends since the loss is as low as the script wants it."""
+        self.satisfied_at = self._done
 
     def loop_ended(self, loop: int) -> None:
         """Record what follows a loop of steps, up to the next update: it may be predictions."""
