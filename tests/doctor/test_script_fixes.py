@@ -221,7 +221,7 @@ def test_more_steps_are_for_the_loop_alone_and_a_score_still_ends_it(tmp_path):
     path.write_text(SIZES)
     loop = tree(str(path)).body[1].body[1]
     expected = SIZES.replace("range(n)", "range(10 * (n))").replace("0.001", "1e-06")
-    edits = _more(str(path), loop.iter.args[0]) + _later_ends(str(path), loop)
+    edits = [*_more(str(path), loop.iter.args[0]), *_later_ends(str(path), loop)]
     assert apply(SIZES, edits) == expected
 
 

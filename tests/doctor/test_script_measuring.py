@@ -552,13 +552,11 @@ for step in range(200):
 """
 
 
-def test_gradients_that_are_applied_in_another_order_than_the_layers_are_put_in_order(report):
+def test_gradients_that_are_applied_in_another_order_than_the_layers_are_named(report):
     assert "gradient-operand" not in report(REVERSED).codes
-    wrong = REVERSED.replace("[::-1]", "")
-    found = report(wrong).findings[0]
+    found = report(REVERSED.replace("[::-1]", "")).findings[0]
     assert found.code == "gradient-operand"
     assert "Ws[0] gets the gradient of Ws[2]" in found.evidence
-    assert "gW.insert(0, a[i].T @ d)" in apply(wrong, found.repair["edits"])
 
 
 def test_a_name_that_means_another_value_there_is_no_remedy_for_itself(report):

@@ -9,8 +9,8 @@ from script_corpus import cases
 
 from xpnet.doctor.scripts.examine import CHECKS, examine
 from xpnet.doctor.scripts.recording.source import Script, tree
-from xpnet.doctor.scripts.repairs.edits import apply
-from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite, rewritten
+from xpnet.doctor.scripts.repairs.edits import apply, rewrite
+from xpnet.doctor.scripts.repairs.fix import CORRECTED, rewritten
 
 pytestmark = pytest.mark.process
 
@@ -149,16 +149,13 @@ def test_only_rows_parameters_and_lost_steps_are_rewritten(examined, script, cod
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize(
-    ("part", "what"), [("with_edits", "mending"), ("conclude", "judging the gradients")]
-)
-def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch, part, what):
+def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch):
     def fail(*args, **kwargs):
         raise IndexError("gone")
 
-    monkeypatch.setattr(f"xpnet.doctor.scripts.examine.{part}", fail)
+    monkeypatch.setattr("xpnet.doctor.scripts.examine.conclude", fail)
     report = examined(START + ONE_LINE).report
-    assert report.facts["failed"] == [f"{what} could not be done: IndexError: gone"]
+    assert report.facts["failed"] == ["judging the gradients could not be done: IndexError: gone"]
     assert report.findings
 
 
@@ -395,13 +392,13 @@ COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - 
 
 
 @pytest.mark.untraced(but=[
-    "two activations", "an activation unused", "what is returned is dropped", "the last row",
+    "two activations", "an activation unused", "batches by number",
+    "what is returned is dropped", "a function of activations",
 ])  # fmt: skip
 @pytest.mark.parametrize(
     ("script", "code", "mended"),
     [
         (DROPPED, "no-update", "    W1, b1 = step_of(W1, b1, X.T"),
-        (LAST, "rows-left-out", "        g = d * row\n        w -= 0.5 * g\n        b -="),
         (COMPARED, "prediction-wrong", "np.ravel(squash(np.tanh(X @ W1 + b1) @ W2 + b2)) - Y"),
         (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
         (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
@@ -421,7 +418,7 @@ COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - 
          ONE_LINE),
         (NUMBERED, "rows-left-out", "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
     ],
-    ids=["what is returned is dropped", "the last row", "all pairs",
+    ids=["what is returned is dropped", "all pairs",
          "each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
          "no activation",
@@ -431,6 +428,12 @@ def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     first = examined(script).report.findings[0]
     assert first.code == code
     assert mended in apply(script, first.repair["edits"])
+
+
+def test_errors_of_which_only_the_last_is_sent_back_are_named(examined):
+    first = examined(LAST).report.findings[0]
+    assert first.code == "rows-left-out"
+    assert "of the 60 errors of each step only the last one changes the weights" in first.evidence
 
 
 @pytest.mark.untraced
@@ -534,15 +537,6 @@ SPLIT = "train, held = x[:100], x[100:]"
 def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling, mended):
     script = SCALED.replace("{fit}", fit).replace(SPLIT, SPLIT + scaling)
     assert mended in apply(script, edits_of(examined(script)))
-
-
-def test_what_a_method_predicts_is_scaled_by_the_trainings_own_method(examined):
-    scale = "def scaled(a):\n    return (a - train.mean(0)) / train.std(0)\ndef fit"
-    use = "    a = scaled(a)\n    for i"
-    script = SCALED.replace("def fit", scale).replace("{fit}\n    for i", use)
-    script = script.replace("print(", "def predict(rows):\n    return net(rows)\nprint(")
-    script = script.replace("net(held)", "predict(held)")
-    assert "    return net(scaled(rows))\n" in apply(script, edits_of(examined(script)))
 
 
 def test_whole_numbers_are_divided_alike_for_training_and_for_tests(examined):

@@ -101,7 +101,7 @@ def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> 
 
 def _in_words(found: "Examination") -> list[str]:
     from xpnet.doctor.findings import UNSKILLED
-    from xpnet.doctor.scripts.telling import GOOD
+    from xpnet.doctor.run import GOOD
 
     facts = found.report.facts
     if facts["recognised"]:

@@ -52,6 +52,11 @@ class Replay:
     mistake: Evidence | None = None  # what is wrong in the gradients, from the last layer down
     outputs: str = ""  # what gives them from the last sums, such as "sigmoid(z)"
 
+    @property
+    def one_error(self) -> float | None:
+        """The number that the gradients have in place of an error for each sample, if any."""
+        return ((self.mistake and self.mistake.change) or {}).get("one_error")
+
     @classmethod
     def of(cls, shown: Step) -> "Replay":
         """Return the replay of a step with all rows, parameters and gradients."""

@@ -15,6 +15,7 @@ SORTED = 0.3  # share of the targets' variance between batches from which rows a
 BLOCK_ROWS = 24  # smaller batches are put together, since means of few rows differ by chance
 FAR = 0.3  # of their size, that the weights have moved in all
 LONG_STEP = 0.3  # the same, in one step
+GOOD = 0.8  # share of the targets' variance explained, from which a start or a rate is no cause
 
 
 @dataclass
@@ -114,6 +115,11 @@ class Run:
             start, end = self.loss_span()
             lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
         return bool(self.diverged or lost or self.last.skill < 0.1)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the network has learnt; where that is not known, it has not."""
+        return self.last.skill >= GOOD
 
     @property
     def if_failing(self) -> str:

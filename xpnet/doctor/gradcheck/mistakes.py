@@ -13,6 +13,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
+from xpnet.doctor.rules import backward
 from xpnet.doctor.step import BIAS, grouped
 
 CS231N = "CS231n notes, Gradient checks"
@@ -48,7 +49,7 @@ def shape_mistake(
         code = "bias-per-sample" if few else code
         found += f": one gradient for each of {gradient.shape[axis]} samples"
         keep = gradient.ndim == len(shape) > 1 and shape[axis] == 1
-        fix = summed(name, axis, keep=keep)
+        fix = backward.summed(name, axis, keep=keep)
     elif gradient.T.shape == shape:
         mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
     elif gradient.size == size:
@@ -59,8 +60,8 @@ def shape_mistake(
             fix += "; do not sum the errors"
         elif axis:
             fix += ": sum over the samples, and give the targets the outputs' shape"
-    why = WHY["bias-per-sample" if "sum_over_batch" in repair else "gradient-shape"]
-    return mended, (Finding(code, "error", name, found, why, fix, CS231N, repair),)
+    why = backward.bias_per_sample if "sum_over_batch" in repair else backward.gradient_shape
+    return mended, (Finding(code, "error", name, found, why.why, fix, CS231N, repair),)
 
 
 def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
@@ -78,12 +79,6 @@ def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
     if len(axes) > 1:  # as many samples as units: the parameter's own shape tells the layout
         return axes[shape[-1] == 1]
     return axes[0] if axes else None
-
-
-def summed(name: str, axis: int, *, keep: bool) -> str:
-    """Return the remedy for a gradient that is not summed over the samples along an axis."""
-    word = re.sub(r"\W+", "_", name).strip("_")
-    return f"gradient_of_{word} = delta.sum(axis={axis}{', keepdims=True' if keep else ''})"
 
 
 def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
@@ -235,27 +230,6 @@ def _facts(factor: float, group: Sequence[Comparison], sizes: Sizes) -> dict[str
             "cosine": cosine, "divide": divide}  # fmt: skip
 
 
-# The explanations of what the rules of the doctor find, too.
-WHY = {
-    "bias-per-sample": (
-        "Every sample gets its own parameter, which can store its label: the loss can fall while "
-        "nothing is learnt that applies to other samples. The gradient of a shared parameter is "
-        "the sum over the batch."
-    ),
-    "gradient-shape": (
-        "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
-        "shape, which changes the parameter's shape or moves all its entries alike."
-    ),
-    "gradient-activation-derivative": (
-        "The error enters where this layer's delta is made, and spreads to every layer before it. "
-        "The derivative of its activation is missing or wrong, or weights_next is left out or not "
-        "transposed."
-    ),
-    "gradient-sign": (
-        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
-        "usual cause is (targets - outputs) where (outputs - targets) is meant."
-    ),
-}
 # Where only the update shows which of both is meant.
 EITHER_SIGN = (
     "if the update subtracts it (W -= rate * gradient): delta = outputs - targets\n"
@@ -267,12 +241,12 @@ OR_MINUS = "\nor the loss, which is negative, lacks a minus: cross-entropy canno
 TEXTS = {
     "gradient-sign": (
         "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
-        WHY["gradient-sign"],
+        backward.uphill.why,
         "flip the sign of the gradient of {where} alone",
     ),
     "gradient-sign/roughly": (
         "it points against the slope of the loss (cosine {cosine:.2f}), but is no multiple of it",
-        WHY["gradient-sign"],
+        backward.uphill.why,
         "",
     ),
     "gradient-scale": (
@@ -288,7 +262,8 @@ TEXTS = {
     ),
     "gradient-activation-derivative": (
         "{error} in this layer and all before it; the layers after it are right",
-        WHY["gradient-activation-derivative"],
+        f"{backward.wrong_gradient.why} The derivative of its activation is missing or wrong, or "
+        "weights_next is left out or not transposed.",
         "delta = (delta_next @ weights_next.T) * derivative(pre_activations)"
         "   # sigmoid: a * (1 - a); tanh: 1 - a**2; relu: z > 0",
     ),

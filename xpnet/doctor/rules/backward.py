@@ -1,12 +1,12 @@
 """Gradients and updates of hand-written code that are wrong: shapes, formulas, signs."""
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
-from xpnet.doctor.gradcheck.mistakes import summed
 from xpnet.doctor.replay import MOVED, accumulates
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, rule
 from xpnet.doctor.run import Run
@@ -30,6 +30,12 @@ def gradient_shape(run: Run) -> Evidence | None:
 
 def _summed(run: Run, biases: Iterable[str]) -> str:
     return "\n".join(summed(name, int(run.columns), keep=run.columns) for name in biases)
+
+
+def summed(name: str, axis: int, *, keep: bool) -> str:
+    """Return the remedy for a gradient that is not summed over the samples along an axis."""
+    word = re.sub(r"\W+", "_", name).strip("_")
+    return f"gradient_of_{word} = delta.sum(axis={axis}{', keepdims=True' if keep else ''})"
 
 
 def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -98,7 +104,7 @@ def accumulated(run: Run) -> Evidence | None:
       remedy="weights -= learning_rate * gradient   # with delta = outputs - targets",
       change={"update": "subtract"}, source=f"{NIELSEN}, chapter 1")  # fmt: skip
 def uphill(run: Run) -> Evidence | None:
-    """Gradient descent subtracts the gradient. With one sign flipped, every step climbs."""
+    """Descent subtracts the gradient. With a sign flipped (targets - outputs), steps climb."""
     factor, cosines = next(iter(run.replay.deltas.values()), 0.0), run.updates[0].cosines
     along = [cosine for cosine in cosines.values() if cosine * factor > 0 and abs(cosine) > MOVED]
     if not cosines or len(along) < len(cosines) or min(along) * max(along) < 0.0:

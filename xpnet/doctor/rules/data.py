@@ -200,4 +200,4 @@ def unshuffled_rows(run: Run, limit: float) -> Evidence | None:
     rows = run.targets.rows / run.targets.batches
     return Evidence("batches", f"{share:.0%} of the targets' variance lies between blocks of "
                     f"{rows:.0f} successive rows; shuffled, it would be {1.0 / rows:.0%}",
-                    severity="note" if run.last.skill > 0.8 else "")  # fmt: skip
+                    severity="note" if run.learnt else "")  # fmt: skip

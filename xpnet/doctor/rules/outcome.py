@@ -59,13 +59,13 @@ def no_number(run: Run) -> Evidence | None:
       remedy="run xpnet.check_gradients; if it is right, lower the learning rate")  # fmt: skip
 def loss_curve(run: Run) -> Evidence | None:
     """The gradient is wrong, such as its sign, or the steps are too long."""
-    (start, end), skilled = run.loss_span(), run.last.skill > 0.8
+    start, end = run.loss_span()
     evidence, fall = f"loss {start:.4g} at the start, {end:.4g} at the end", start - end
     if run.loss_undefined:
         return None
     if run.diverged or (np.isfinite(start) and not end <= 100.0 * max(abs(start), 1e-12)):
         return Evidence("loss", evidence, code="diverged")
-    if skilled and -fall > 2.0 * abs(start):  # then it is not the loss of these predictions
+    if run.learnt and -fall > 2.0 * abs(start):  # then it is not the loss of these predictions
         evidence += f", although the predictions explain {_share(run.last.skill)} of the variance"
         remedy = "show the loss of each step; set a running sum back to 0"
         return Evidence("loss", evidence, severity="warning", remedy=remedy)

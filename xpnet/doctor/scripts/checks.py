@@ -7,20 +7,20 @@ its own; the first counts.
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.rules.data import relation
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE, Rule, rule
-from xpnet.doctor.run import Run
+from xpnet.doctor.run import GOOD, Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, a_few, in_source, listed
-from xpnet.doctor.scripts.observe import NOTHING, Observer
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
     ancestors,
@@ -30,42 +30,46 @@ from xpnet.doctor.scripts.recording.updates import (
     origin,
 )
 from xpnet.doctor.scripts.repairs.edits import (
+    IN_PLACE,
+    NOT_IN_PLACE,
     Edit,
     as_floats,
+    at_sites,
     caught,
     changed,
     edit,
     moved,
     operand_edit,
+    rewrite,
 )
-from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites, rewrite
 from xpnet.doctor.scripts.repairs.sizes import undivided
-from xpnet.doctor.scripts.telling import GOOD, SEEN, learnt, one_error
+from xpnet.doctor.scripts.telling import SEEN
 from xpnet.doctor.step import grouped
 
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 LONG_SUM = 20.0  # rate, times the rows that are summed
-APART = 30.0  # times the usual standard deviation of a feature, of another unit
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
+APART = 30.0  # times the usual standard deviation of a feature, of another unit
 UNCOPIED = [("_x.copy()", "_x"), ("np.array(_x)", "_x"), ("np.copy(_x)", "_x")]
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
+
+NETWORK, FAILURE = ("network",), ("network", "failure")  # what a check may need
 
 Seen = Iterator[tuple[Any, ...]]
 
 
 def check(
-    code: str, source: str, remedy: str = "", *, needs_network: bool = True, severity: str = ""
+    code: str, source: str, remedy: str = "", *, needs: Sequence[str] = NETWORK, severity: str = ""
 ) -> Callable[[Callable[[Observer, Roles, Run], Seen]], Rule]:
-    """Make a rule for all steps that were mapped, or for whatever was computed."""
-    needs = ("network",) if needs_network else ()
+    """Make a rule for what was mapped, for that alone which fails, or for all that was computed."""
     return rule(code, source=source, remedy=remedy, needs=needs, severity=severity)
 
 
-@check("loss-broadcast", "NumPy manual, Broadcasting", needs_network=False)
+@check("loss-broadcast", "NumPy manual, Broadcasting", needs=())
 def crossed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
-    for each in seen.recorder.used if seen.latest is None else ():
+    for each in seen.recorder.used if not roles else ():
         for i in crossing(each) if each.name == "subtract" else ():
             shapes = [value.shape for value in each.operands]
             said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
@@ -81,30 +85,30 @@ def crossing(operation: Operation) -> list[int]:
 
 
 @check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop",
-       needs_network=False)  # fmt: skip
+       needs=())  # fmt: skip
 def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     """With the weights, all that was learnt is gone."""
     if again := seen.recorder.redrawn:
         yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for _, size, source in _batches(roles) if draws.again and not learnt(run) else ():
+    for _, size, source in _batches(roles) if draws.again and not run.learnt else ():
         if (draws.after - 1) * size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
 
 
-@check("no-update", "Python FAQ, Why did changing list y also change list x?", needs_network=False)
+@check("no-update", "Python FAQ, Why did changing list y also change list x?", needs=())
 def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = seen.recorder.pattern
     others = [each for each in roles.step.operations if each.place not in updates]
-    first = seen.start.step.operations
+    first = seen.first.step.operations
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
     found = seen.recorder.lost or kept
     old, sites = [*(e.site.operands[0] for e in found), ""][0], [each.site for each in found]
     copied = [e.operands[0].made_by for e in found if e.site.kind == "in place"]
-    for made in (e for e in copied if e and e.name in ("copy", "array")):
+    for made in (e for e in copied if e.name in ("copy", "array")):
         yield (made, old, f"what {sites[0]} changes is this copy; the weights stay as they were",
                "hand on the arrays themselves, without copying them",
                at_sites([made.site], UNCOPIED))  # fmt: skip
@@ -115,37 +119,28 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
-       needs_network=False)  # fmt: skip
+       needs=())  # fmt: skip
 def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
-    reached = () if seen.latest or seen.recorder.error else seen.recorder.reached
+    reached = () if roles or seen.recorder.error else seen.recorder.reached
     sites = seen.recorder.sites if reached else []
     products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
     weights = {text for each in products for text in each.operands}
-    weights |= {each.text for each in sites if each.kind == "name" and each.operands
-                and RANDOM.search(each.operands[0])}  # fmt: skip
     for place, site in enumerate(sites):
         update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
         used = update and site.operands[0] in weights
         if used and place not in reached and "*" in site.operands[1]:
-            yield None, site.operands[0], f"{site}: this update is never run"
+            yield NOTHING, site.operands[0], f"{site}: this update is never run"
 
 
 @check("integer-parameters", "NumPy manual, Data types")
 def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
-    whole = [each for each in roles.step.updates
-             if getattr(each.old.data, "dtype", np.dtype(float)).kind in "iu"]  # fmt: skip
-    names = [roles.names[each.parameter] for each in whole]
     if cut := seen.recorder.cut:
         owner, made = cut.site.operands[0], maker(cut.operands[0])
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                [as_floats(made.site)] if made else [])  # fmt: skip
-    if whole:
-        yield (whole[0].operation, ", ".join(names), "whole numbers: what a step adds is cut off "
-               "to whole numbers, too",
-               f"{names[0]} = {names[0]}.astype(float)   # where it is made")  # fmt: skip
 
 
 @check("shared-parameters", "Python FAQ, How do I create a multidimensional list?")
@@ -166,30 +161,29 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
        "make them one by one")  # fmt: skip
 def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one object cannot learn two things."""
-    root = tree(roles.file) if roles.step.updates else ast.Module([], [])
+    root = tree(roles.file) if roles else ast.Module([], [])
     own = {each.name for each in ast.walk(root) if isinstance(each, ast.ClassDef)}
     for each in ast.walk(root):
         match each:
             case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
                 new = f"[{ast.unparse(made)} for _ in range({ast.unparse(times)})]"
                 if name in own:
-                    yield (None, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list times"
-                           " a number holds one object that often", new,
+                    yield (NOTHING, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list "
+                           "times a number holds one object that often", new,
                            [changed(roles.file, each, new)])  # fmt: skip
 
 
-@check("data-changed", "NumPy manual, Copies and views")
+@check("data-changed", "NumPy manual, Copies and views", needs=FAILURE)
 def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
     inputs, targets = roles.inputs, roles.targets if roles.inputs else ()
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
-    for each in roles.step.operations if not learnt(run) else ():
-        before = each.operands[0] if each.operands else None
-        if before is None or before.object is not each.result.object:
-            continue
+    for each in roles.step.operations:
+        before = [*each.operands, each.result][0]
         made = before.made_by  # what shows a part of the data is they
-        part = made is not None and made.name == "item" and made.operands[0].made_by is None
-        if made is not None and not (part and isinstance(made.index, slice)):
+        part = made.name == "item" and not made.operands[0].made_by
+        shown = part and isinstance(made.index, slice)
+        if before.object is not each.result.object or (made and not shown):
             continue
         used = before in data or each.result in reached
         used &= id(before.object) not in seen.embedded
@@ -211,12 +205,13 @@ def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
         yield roles.step.updates[0].operation, *_left_out(left, roles, said)
 
 
-@check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", severity="warning")
+@check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", needs=FAILURE,
+       severity="warning")  # fmt: skip
 def never_updated(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is drawn at random and never changed may not be what the targets need."""
     never, gradients = _never_updated(seen)
     drawn = {value: text for value, text in never.items() if _is_drawn(value)}
-    if drawn and not gradients and not learnt(run):
+    if drawn and not gradients:
         said = "no update changes that"
         yield roles.step.updates[0].operation, *_left_out(drawn, roles, said)
 
@@ -231,11 +226,11 @@ def _left_out(never: dict[Value, str], roles: Roles, said: str) -> tuple[str, st
 
 def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
     """Return weights that make the outputs, and gradients of their shapes, both in no update."""
-    roles, never = seen.start, dict[Value, str]()  # there, values know where they were drawn
+    roles, never = seen.first, dict[Value, str]()  # there, values know where they were drawn
     below, way = ancestors(roles.outputs[:1]), -1 if seen.doctor.run.columns else 0
     rows = {each.shape[way] for each in roles.outputs if each.shape}
     products = [e for e in roles.step.operations if e.name in MIXING and len(e.operands) == 2]
-    later = grouped((each.place, each) for each in (seen.latest or NOTHING).step.operations)
+    later = grouped((each.place, each) for each in seen.latest.step.operations)
     known = rows and not (roles.others or seen.recorder.another)
     for each in products if known else ():
         for one, other in (each.operands[:2], each.operands[1::-1]):
@@ -253,10 +248,10 @@ def _stays(
     product: Operation, one: Value, later: dict[int, list[Operation]], seen: Observer
 ) -> bool:
     """Return whether a factor is the same in the latest step, and now, under its name, too."""
-    text, latest = in_source(product, one), seen.latest or NOTHING
+    text = in_source(product, one)
     now = [names[text] for names in seen.recorder.modules if text in names]
     now += [value.data for each in later[product.place] for value in each.operands
-            if not latest.depends(value)]  # fmt: skip
+            if not seen.latest.depends(value)]  # fmt: skip
     alike = (each for each in (one.object, *now) if np.shape(each) == one.shape)
     return all(np.array_equal(each, one.data) for each in alike)
 
@@ -264,19 +259,17 @@ def _stays(
 def _is_drawn(value: Value) -> bool:
     """Return whether a value is drawn at random, but for numbers that it is shifted by."""
     made = maker(value)
-    while (
-        made and made.name in ("add", "subtract") and made.operands[0].size != made.operands[1].size
-    ):
+    while made.name in ("add", "subtract") and made.operands[0].size != made.operands[1].size:
         made = maker(max(made.operands, key=lambda each: each.size))
-    return made is not None and bool(RANDOM.search(made.name))
+    return bool(RANDOM.search(made.name))
 
 
 @check("normalised-per-row", RECIPE)
 def per_row(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
     way, found = -1 if run.columns else 1, list[Operation]()
-    below = ancestors(seen.start.inputs)
-    for each in seen.start.step.operations if run.last.skill < GOOD else ():
+    below = ancestors(seen.first.inputs)
+    for each in seen.first.step.operations if run.last.skill < GOOD else ():
         data = each.operands[0].shape[::way] if each.operands else ()
         if each.result not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
@@ -318,7 +311,7 @@ def _relations(divided: Operation, run: Run) -> tuple[float, float]:
 @check("shuffled-targets", "NumPy manual, reshape")
 def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes the numbers row by row: each new column holds pieces of several samples."""
-    first, found, edits = seen.start, list[Operation](), list[Edit]()
+    first, found, edits = seen.first, list[Operation](), list[Edit]()
     below = ancestors((*first.inputs, *first.targets))
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
@@ -338,20 +331,18 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
 
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
-       "before each step")  # fmt: skip
+       "before each step", needs=FAILURE)  # fmt: skip
 def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
-    for update in roles.step.updates if not learnt(run) else ():
-        value, last, again = update.gradient, update.gradient.made_by, -1
-        while (made := value.made_by) is not None and made.name == "add" and made.index is None:
-            value, again = made.operands[0], again + (last is not None and made.site is last.site)
-        if last is None or value.made_by is not None or value in roles.states:
+    for update in roles.step.updates:
+        value, last = update.gradient, update.gradient.made_by
+        while value.made_by.name == "add" and value.made_by.index is None:
+            value = value.made_by.operands[0]
+        if not last.operands or value.made_by or value in roles.states:
             continue
         added = maker(last.operands[-1])
-        sag = added and added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
-        itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
-        itself = itself or again > 0  # in a list, one after the other
-        if itself and not sag and value.shape == update.new.shape and np.any(value.data):
+        sag = added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
+        if not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
 
 
@@ -374,7 +365,7 @@ def same_target(seen: Observer, roles: Roles, run: Run) -> Seen:
 def taught_inputs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network is taught a part of what it is given, and the true targets have no say."""
     for target in roles.targets:
-        above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
+        above = ancestors([target], stop=lambda v: v.made_by.name not in VIEWS)
         if any(each in above and target.size < each.size for each in roles.inputs):
             yield roles.error, "the error", "it is taken from a part of the inputs"
 
@@ -385,8 +376,7 @@ def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
     for layer in roles.layers:
         made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
         falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
-        several = layer.activations.size > 1  # one number may be a sigmoid by chance
-        if falls and several and not any(each and each.name == "negative" for each in made):
+        if falls and not any(each.name == "negative" for each in made):
             yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
                    "minus of exp(-z)")  # fmt: skip
 
@@ -420,8 +410,8 @@ def _is_read(update: Update, roles: Roles, among: set[Value]) -> bool:
 @check("gradient-sign", SEEN)
 def turned_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Gradient descent subtracts the gradient of the loss, which has outputs minus targets."""
-    one, error = one_error(run), roles.error  # one sum, for which slopes say nothing
-    if one is None or error is None or error.operands[0] is not roles.targets[0] or not run.whole:
+    one, error = run.replay.one_error, roles.error  # one sum, for which slopes say nothing
+    if one is None or error.operands[:1] != roles.targets[:1] or not run.whole:
         return
     if one * (np.mean(run.whole[0].predictions) - np.mean(run.whole[0].targets)) < 0.0:
         new = swapped(error.site)
@@ -459,7 +449,7 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
     for each, i in ((each, i) for each in products for i in (0, 1)):
         one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
         factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and other.made_by and roles.errors & ancestors([other]):
+        if factor and roles.errors & ancestors([other]):
             sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
             if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
                 words = in_source(other.made_by, 1 - sides.index(True))
@@ -475,7 +465,7 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
 def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
     for rows, size, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
-        if rows.made_by is not None and size * 2 <= source.size:
+        if rows.made_by and size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
 
@@ -485,9 +475,9 @@ def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
     taken = dict[Value, dict[str, Value]]()  # by the index, which several passes may have in common
     for rows in roles.inputs:
         made = rows.made_by
-        source = rows.base or (made.operands[0] if made and made.name == "item" else None)
+        source = rows.base or (made.operands[0] if made.name == "item" else None)
         if source is not None:
-            taken.setdefault(source, {})[repr(made and made.index)] = rows
+            taken.setdefault(source, {})[repr(made.index)] = rows
     for source, parts in taken.items():
         yield next(iter(parts.values())), sum(rows.size for rows in parts.values()), source
 
@@ -496,7 +486,7 @@ def _batches(roles: Roles) -> Iterator[tuple[Value, int, Value]]:
 def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Classes are counted from 0. One off, class 0 is taught as the last one."""
     columns = dict[int, set[int]]()
-    for each in seen.start.step.operations:
+    for each in seen.first.step.operations:
         index = each.index[-1] if isinstance(each.index, tuple) else each.index
         if each.name in ("item", "put") and np.asarray(index).dtype.kind == "i" and each.operands:
             found = columns.setdefault(each.place, set())
@@ -507,32 +497,31 @@ def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
                        at_sites([each.site], [("_x - 1", "_x")]))  # fmt: skip
 
 
-@check("gradient-scale", BACKPROPAGATION)
+@check("gradient-scale", BACKPROPAGATION, needs=FAILURE)
 def divided_twice(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The steps are shorter than the learning rate says, by the number of rows."""
     factor, rows, update = _scale(roles, run)
-    if update is None or rows < 8 or learnt(run):
+    if update is None or rows < 8:
         return
-    if update.optimizer and abs(update.factor) != run.learning_rate:
-        return  # the rate is in the slopes, too
     again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
-        edits = undivided(rows, roles)
+        edits = [*undivided(rows, roles)]
         yield (update.gradient.made_by or update.operation, "every gradient", "it is divided by "
                f"the {rows} rows twice", "divide by the number of rows once",
                edits if edits else {"learning_rate_factor": float(rows)})  # fmt: skip
 
 
-@check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows")
+@check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows",
+       needs=FAILURE)  # fmt: skip
 def summed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps of such a length jump over the valley."""
     factor, rows, update = _scale(roles, run)
     rate, curve = run.learning_rate or 0.0, seen.curve()
     if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
         return  # where no step is better
-    if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or learnt(run):
+    if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM:
         return
     cone = [each for each in roles.step.operations if each.result in roles.cone]
     behind = descendants(roles.errors, cone) - roles.errors
@@ -563,7 +552,7 @@ def _divides(operation: Operation, rows: int) -> bool:
 @check("error-not-from-targets", BACKPROPAGATION)
 def scaled_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where the number is below 0, every step climbs."""
-    text = roles.error.site.text if roles.error is not None else ""
+    text = roles.error.site.text
     errors = {e.result for e in roles.step.operations if e.site.text == text}
     for each in roles.step.operations if text and run.failing else ():
         mine = [value in errors for value in each.operands]

@@ -6,12 +6,11 @@ import numpy as np
 
 from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts.checks import Seen, check
+from xpnet.doctor.scripts.checks import FAILURE, Seen, check
 from xpnet.doctor.scripts.mapping import Roles
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.updates import ancestors
-from xpnet.doctor.scripts.repairs.patterns import at_sites
-from xpnet.doctor.scripts.telling import learnt
+from xpnet.doctor.scripts.repairs.edits import at_sites
 
 EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
             ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
@@ -26,30 +25,30 @@ def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
             yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
-@check("rows-left-out", "Python tutorial, 3.1.2")
+@check("rows-left-out", "Python tutorial, 3.1.2", needs=FAILURE)
 def empty(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A slice that ends before it starts has no rows, and teaches nothing."""
     made = [each.made_by for each in (*roles.inputs, *roles.targets) if not each.size]
-    for each in (one for one in made if one and one.name == "item" and not learnt(run)):
+    for each in (one for one in made if one.name == "item"):
         yield (each, "batches", f"it has no rows: {each.result.shape}",
                "end the slice a batch after its start",
-               at_sites([one.site for one in made if one], SLICES))  # fmt: skip
+               at_sites([one.site for one in made], SLICES))  # fmt: skip
 
 
 @check("target-range", f"{GOODFELLOW}, 5.7.2")
 def no_sign(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where the target is 0, no output changes the margin, and nothing is learnt from the row."""
-    margin = roles.error if roles.error and roles.error.name == "multiply" else None
+    margin = roles.error.name == "multiply"
     if margin and not np.all(np.abs(roles.targets[0].data) == 1):
-        yield (margin, "targets", "a margin needs targets of -1 and 1, and these are 0 and 1",
+        yield (roles.error, "targets", "a margin needs targets of -1 and 1, and these are 0 and 1",
                "let them be -1 and 1: y = 2 * y - 1", {"target_range": (-1.0, 1.0)})  # fmt: skip
 
 
 @check("constant-target", "NumPy manual, Indexing")
 def each_column(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A slice beside the class numbers means all rows: each gets the classes of all others."""
-    below = ancestors(seen.start.targets)
-    for each in seen.start.step.operations:
+    below = ancestors(seen.first.targets)
+    for each in seen.first.step.operations:
         index: Any = each.index if isinstance(each.index, tuple) else ()
         whole = [i for i, one in enumerate(index) if isinstance(one, slice) and one == slice(None)]
         if each.name != "put" or len(index) != 2 or len(whole) != 1 or each.operands[1].size != 1:

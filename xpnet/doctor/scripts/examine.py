@@ -1,6 +1,6 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, TypeVar
@@ -16,12 +16,12 @@ from xpnet.doctor.scripts.gradients.conclusions import BY_ROW, conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
 from xpnet.doctor.scripts.mapping import Roles, in_words
-from xpnet.doctor.scripts.observe import NOTHING, Observer
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
-from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, learnt, left_to_say, told
+from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, left_to_say, told
 
 CHECKS = rules_of(checks, data_checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
@@ -67,61 +67,44 @@ def examine(
 
 def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     """Return all findings, causes first, in the script's own words, with edits that mend them."""
-    first, points, attempt = seen.first, measurer.points, Attempts()
+    first, points, failed = seen.first, measurer.points, list[str]()
     seen.recorder.finish()
     measured = list[Finding]()
-    if first is not None and points:
-        failing, latest = seen.doctor.run.failing, seen.latest or first
-        alone = seen.recorder.another is None
-        judge = partial(conclude, points, latest, measurer.runs, failing=failing, alone=alone)
-        measured, facts["gradients"] = attempt("judging the gradients", judge, (measured, ""))
+    if first and points:
+        failing, alone = seen.doctor.run.failing, seen.recorder.another is None
+        judge = partial(conclude, points, seen.latest, measurer.runs, failing=failing, alone=alone)
+        measured, facts["gradients"] = tried("judging the gradients", judge, (measured, ""), failed)
     elif not points:
-        few = "" if first is None else "the script took too few steps"
-        facts["not_measured"] = measurer.problem or few
-    run = seen.end(measured)
-    roles = None if first is None else _at_end(first, seen)
-
-    def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-        findings = tuple(findings)
-        if roles is None:
-            return findings
-        return attempt("mending", lambda: tuple(with_edits(findings, roles)), findings)
-
+        facts["not_measured"] = measurer.problem or "the script took too few steps" * bool(first)
+    run, roles = seen.end(measured), _at_end(first, seen)
     tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
-    found, facts = _found(seen, run, facts, attempt)
-    findings, uneven = tell(mend(found)), facts["taught_otherwise"]
+    found, facts = _found(seen, run, facts, failed)
+    findings, uneven = tell(with_edits(found, roles)), facts["taught_otherwise"]
     if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
-        findings = tell((*mend(left_to_say(seen, run)), *findings))
+        findings = tell((*with_edits(left_to_say(seen, run), roles), *findings))
     if SHAPES & {each.code for each in findings}:
         facts["gradients"] = ""  # they are right only for the shapes that are wrong, or one step
-    if roles is not None:
-        facts["tries"] = attempt("mending", partial(tries, roles), list[dict[str, Any]]())
-    recognised = bool(findings) or (seen.latest is not None and seen.latest.recognised)
-    failed = [*dict.fromkeys(attempt.failed)]
+    if roles:
+        facts["tries"] = tries(roles)
+    recognised = bool(findings) or seen.latest.recognised
     return Report(findings, facts | {"recognised": recognised, "failed": failed})
 
 
-class Attempts:
-    """Does one thing after the other; what fails is noted, and what else was found is told."""
-
-    def __init__(self) -> None:
-        self.failed: list[str] = []
-
-    def __call__(self, what: str, action: Callable[[], Result], otherwise: Result) -> Result:
-        """Return what an action does, or something else if that fails."""
-        try:
-            return action()
-        except Exception as error:  # noqa: BLE001  # whatever is wrong is not the script's fault
-            self.failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
-            return otherwise
+def tried(what: str, action: Callable[[], Result], otherwise: Result, failed: list[str]) -> Result:
+    """Return what an action does; if that fails, note it, and return something else."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001  # whatever is wrong is not the script's fault
+        failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
+        return otherwise
 
 
 def _found(
-    seen: Observer, run: Run, facts: dict[str, Any], attempt: Attempts
+    seen: Observer, run: Run, facts: dict[str, Any], failed: list[str]
 ) -> tuple[list[Finding], dict[str, Any]]:
     """Return what rules and checks find in what was seen, and the facts with those of the run."""
     with np.errstate(all="ignore"):  # of np.empty, for one
-        seen.doctor.note([*failures(seen.recorder), *causes(seen, run, attempt)])
+        seen.doctor.note([*failures(seen.recorder), *causes(seen, run, failed)])
     report, last = seen.doctor.report(), max(seen.steps, default=0)
     gradients = facts.get("gradients", "")
     # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor do
@@ -129,7 +112,7 @@ def _found(
     by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
     uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
     several = bool(seen.recorder.another or seen.recorder.begun)
-    uneven = uneven or several or bool(seen.first and seen.first.others)
+    uneven = uneven or several or bool(seen.first.others)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
     doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
     if by_row or seen.has_embeddings() or seen.is_given_activations():
@@ -140,23 +123,24 @@ def _found(
         found = [each for each in found if each.code not in SYMPTOMS
                  and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
     return found, report.facts | {
-        "mapping": in_words(seen.latest) if seen.latest is not None else [],
+        "mapping": in_words(seen.latest),
         "not_looked_at": str(seen.recorder.another or ""),
         "not_mapped": seen.not_mapped(), "not_shown": [], "unknown_names": sorted(seen.unknown),
         "taught_otherwise": uneven,
     } | facts  # fmt: skip
 
 
-def causes(seen: Observer, run: Run, attempt: Attempts) -> Iterator[Finding]:
+def causes(seen: Observer, run: Run, failed: list[str]) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
-    for each in CHECKS if seen.latest else [one for one in CHECKS if not one.needs]:
+    known = {"network": bool(seen.latest), "failure": not run.learnt}
+    for each in (one for one in CHECKS if all(known[need] for need in one.needs)):
         what = f"the check {each.code}, {each.check.__name__},"
-        first = partial(next, each.check(seen, seen.latest or NOTHING, run), None)
-        if (found := attempt(what, first, None)) is None:
+        first = partial(next, each.check(seen, seen.latest, run), None)
+        if (found := tried(what, first, None, failed)) is None:
             continue
         operation, place, said, *own = found
-        line = "" if operation is None else f"{operation.site}: "
-        worst = "error" if each.code in TAUGHT or not learnt(run) else "warning"
+        line = f"{operation.site}: " if operation else ""
+        worst = "error" if each.code in TAUGHT or not run.learnt else "warning"
         remedy, change = ([*own, "", None])[:2]
         change = {"edits": change} if isinstance(change, list) else change
         yield each.finding(Evidence(place, line + said, change, remedy=remedy),
@@ -165,7 +149,7 @@ def causes(seen: Observer, run: Run, attempt: Attempts) -> Iterator[Finding]:
 
 def _at_end(roles: Roles, observer: Observer) -> Roles:
     """Return the first step's roles, with what only the whole run shows."""
-    latest = observer.latest.step.operations if observer.latest else ()
+    latest = observer.latest.step.operations
     pairs = (pair for each in observer.recorder.modules for pair in each.items())
     return replace(
         roles, repeated=frozenset(each.place for each in latest), served=observer.served(),

@@ -11,7 +11,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION
 from xpnet.doctor.scripts.gradients.variants import PLAIN
 from xpnet.doctor.scripts.mapping import in_source
-from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
 from xpnet.doctor.scripts.recording.trace import SYNONYMS, Recorder
 from xpnet.doctor.scripts.recording.updates import mere_number, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import Edit, operand_edit
@@ -26,14 +26,14 @@ Reasons = Iterator[tuple[Finding, str, list[Edit]]]
 
 def failures(recorder: Recorder) -> Iterator[Finding]:
     """Yield why the operation that raised the script's error cannot be computed."""
-    if (failed := _failed(recorder)) is not None:
+    if failed := _failed(recorder):
         shapes = " and ".join(str(each.shape) for each in failed.operands)
         for found, said, edits in _reasons(failed, recorder):
             yield replace(found, where=failed.site.operands[0], repair={"edits": edits},
                           evidence=f"{failed.site}: {shapes}: {said}")  # fmt: skip
 
 
-def _failed(recorder: Recorder) -> Operation | None:
+def _failed(recorder: Recorder) -> Operation:
     """Return the operation whose hook raised the error that ended the script."""
     trace, hook = getattr(recorder.error, "__traceback__", None), dict[str, Any]()
     while trace is not None:
@@ -46,7 +46,7 @@ def _failed(recorder: Recorder) -> Operation | None:
     given = [each.object if isinstance(each, Value) else each for each in given]
     arrays = tuple(recorder.value(each) for each in given if isinstance(each, np.ndarray))
     if len(arrays) < 2:
-        return None
+        return NOTHING
     name = str(getattr(function, "__name__", hook.get("name")))
     site = recorder.sites[hook["place"]]
     return Operation(site, SYNONYMS.get(name, name), arrays[:2], Value(None, None), hook["place"])
@@ -91,7 +91,7 @@ def _not_summed(failed: Operation, recorder: Recorder) -> Reasons:
                     and error in {value.base or value for value in each.operands}}  # fmt: skip
         numbers = [mere_number(e)[0] for e in recorder.operations if products & {*e.operands}]
         how = "mean" if any(abs(each * rows - 1.0) < 1e-9 for each in numbers) else "sum"
-        if (times := delta.made_by) is not None and (side := scalar_side(times)) is not None:
-            made, slot = times, 1 - side
+        if (side := scalar_side(delta.made_by)) is not None:
+            made, slot = delta.made_by, 1 - side
         edits = [operand_edit(made, slot, f"np.{how}({{}}, {options})")]
         yield BIAS, f"it still has the {rows} rows of the batch", edits

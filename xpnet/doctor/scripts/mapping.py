@@ -15,7 +15,7 @@ from operator import or_
 import numpy as np
 
 from xpnet.doctor.scripts.recording.source import modules
-from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
     SAME_VALUES,
@@ -51,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Roles:
-    """The roles in one step; what was not found is None or empty."""
+    """The roles in one step; what was not found is None or empty. False without updates."""
 
     step: Step
     names: tuple[str, ...]  # of the parameters, by their number
@@ -60,7 +60,7 @@ class Roles:
     inputs: tuple[Value, ...] = ()  # what the first layer is given, in all passes
     outputs: tuple[Value, ...] = ()  # several where errors are computed one by one
     targets: tuple[Value, ...] = ()
-    error: Operation | None = None  # the first in which outputs meet targets
+    error: Operation = NOTHING  # the first in which outputs meet targets
     loss: Value | None = None
     reaching: int = 0  # bits of the parameters on which the outputs depend
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
@@ -72,6 +72,9 @@ class Roles:
     served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
     places: Mapping[int, str] = field(default_factory=dict)  # by id: what modules call an array
 
+    def __bool__(self) -> bool:
+        return bool(self.step.updates)
+
     @cached_property
     def states(self) -> set[Value]:
         """The parameters before and after each update."""
@@ -79,8 +82,8 @@ class Roles:
 
     @property
     def errors(self) -> set[Value]:
-        """What `error` makes of outputs and targets; nothing where it was not found."""
-        return set() if self.error is None else {self.error.result}
+        """What `error` makes of outputs and targets."""
+        return {self.error.result}
 
     @cached_property
     def _updates(self) -> dict[int, list[Update]]:
@@ -180,7 +183,7 @@ class _Graph:
         """Return whether a running mean takes up a parameter: what it gives is taken as given."""
         sides = operation.operands if operation.name == "add" else ()
         made = [(mean, maker(delta)) for mean, delta in zip(sides, sides[::-1], strict=True)]
-        return any(each is not None and each.name == "subtract" and each.operands[1] is mean
+        return any(each.name == "subtract" and each.operands[1] is mean
                    and self.of(each.operands[0]) is not None for mean, each in made)  # fmt: skip
 
     def of(self, value: Value) -> int | None:
@@ -198,20 +201,18 @@ class _Graph:
         value, factor, found, state = update.gradient, update.factor, "", False
         named: tuple[Value, float] | None = None
         mean: Value | None = None
-        while (made := value.made_by) is not None and made.operands and made.index is None:
+        while (made := value.made_by).operands and made.index is None:
             dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
             divisor = made.operands[-1]
             if made.name == "divide" and divisor.shape == value.shape and _has_root(divisor):
                 found, value, named = "adaptive", made.operands[0], None
-            elif made.name == "negative":
-                factor, value = -factor, made.operands[0]
             elif len(dependent) != 1 or len(made.operands) != 2:
                 break
             elif made.name in ("add", "subtract"):
                 kept, delta = (made.operands[i] for i in (1 - dependent[0], dependent[0]))
                 if kept is not mean and origin(kept)[1] == 1.0:  # no state that decays
                     to = maker(delta)  # but m + (1 - b) * (g - m)
-                    if to is None or kept not in to.operands:
+                    if kept not in to.operands:
                         break
                     mean = kept
                 found, value, named, state = found or "momentum", delta, None, True
@@ -234,7 +235,7 @@ class _Graph:
         )
 
     @cached_property
-    def error(self) -> Operation | None:
+    def error(self) -> Operation:
         """The operation in which outputs first meet targets."""
         pairs = [(each, pair) for each in self.step.operations
                  if (pair := self._pair(each)) and self._as_told(each, pair)]  # fmt: skip
@@ -244,7 +245,7 @@ class _Graph:
             known = self.bits(outputs).bit_count()
             return each.result in self.cone, known, each.name == "subtract"
 
-        return max(pairs, key=rank, default=(None, None))[0]
+        return max(pairs, key=rank)[0] if pairs else NOTHING
 
     def of_others(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return the parameters that no output or target here teaches, and those taught by both.
@@ -287,8 +288,6 @@ class _Graph:
             return None
         left, right = operation.operands
         texts = operation.site.operands
-        if operation.site.kind == "in place" and operation.result not in self.cone:
-            return None  # total -= np.log(p[label])
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
             limit = 1 - (operation.result in self.margins)  # a mask is 0 or 1, too
             signs = one.shape == other.shape and other.size > 1
@@ -296,21 +295,21 @@ class _Graph:
             if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1
                 continue
             literal = bool(text and NUMBER.fullmatch(text[0]))
-            bare = other.size == 1 and other.made_by is None
+            bare = other.size == 1 and not other.made_by
             constant = bare and (operation.name == "divide" or one.size > 1 or literal)
             if self.bits(one) and self.of(one) is None and not self.bits(other) and not constant:
                 return one, other
         return None
 
-    def sides(self, error: Operation | None) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    def sides(self, error: Operation) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         """Return outputs and targets: of all operations at the place of the first."""
-        first = None if error is None else self._pair(error)
+        first = self._pair(error)
         own = 0 if first is None else self.bits(first[0])  # others are of another network
         found = [pair for pair in self._pairs(error) if self.bits(pair[0]) & own]
         return tuple(o for o, _ in found), tuple(t for _, t in found)
 
-    def _pairs(self, error: Operation | None) -> list[tuple[Value, Value]]:
-        alike = [] if error is None else at_place(self.step, error.place, self.cone)
+    def _pairs(self, error: Operation) -> list[tuple[Value, Value]]:
+        alike = at_place(self.step, error.place, self.cone)
         return [pair for pair in map(self._pair, alike) if pair is not None]
 
     def layers(self, outputs: tuple[Value, ...]) -> tuple[Layer, ...]:
@@ -335,8 +334,7 @@ class _Graph:
                         biases.setdefault(term, (number, each.result))
         sums = {product.result for product, _ in products.values()}
         for added in (other.made_by for key, (_, other) in biases.items() if key not in sums):
-            makers = [value.made_by for value in added.operands] if added else []
-            if added and ACTIVATED & {each.name for each in makers if each}:
+            if ACTIVATED & {value.made_by.name for value in added.operands}:
                 self.late.append(added)
         found, order = [], list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
@@ -350,10 +348,7 @@ class _Graph:
         self, layers: tuple[Layer, ...], outputs: tuple[Value, ...]
     ) -> tuple[tuple[Layer, ...], ...]:
         """Return the layers of each sample of a loop, if each has its own."""
-        places = Counter(each.place for each in self.step.operations)
         if not 1 < len(outputs) <= MAX_SAMPLES or not layers:
-            return ()
-        if any(places[layer.product.place] % len(outputs) for layer in layers):
             return ()
         found = tuple(self.layers((each,)) for each in outputs)
         alike = {tuple(layer.weights for layer in each) for each in found}
@@ -408,15 +403,13 @@ def _terms(value: Value) -> list[Value]:
     """Return a value and what it is the sum of."""
     found = [value]
     for each in found:
-        if (made := each.made_by) is not None and made.name in ("add", "sum"):
-            found += made.operands
+        found += each.made_by.operands if each.made_by.name in ("add", "sum") else ()
     return found
 
 
 def _turned(value: Value) -> Value:
     """Return what a layer was given; np.exp(-h @ w) has its minus there."""
-    made = value.made_by
-    return made.operands[0] if made is not None and made.name == "negative" else value
+    return value.made_by.operands[0] if value.made_by.name == "negative" else value
 
 
 def at_place(step: Step, place: int, cone: set[Value]) -> list[Operation]:
@@ -428,9 +421,9 @@ def at_place(step: Step, place: int, cone: set[Value]) -> list[Operation]:
 def _has_root(value: Value) -> bool:
     """Return whether a divisor is a root or a maximum, perhaps with a small number added."""
     made = value.made_by
-    if made is not None and made.name == "add":
-        made = next((each.made_by for each in made.operands if each.made_by is not None), None)
-    return made is not None and made.name in ("sqrt", "power", "maximum")  # the last: AdaMax
+    if made.name == "add":
+        made = next((each.made_by for each in made.operands if each.made_by), made)
+    return made.name in ("sqrt", "power", "maximum")  # the last: AdaMax
 
 
 def in_words(roles: Roles) -> list[str]:
@@ -440,7 +433,7 @@ def in_words(roles: Roles) -> list[str]:
         update = next((each for each in roles.updates_of(n) if not each.old.shape), None)
         alike.setdefault(-1 - n if update is None else update.operation.place, []).append(n)
     lines = [_update_in_words(roles, each) for each in alike.values()]
-    if (error := roles.error) is not None:
+    if error := roles.error:
         outputs, targets = (called(each[0], error) for each in (roles.outputs, roles.targets))
         lines.append(f"outputs {outputs}, targets {targets}: {error.site}")
     lines += [f"inputs {called(e.inputs, e.product)}" for e in roles.layers[:1]]
@@ -455,14 +448,11 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _update_in_words(roles: Roles, numbers: Sequence[int]) -> str:
-    number = numbers[0]
-    updates = roles.updates_of(number)
-    if not updates:
-        return f"{roles.names[number]}: no update in this step"
-    update, made = updates[0], updates[0].gradient.made_by
+    number, update = numbers[0], roles.updates_of(numbers[0])[0]
+    made = update.gradient.made_by
     kind = "biases" if any(number == layer.biases for layer in roles.layers) else "weights"
     name = update.gradient.names[-1] if update.gradient.names else "the gradient"
-    line = f", {made.site.place}" if made is not None else ""
+    line = f", {made.site.place}" if made else ""
     way = {"momentum": "with momentum, ", "adaptive": "scaled adaptively, "}
     how = f"{way.get(update.optimizer, '')}{abs(update.factor):g} times {name}"
     verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
@@ -480,18 +470,11 @@ def called(value: Value, operation: Operation | None = None) -> str:
 
 
 def in_source(operation: Operation, which: int | Value) -> str:
-    """Return an operand or its number, -1 for the whole operation, as the script writes it."""
+    """Return an operand, or that of a number, as the script writes it."""
     site, words = operation.site, operation.site.operands
     slot = which if isinstance(which, int) else operation.operands.index(which)
-    if slot < 0:
-        return site.text
     words = words[1:] if operation.name == "einsum" else words  # the first are the subscripts
-    if site.kind == "call" and (operation.name == "astype" or len(operation.operands) > len(words)):
-        depth = 0
-        for i in reversed(range(len(site.text))):
-            depth += {")": 1, "(": -1}.get(site.text[i], 0)
-            if depth == 0:
-                owner = site.text[:i].rpartition(".")[0]
-                words = words if owner in modules(site.file) else (owner, *words)
-                break
+    of_owner = operation.name == "astype" or len(operation.operands) > len(words)
+    if site.kind == "call" and of_owner and site.owner not in modules(site.file):
+        words = (site.owner, *words)
     return words[slot] if slot < len(words) else "?"

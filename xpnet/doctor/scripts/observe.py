@@ -16,12 +16,12 @@ from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import ACTIVATED, PRODUCTS, Roles, in_source, listed, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
-from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, random_masks
+from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
 ROWS = 64  # that are looked at in a row, in as many steps as it takes
-NOTHING = Roles(Step(0, (), ()), ())  # where no network was found
+NO_NETWORK = Roles(Step(0, (), ()), ())  # that was found
 
 
 class Observer:
@@ -38,10 +38,8 @@ class Observer:
         """Forget what was seen: what follows these steps is the first, or another, network."""
         self.recorder.begun = steps
         self.doctor = Doctor()
-        self.first: Roles | None = None
-        self.latest: Roles | None = None
+        self.first = self.latest = NO_NETWORK
         self.same_rows = True  # in all steps
-        self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self._problems = Counter[str]()
         self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
         self.embedded = set[int]()  # ids of arrays whose rows are taught where they are taken
@@ -64,7 +62,7 @@ class Observer:
         self.unknown -= {name for names in step.places for name in names}
         roles = map_step(step)
         if not roles.recognised:
-            if self.first is None and roles.step.updates:
+            if not self.first:
                 self.first = self.latest = roles
             return
         arrays = arrays_of(roles)
@@ -75,7 +73,7 @@ class Observer:
             self._shapes.setdefault(name, set()).add(each.shape)
         self._find_embedded(roles)
         self.latest = roles
-        self.first = self.first if self.first and self.first.recognised else roles
+        self.first = self.first if self.first.recognised else roles
         loss = None if roles.loss is None else roles.loss.number
         with np.errstate(all="ignore"):
             own = float(np.mean(np.square(_errors(roles)))) if roles.error else float("nan")
@@ -98,14 +96,9 @@ class Observer:
             self._problems[str(error)] += 1
         self._pace(roles, given, arrays)
 
-    @property
-    def start(self) -> Roles:
-        """What the network's first step showed."""
-        return self.first or NOTHING
-
     def _find_embedded(self, roles: Roles) -> None:
         """See in the first steps which rows errors change: what follows a step is in the next."""
-        errors = {each.error.result for each in (self.latest, roles) if each and each.error}
+        errors = self.latest.errors | roles.errors
         for each in roles.step.operations if not roles.step.live else ():
             inside = each.index is not None and each.name in ("add", "subtract")
             if inside and errors & ancestors(each.operands[1:]):
@@ -113,15 +106,15 @@ class Observer:
 
     def has_embeddings(self) -> bool:
         """Return whether the network is given rows that it teaches, such as word vectors."""
-        below = ancestors(self.latest.inputs) if self.latest else ()
-        return any(id(each.object) in self.embedded | self.recorder.taught.keys() for each in below)
+        taught = self.embedded | self.recorder.taught.keys()
+        return any(id(each.object) in taught for each in ancestors(self.latest.inputs))
 
     def is_given_activations(self) -> bool:
         """Return whether what the network is given was made by other weights, that stay."""
-        given = ancestors([*self.start.inputs, *(self.latest or NOTHING).inputs])
-        made = [e.made_by for e in given if e.made_by and e.made_by.name in ACTIVATED - {"divide"}]
-        below = (value.made_by for value in ancestors(v for each in made for v in each.operands))
-        return any(each is not None and each.name in MIXING for each in below)
+        given = ancestors([*self.first.inputs, *self.latest.inputs])
+        made = [e.made_by for e in given if e.made_by.name in ACTIVATED - {"divide"}]
+        below = ancestors(value for each in made for value in each.operands)
+        return any(value.made_by.name in MIXING for value in below)
 
     def _pace(self, roles: Roles, given: Any, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
@@ -137,7 +130,7 @@ class Observer:
     def _compare_batches(self, roles: Roles) -> None:
         """See where batches that are slices start again."""
         for made in (each.made_by for each in roles.inputs):
-            if made is None or not isinstance(index := made.index, slice) or index.start is None:
+            if not isinstance(index := made.index, slice) or index.start is None:
                 continue
             rows = made.operands[0].shape[0]
             end = min(index.stop or rows, rows)
@@ -176,11 +169,8 @@ class Observer:
     def _served(self) -> None:
         """Look at the passes after the last update: what the network is used on."""
         known, columns = self.doctor.run.data.inputs, self.doctor.run.columns
-        if self.latest is None or not self.latest.layers or known is None:
+        if known is None:
             return
-        masks = random_masks(self.recorder.used)
-        dropping = (e for e, slot in masks if np.min(e.operands[slot].data) == 0)  # not all kept
-        self.served_mask = next(dropping, None)
         rows = [np.asarray(each.data, dtype=float) for each, _ in self.served()]
         rows = [each.T if columns and each.ndim == 2 else np.atleast_2d(each) for each in rows]
         rows = [each for each in rows if each.shape[1:] == known.shape[1:]]
@@ -193,8 +183,7 @@ class Observer:
 
     def served(self) -> list[tuple[Value, str]]:
         """Return what the first layer is given after the last update, and its name at the top."""
-        roles = self.latest
-        drawn = roles.updates_of(roles.layers[0].weights) if roles and roles.layers else ()
+        drawn = [u for each in self.latest.layers[:1] for u in self.latest.updates_of(each.weights)]
         shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
                   for way in (1, -1)}  # fmt: skip
         return [
@@ -220,7 +209,7 @@ class Observer:
     def not_mapped(self) -> str:
         """Say what was not found."""
         roles = self.latest
-        if roles is None:
+        if not roles:
             none = self.recorder.problem or "no parameter that is updated again and again"
             own = [each for each in ("jax", "tensorflow", "torch") if each in sys.modules]
             return none + "".join(f"; the training of {each} is not followed" for each in own)
@@ -231,11 +220,8 @@ class Observer:
         others = listed([roles.names[n] for n in sorted(roles.others)])
         missing += [f"what teaches {others} (perhaps another network: these outputs do not enter "
                     "their updates)"] if others else []  # fmt: skip
-        other = [
-            n
-            for i, n in enumerate(roles.names)
-            if not roles.reaching >> i & 1 and i not in roles.others
-        ]
+        other = [name for n, name in enumerate(roles.names)
+                 if not roles.reaching >> n & 1 and n not in roles.others]  # fmt: skip
         missing += [f"where {listed(other)} enters"] if other and roles.outputs else []
         return "; ".join(missing)
 
@@ -269,7 +255,7 @@ def _rows_of(arrays: Sequence[Any], roles: Roles) -> Any:
 def _errors(roles: Roles) -> Any:
     """Return outputs - targets as the script pairs them."""
     error = roles.error
-    if error and error.name == "subtract" and error.index is None and len(roles.outputs) == 1:
+    if error.name == "subtract" and error.index is None and len(roles.outputs) == 1:
         return np.asarray(error.result.data, dtype=float)
     found = list[Any]()
     for output, target in zip(roles.outputs, roles.targets, strict=True):
@@ -283,26 +269,23 @@ def _errors(roles: Roles) -> Any:
 def arrays_of(roles: Roles) -> dict[str, Any]:
     """Return the step's arrays under the names of `Doctor.watch`, and before, after and slopes."""
     order = [n for layer in roles.layers for n in (layer.weights, layer.biases) if n is not None]
+    order = [n for n in dict.fromkeys([*order, *range(len(roles.names))]) if roles.updates_of(n)]
+    factors = {n: abs(roles.updates_of(n)[0].factor) or 1.0 for n in order}
+    # 1 / rows may be in some, and in others' gradients.
+    rate = Counter(factors.values()).most_common(1)[0][0]
     before, after, slopes = dict[str, Any](), dict[str, Any](), dict[str, Any]()
-    factors = dict[str, float]()
-    for number in dict.fromkeys([*order, *range(len(roles.names))]):
-        if not (updates := roles.updates_of(number)):
-            continue
-        name, update = roles.names[number], updates[0]
-        before[name] = np.atleast_1d(np.asarray(update.old.data, dtype=float))
-        after[name] = np.atleast_1d(np.asarray(updates[-1].new.data, dtype=float))
-        factors[name] = abs(update.factor) or 1.0
-        if len(updates) == 1 and update.operation.index is None:
-            slopes[name] = np.atleast_1d(np.asarray(update.slope, dtype=float))
+    for n in factors:
+        name, (update, *more) = roles.names[n], roles.updates_of(n)
+        new, own = [update, *more][-1].new, update.optimizer or not update.factor
+        before[name], after[name] = (np.atleast_1d(np.asarray(each.data, dtype=float))
+                                     for each in (update.old, new))  # fmt: skip
+        if not more and update.operation.index is None:
+            slope = update.gradient.data if own else update.delta.data / rate
+            slopes[name] = -update.sign * np.atleast_1d(np.asarray(slope, dtype=float))
         elif before[name].shape == after[name].shape:
-            slopes[name] = (before[name] - after[name]) / factors[name]
+            slopes[name] = (before[name] - after[name]) / (factors[n] if own else rate)
     found: dict[str, Any] = {"before": before, "after": after, "slopes": slopes}
-    if factors:
-        rate = found["learning_rate"] = Counter(factors.values()).most_common(1)[0][0]
-        for each in roles.step.updates:  # 1 / rows may be in some, and in others' gradients
-            name, first = roles.names[each.parameter], roles.updates_of(each.parameter)[0]
-            if name in slopes and not each.optimizer and each is first:
-                slopes[name] = slopes[name] * (factors[name] / rate)
+    found["learning_rate"] = rate
     for layer in roles.layers:  # weights (n,) are those of one unit, (n, 1)
         name, inputs = roles.names[layer.weights], layer.inputs.shape
         for some in (before, after, slopes):
@@ -328,7 +311,7 @@ def _single_inputs(roles: Roles) -> list[float]:
         return []
     for value in (layer.inputs for layer in roles.layers):
         made = value.made_by
-        key = (id(made.operands[0].object), repr(made.index)) if made and made.operands else value
+        key = (id(made.operands[0].object), repr(made.index)) if made.operands else value
         if value.size == 1 and not roles.depends(value):
             given.setdefault(key, value.number)
     return [*given.values()]
@@ -340,20 +323,20 @@ def _ends_of(roles: Roles) -> dict[str, Any]:
         return {}
     predictions, targets = (_rows_of([each.data for each in values], roles)
                             for values in (roles.outputs, roles.targets))  # fmt: skip
-    if roles.error is not None and roles.error.name == "multiply":
+    if roles.error.name == "multiply":
         predictions = np.clip(predictions, -1.0, 1.0)  # beyond its margin none is better
     if len(roles.outputs) > 1 and not roles.samples:  # outputs of one sample
         predictions, targets = predictions.reshape(1, -1), targets.reshape(1, -1)
-    of_class = roles.error is not None and roles.error.index is not None
+    of_class = roles.error.index is not None
     if of_class and roles.targets[0].size == 1 < roles.outputs[0].size:  # of each sample
         predictions = np.atleast_2d(predictions)
         targets = predictions - _errors(roles)
     return {"predictions": predictions, "targets": targets} if np.size(predictions) else {}
 
 
-def output_activation(roles: Roles | None) -> str:
+def output_activation(roles: Roles) -> str:
     """Return the name of the activation that made the outputs; empty if it is not known."""
-    for last in roles.layers[-1:] if roles is not None else ():
+    for last in roles.layers[-1:]:
         if last.activations is last.pre_activations:
             return "identity"
         return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.rules.rule import RECIPE
-from xpnet.doctor.run import Run
+from xpnet.doctor.run import GOOD, Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
 from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
+from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, random_masks
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
-from xpnet.doctor.scripts.telling import GOOD
 
 UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
 ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
@@ -61,7 +60,7 @@ def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
     names = {(value.shape, name) for value in roles.outputs for name in value.names}
     made = _sums(everything) | {
         value for e in seen.recorder.used for i, value in enumerate(e.operands)
-        if value.made_by is None and (value.shape, in_source(e, i)) in names
+        if not value.made_by and (value.shape, in_source(e, i)) in names
     }  # fmt: skip
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
         for i, one in enumerate(each.operands):
@@ -83,7 +82,7 @@ def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
 def _taken(value: Value, made: set[Value]) -> tuple[Operation, Value] | None:
     """Return what took answers from outputs, and these outputs."""
     found = None
-    while (by := value.made_by) is not None and by.name not in MIXING:
+    while (by := value.made_by) and by.name not in MIXING:
         below = [each for each in by.operands if made & ancestors([each])]
         if not below:
             return None
@@ -155,12 +154,12 @@ def own_statistics(seen: Observer, roles: Roles, run: Run) -> Seen:
        severity="warning")  # fmt: skip
 def own_scale(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network knows rows by how far they are from the mean it was trained with."""
-    first = seen.start.step.operations
-    made, trained = {id(e.result.object): e.result for e in first}, ancestors(seen.start.inputs)
+    first = seen.first.step.operations
+    made, trained = {id(e.result.object): e.result for e in first}, ancestors(seen.first.inputs)
     means = [e for e in (*first, *seen.recorder.used) if e.name == "mean" and e.operands]
     known = [e for e in means if e.result in trained and e.result.size < e.operands[0].size]
     for value, _ in seen.served() if known else ():
-        given = made.get(id(value.object), value) if value.made_by is None else value
+        given = made.get(id(value.object), value) if not value.made_by else value
         below = ancestors([given])
         for each in (e for e in means if e.result in below - trained):
             same = [np.array_equal(each.result.data, other.result.data) for other in known]
@@ -173,5 +172,6 @@ def own_scale(seen: Observer, roles: Roles, run: Run) -> Seen:
        "leave the mask out where the network is only used")  # fmt: skip
 def dropout_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Dropout belongs to training. At prediction all units count."""
-    if seen.served_mask is not None:
-        yield seen.served_mask, "predictions", "units are dropped at random in predictions, too"
+    for each, slot in random_masks(seen.recorder.used):
+        if np.min(each.operands[slot].data) == 0:  # not all are kept
+            yield each, "predictions", "units are dropped at random in predictions, too"

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.doctor.findings import SEVERITIES, Finding
 from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
-from xpnet.doctor.run import FAR, Run
+from xpnet.doctor.run import FAR, GOOD, Run
 from xpnet.doctor.scripts.gradients.conclusions import MEASURED
 from xpnet.doctor.scripts.mapping import Roles
 from xpnet.doctor.scripts.observe import Observer
@@ -18,7 +18,6 @@ from xpnet.doctor.scripts.repairs.sizes import penalties
 
 SEEN = "read from the script's operations"
 MOST_LINES = 4  # of a remedy
-GOOD = 0.8  # share of the variance explained, from which a start or a rate is no cause
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
     "shapes-do-not-fit", "data-changed", "shared-parameters", "integer-parameters",
@@ -64,7 +63,7 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
 
 
 def told(
-    findings: Iterable[Finding], run: Run, roles: Roles | None, *, measured: bool
+    findings: Iterable[Finding], run: Run, roles: Roles, *, measured: bool
 ) -> tuple[Finding, ...]:
     """Return what is to be told of the findings, in order; `measured`: gradients were."""
     findings = [*findings]
@@ -95,15 +94,15 @@ def told(
     return tuple(_one_upon_another(found))
 
 
-def _refuted(finding: Finding, codes: set[str], spoilt: set[str], roles: Roles | None) -> bool:
+def _refuted(finding: Finding, codes: set[str], spoilt: set[str], roles: Roles) -> bool:
     """Return whether a finding follows from others, by their codes, or cannot be known for them."""
     code, measured = finding.code, finding.reference == MEASURED
     if code == "regularisation-dominates":
-        return roles is not None and not any(penalties(roles))
+        return not any(penalties(roles))
     if code == "wrong-init-scale":  # small weights do not bring rises about
         return bool(RISING & codes) and "too small" in finding.evidence
     if code == "shuffled-targets":  # what predicts targets was not seen
-        return "normalised-per-row" in codes or (roles is not None and roles.partial)
+        return "normalised-per-row" in codes or roles.partial
     if code == "gradient-wrong" and measured and (codes & NO_SLOPE or finding.where in spoilt):
         return True
     # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
@@ -130,22 +129,11 @@ def _counts(finding: Finding, run: Run, *, measured: bool) -> bool:
     """Return whether a finding says something that is not refuted."""
     if measured and finding.code in HEURISTICS and finding.reference not in (MEASURED, SEEN):
         return False
-    one = one_error(run) is not None and finding.code != "gradient-sign"
+    one = run.replay.one_error is not None and finding.code != "gradient-sign"
     if one and finding.reference == MEASURED:
         return False  # products with one sum of all errors are no slopes of anything
     fault = finding.code in FAULTS and finding.code != "gradient-accumulated"  # as SAG does, too
-    return finding.severity != "note" and (fault or not learnt(run))
-
-
-def learnt(run: Run) -> bool:
-    """Return whether the network has learnt; where that is not known, it has not."""
-    return run.last.skill >= GOOD
-
-
-def one_error(run: Run) -> float | None:
-    """Return the number that the gradients have in place of an error for each sample, if any."""
-    mistake = run.replay.mistake
-    return ((mistake and mistake.change) or {}).get("one_error")
+    return finding.severity != "note" and (fault or not run.learnt)
 
 
 def _rank(finding: Finding) -> tuple[int, int, bool]:
@@ -156,12 +144,12 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
     return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
-def _in_lines(finding: Finding, roles: Roles | None) -> Finding:
+def _in_lines(finding: Finding, roles: Roles) -> Finding:
     """Give the remedy as lines of the script where edits are known, or else name a line."""
     edits = (finding.repair or {}).get("edits", ())
     lines = mended_lines(edits)[:MOST_LINES]
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
-    site = None if roles is None else site_of(finding, roles)
+    site = site_of(finding, roles) if roles else None
     if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
         site, remedy = None, PAIRS
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
@@ -172,11 +160,14 @@ def _in_lines(finding: Finding, roles: Roles | None) -> Finding:
 def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
     """Yield what is left to say of a network that learns too little, if no cause was found."""
     roles, skill, curve = seen.latest, run.last.skill, seen.curve()
-    if roles is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
+    if not roles or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
     if seen.recorder.satisfied_at == seen.recorder.steps:  # with what was learnt until then
         return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
+    narrow = [f"a hidden layer has {n} units" for n in sorted(widths)[:1] if n <= FEW_UNITS]
+    if len(roles.layers) == 1 and skill < BAD:
+        narrow = ["there is no hidden layer"]
     said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
     falls = f"the loss still falls ({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)"
     falls = falls if curve[-1] < 0.99 * curve[-2] else ""
@@ -194,15 +185,9 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
             "So short steps need far more of them.", "multiply the learning rate by 10", RECIPE,
             run.rate_times(10.0),
         )  # fmt: skip
-    elif roles.layers and len(roles.layers) == 1 and skill < BAD:
+    elif narrow:
         yield Finding(
-            "too-small", "error", "the network", f"{said}, and there is no hidden layer",
-            "Without one, outputs change along one straight line only.",
-            "add a hidden layer, with an activation", f"{GOODFELLOW}, 6.1",
-        )  # fmt: skip
-    elif widths and min(widths) <= FEW_UNITS:
-        yield Finding(
-            "too-small", "error", "the network", f"{said}, the loss has stopped falling, and a "
-            f"hidden layer has {min(widths)} units", "Each unit can draw one boundary.",
-            "give the hidden layers more units", f"{GOODFELLOW}, 6.4.1",
+            "too-small", "error", "the network", f"{said}, and {narrow[0]}",
+            "Each hidden unit can draw one boundary; without any, there is one straight line.",
+            "give it a hidden layer with an activation, and more units", f"{GOODFELLOW}, 6.4.1",
         )  # fmt: skip

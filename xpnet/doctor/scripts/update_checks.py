@@ -1,59 +1,52 @@
 """What is made of gradients: checks, as those of `checks.py`."""
 
-import re
-
 import numpy as np
 
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check
+from xpnet.doctor.scripts.checks import FAILURE, ROWS_ALIKE, Seen, check
 from xpnet.doctor.scripts.gradients.conclusions import turned
+from xpnet.doctor.scripts.gradients.variants import PLAIN
 from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import Roles, a_few, in_source
 from xpnet.doctor.scripts.observe import Observer
-from xpnet.doctor.scripts.recording.steps import Operation
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
-from xpnet.doctor.scripts.repairs.edits import edit, into_loop, operand_edit
-from xpnet.doctor.scripts.repairs.menders import apart
+from xpnet.doctor.scripts.repairs.edits import edit
 from xpnet.doctor.scripts.repairs.sizes import penalties
-from xpnet.doctor.scripts.telling import learnt
 
-NOTHING = 1e-6  # of a rate, that moves nothing any more
+STANDSTILL = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
 LITTLE = 0.01  # of a gradient, that cutting it leaves
 EPSILON = 1e-6  # up to which a number below a root only keeps it from 0
 
 
-@check("rows-left-out", NIELSEN)
+@check("rows-left-out", NIELSEN, needs=FAILURE)
 def last_alone(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each error is sent back, and the next one takes its place before any update."""
     error, operations, cone = roles.error, roles.step.operations, roles.cone
-    if error is None or learnt(run):
-        return
     back = {e.place for e in operations if e.result in cone and error.result in e.operands}
     sent = {value for each in operations if each.place in back for value in each.operands}
     made = [e for e in operations if e.place == error.place and e.result in sent]
     if len(made) >= ROWS_ALIKE // 2 and [e for e in made if e.result in cone] == made[-1:]:
-        edits = into_loop([each.operation.site for each in roles.step.updates])
         yield (error, "batches", f"of the {len(made)} errors of each step only the last one "
-               "changes the weights", "update after each, or add the gradients up",
-               edits)  # fmt: skip
+               "changes the weights", "update after each, or add the gradients up")  # fmt: skip
 
 
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
 def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
-    first, found, below = seen.start, dict[Operation, str](), False
+    first, found, below = seen.first, dict[Operation, str](), False
     for root in first.step.operations:
-        made = maker(root.operands[0]) if root.name == "sqrt" else None
-        made = maker(made.operands[0]) if made and made.name in ("abs", "absolute") else made
-        if made is None or made.name != "add" or root.result not in first.cone:
+        made = maker(root.operands[0]) if root.name == "sqrt" else NOTHING
+        made = maker(made.operands[0]) if made.name in ("abs", "absolute") else made
+        if made.name != "add" or root.result not in first.cone:
             continue
         below |= bool(np.any(made.result.data < 0.0))
         for term in (each.made_by for each in made.operands if first.errors & ancestors([each])):
-            side = scalar_side(term) if term and term.name == "multiply" else None
-            word = term.site.operands[1 - side] if term and side is not None else ""
-            if term and re.fullmatch(r"[\w.]+(\[[^]]*\])?", word):  # one name, and no square
+            side = scalar_side(term) if term.name == "multiply" else None
+            word = "" if side is None else term.site.operands[1 - side]
+            if PLAIN.fullmatch(word):  # one name, and no square
                 found[term] = f"{word} ** 2".join(term.site.text.rsplit(word, 1))
     if below and found:
         edits = [edit(each.site, new) for each, new in found.items()]
@@ -61,66 +54,54 @@ def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
                edits)  # fmt: skip
 
 
-@check("update-wrong", "Kingma & Ba, Adam, 2015")
+@check("update-wrong", "Kingma & Ba, Adam, 2015", needs=FAILURE)
 def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Divided by the root of their own mean squares, gradients give a first step of one length."""
-    first = seen.start
+    first = seen.first
     adaptive = [u for u in a_few(first.step.updates) if u.optimizer == "adaptive"]
-    for each in adaptive if not first.step.number and not learnt(run) else ():
+    for each in adaptive if not first.step.number else ():
         sizes, steps = (np.abs(np.ravel(v.data)) for v in (each.gradient, each.delta))
         largest = np.max(sizes)
         if sizes.size != steps.size or np.ptp(sizes) == 0.0:
             continue
         roots = (e.operands[0].made_by for e in first.step.operations if e.name == "sqrt")
-        added = (v.number for e in roots if e and e.name == "add" for v in e.operands
-                 if v.made_by is None and v.size == 1)  # fmt: skip
+        added = (v.number for e in roots if e.name == "add" for v in e.operands
+                 if not v.made_by and v.size == 1)  # fmt: skip
         small = max((each for each in added if each <= EPSILON), default=0.0) ** 0.5
         clear = (steps > 0.0) & (sizes > max(LITTLE * largest, 10.0 * small)) & np.isfinite(steps)
         x, y = np.log(sizes[clear]), np.log(steps[clear])
         if len(x) > 4 and abs(float(np.polyfit(x, y, 1)[0])) > UNEVEN:
-            edits = [operand_edit(one, i, "1e-8") for one in first.step.operations
-                     for i, v in enumerate(one.operands) if one.line == each.operation.line
-                     and one.name == "add" and v.made_by is None and v.size == 1
-                     and v.data > largest]  # fmt: skip
-            remedy = "a far smaller number beside the root" if edits else "compare with its formula"
             yield (each.operation, first.names[each.parameter], "the first step is "
                    f"{np.exp(np.ptp(y)):.2g} times as long for some weights as for others",
-                   remedy, edits[:1])  # fmt: skip
+                   "compare with its formula; beside the root stands a tiny number")  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
     """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
-    first, latest = (
-        {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
-         if divide.name == "divide") if each and each.name == "power"}
-        for some in (seen.start, roles)
-    )  # fmt: skip
-    powers = {site: site.operands for site, each in first.items() if each.result.size == 1
-              and site in latest and each.operands[0].made_by
-              and each.operands[1].data != latest[site].operands[1].data}  # fmt: skip
+    now = {e.site: e.operands[1].data for e in roles.step.operations if e.name == "power"}
+    divisors = (e.operands[1].made_by for e in seen.first.step.operations if e.name == "divide")
+    powers = {e.site: e.site.operands for e in divisors if e.name == "power" and e.result.size == 1
+              and e.operands[0].made_by
+              and e.operands[1].data != now.get(e.site, e.operands[1].data)}  # fmt: skip
     edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
     for site in powers if edits else ():
-        yield (None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
+        yield (NOTHING, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
                edits)  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""
-    found = dict[Operation, float]()
-    for each in seen.start.step.operations:
-        mean = each.operands[0].made_by if each.name == "divide" else None
+    for each in seen.first.step.operations:
+        mean = each.operands[0].made_by if each.name == "divide" else NOTHING
         own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
-        if mean and mean.name == "add" and own and each.operands[1].size == 1:
+        if mean.name == "add" and own and each.operands[1].size == 1:
             gain = abs(origin(mean.operands[0])[1] / each.operands[1].number)
             if mean.operands[0].made_by and gain > 1.0:
-                found[each] = gain
-    for each, gain in found.items():
-        yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times as "
-               "large", "correct a copy, and keep the mean as it is",
-               apart(each.site for each in found))  # fmt: skip
+                yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times "
+                       "as large", "correct a copy, and keep the mean as it is")  # fmt: skip
 
 
 @check("update-wrong", GOODFELLOW)
@@ -139,10 +120,10 @@ def growing(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("exp-overflow", f"{GOODFELLOW}, 4.1")
 def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
     """From 710 on, exp is infinite, and infinite by infinite is nan, in all that follows."""
-    made = [each.made_by for each in seen.start.outputs if not np.all(np.isfinite(each.data))]
-    found = [each for each in seen.start.step.operations if each.name == "exp"
+    made = [each.made_by for each in seen.first.outputs if not np.all(np.isfinite(each.data))]
+    found = [each for each in seen.first.step.operations if each.name == "exp"
              and np.any(np.isinf(each.result.data) & np.isfinite(each.operands[0].data))
-             and any(e and e.name == "divide" and each.result in ancestors(e.operands)
+             and any(e.name == "divide" and each.result in ancestors(e.operands)
                      for e in made)]  # fmt: skip
     axis = f", axis={int(not run.columns)}, keepdims=True"
     edits = [edit(each.site, f"np.exp({z} - np.max({z}{axis * (len(each.result.shape) > 1)}))")
@@ -157,18 +138,16 @@ def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
 def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
-    if last >= 1e-2 * first or (learnt(run) and last):
+    if last >= 1e-2 * first or (run.learnt and last):
         return
-    losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
-    before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
-    still_fell = 10 * seen.steps[short] < run.steps and before > 1.1 * after
-    gone = sum(rate > NOTHING * first for rate in seen.rates)
-    if still_fell or 2 * [*seen.steps, run.steps][gone] < run.steps:
+    gone = sum(rate > STANDSTILL * first for rate in seen.rates)
+    if 2 * [*seen.steps, run.steps][gone] < run.steps:
         yield (roles.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
 
-@check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013")
+@check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013",
+       needs=FAILURE)  # fmt: skip
 def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A limit is for the few gradients that are far too large; here it makes every step short."""
     shares = list[float]()
@@ -183,16 +162,16 @@ def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
                 cuts.setdefault(each.place, (each, slot))
                 shares.append(float(after / before))
     edits = [edit(each.site, in_source(each, slot)) for each, slot in cuts.values()]
-    for each, _ in cuts.values() if not learnt(run) else ():
+    for each, _ in cuts.values():
         yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
                "limit, as large as usual gradients are", edits)  # fmt: skip
 
 
-@check("gradient-scale", BACKPROPAGATION)
+@check("gradient-scale", BACKPROPAGATION, needs=FAILURE)
 def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
     new = {u.new for u in roles.step.updates}
-    for update in a_few(roles.step.updates) if not learnt(run) else ():
+    for update in a_few(roles.step.updates):
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}

@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.gradcheck.mistakes import WHY
+from xpnet.doctor.rules.backward import uphill
 from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
 from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
 from xpnet.doctor.scripts.mapping import Roles, listed
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, origin
-from xpnet.doctor.scripts.repairs.edits import edit
-from xpnet.doctor.scripts.repairs.patterns import at_sites
+from xpnet.doctor.scripts.repairs.edits import at_sites, edit
 from xpnet.doctor.step import grouped
 
 BY_ROW = "weighted by row"
@@ -51,7 +50,7 @@ def conclude(
     """
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
     judged = any(kind in ("right", "sign") and is_array(roles, n) for n, kind in verdicts.items())
-    if roles.error is not None and roles.error.name == "multiply" and not judged:
+    if roles.error.name == "multiply" and not judged:
         return [], "Gradients were not judged: the loss of these margins is not known."
     found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
     right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
@@ -80,8 +79,8 @@ def conclude(
 
 def row_weights(roles: Roles) -> Operation | None:
     """Return what gives each row's error a weight that no output made, ahead of all updates."""
-    step, place = roles.step, -1 if roles.error is None else roles.error.place
-    errors = {each.result for each in step.operations if each.place == place}
+    step = roles.step
+    errors = {each.result for each in step.operations if each.place == roles.error.place}
     reached, weighted = set(errors), dict[Value, Operation]()
     for each in (e for e in step.operations if e.name not in MIXING):
         mine = [value in reached for value in each.operands]
@@ -141,8 +140,8 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     (code, why, said), site = KINDS[mistake.kind], mistake.site
-    repair: dict[str, Any] = {"edits": [mistake.edit]} if is_known(mistake.right, site) else {}
-    repair = {"first_layer_first": True} if mistake.kind == LAYER else repair
+    known = mistake.edit and is_known(mistake.right, site)
+    repair: dict[str, Any] = {"edits": [mistake.edit]} if known else {}
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
     return Finding(
         code, "error", listed(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
@@ -153,7 +152,7 @@ def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
 def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: bool) -> Finding:
     sites = [roles.updates_of(n)[0].operation.site for n in climbing if roles.updates_of(n)]
     error, edits = roles.error, [edit(each, turned(each)) for each in sites]
-    if everywhere and error is not None:
+    if everywhere and error:
         sites.insert(0, error.site)
         if error.name == "subtract" and error.operands[0] is roles.targets[0]:
             edits, sites = [edit(error.site, swapped(error.site))], [error.site]
@@ -170,15 +169,15 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
     where = "every parameter" if everywhere else listed([roles.names[n] for n in climbing])
     return Finding(
         "gradient-sign", "error", where, f"each step climbs the slope of {point.loss}; {cause}",
-        WHY["gradient-sign"], "the other sign", MEASURED, {"edits": edits},
+        uphill.why, "the other sign", MEASURED, {"edits": edits},
     )  # fmt: skip
 
 
 def _negative(update: Update) -> Operation | None:
     """Return the factor or divisor between a gradient and its step that is a number below 0."""
     value = update.delta
-    while value is not update.gradient and (made := value.made_by) is not None and made.operands:
-        one = next((v for v in made.operands if v.size == 1 and v.made_by is not None), None)
+    while value is not update.gradient and (made := value.made_by).operands:
+        one = next((v for v in made.operands if v.size == 1 and v.made_by), None)
         if made.name in ("multiply", "divide") and one is not None and np.all(one.data < 0.0):
             return one.made_by
         value = max(made.operands, key=lambda each: each.size)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.device import CPU
 from xpnet.doctor.scripts.gradients.verdicts import (
     EXACT,
     EXACT_FLOAT32,
@@ -23,8 +24,8 @@ from xpnet.doctor.scripts.gradients.verdicts import (
     Slopes,
     Values,
     compare,
-    loss_values,
     moved_by,
+    usual_losses,
 )
 from xpnet.doctor.scripts.mapping import a_few, at_place, map_step
 from xpnet.doctor.scripts.recording.budget import children_seconds, processor_seconds
@@ -164,11 +165,11 @@ class Measurer:
             found = replace(found, verdicts={}, mistakes={})
         self.points.append(found)
         known = {v.kind for v in found.verdicts.values()} <= {"right", "unknown"}
-        if known and len(self.points) == 1 and found.loss in loss_values(p, t):  # along the step
+        loss = usual_losses(p, t).get(found.loss)
+        if known and len(self.points) == 1 and loss is not None:  # along the step
             ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in LENGTHS]
-            ends = zip(LENGTHS, self._ask(ways, outputs), strict=True)
-            found.line[0.0] = loss_values(p, t)[found.loss]
-            found.line.update({f: loss_values(end[0], t)[found.loss] for f, end in ends if end})
+            ends = zip((0.0, *LENGTHS), [(p,), *self._ask(ways, outputs)], strict=True)
+            found.line.update({f: float(loss.value(CPU.xp, end[0], t)) for f, end in ends if end})
         return ""
 
     def _slopes(
@@ -199,9 +200,7 @@ class Measurer:
         at = {n: off(np.array(v), n) for n, v in self._now.items()}
         first = {n: off(self._start[n], n) for n, v in at.items()
                  if self._start[n].shape == v.shape}  # fmt: skip
-        sizes = {n: 1.0 + np.max(np.abs(v), initial=0.0) for n, v in (at | first).items()}
-        lost = any(not np.max(np.abs(v), initial=0.0) < 1e3 * sizes[n] for n, v in at.items())
-        if len(self.points) == 1 and not lost:
+        if len(self.points) == 1:
             return at
         if self.points:
             first = {
@@ -215,7 +214,7 @@ class Measurer:
 def seen_in(step: Step) -> tuple[tuple[int, int, list[Any]], Values, dict[str, float], Values]:
     """Return where outputs meet targets, how parameters moved, losses, and the largest inputs."""
     roles, error = map_step(step), (-1, 0, list[Any]())
-    if roles.error is not None:
+    if roles.error:
         side = int(roles.error.operands[0] is not roles.outputs[0])
         error = roles.error.place, side, errors_at(step, roles.error.place, side)
     largest = {e.weights: float(np.max(np.abs(e.inputs.data), initial=0.0)) for e in roles.layers}

@@ -67,7 +67,6 @@ class Mistake:
     right: str
     wrong: str
     edit: Edit
-    changes: Changes
     made: int = 0
 
 
@@ -79,49 +78,43 @@ class Variants:
 
     def __init__(self, roles: Roles) -> None:
         self.roles, self.operations, self.work = roles, roles.step.operations, 0
-        start = 0 if roles.error is None else self.operations.index(roles.error)
+        start = self.operations.index(roles.error) if roles.error else 0
         self.backward = [o for o in self.operations[start:] if o.result in roles.cone]
         self.paths = dict[Value, list[Operation]]()  # what a gradient was made by
         self.twins, self.first = _twins(self.operations, len(roles.outputs) or 1)
 
     def mistake(
         self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
-    ) -> Mistake | None:
-        """Return the change that makes a layer's gradient agree, beside those known so far."""
+    ) -> tuple[Mistake | None, Changes]:
+        """Return the mistake, with all changes, that lets a layer's gradient agree; or no more."""
         for operation in dict.fromkeys(self.first[o] for o in self._towards(gradient)[::-1]):
             slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
             for slot in (*range(min(slots, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
                     if self.work > WORK:
-                        return None
+                        return None, known
                     changes = dict(known)
                     for own in self.twins:  # in each sample
                         array = own.get(each.of, each.of).data
                         changes[own.get(operation, operation)] = slot, each.made(array)
                     if agrees(self.again(gradient, changes)):
-                        return self._named(operation, slot, each, layer, changes)
-        return None
+                        return self._named(operation, slot, each, layer), changes
+        return None, known
 
-    def _named(
-        self, operation: Operation, slot: int, candidate: Candidate, layer: int, changes: Changes
-    ) -> Mistake:
+    def _named(self, operation: Operation, slot: int, candidate: Candidate, layer: int) -> Mistake:
         """Say where the mistake is: here, or in a function of the script that is called here."""
         kind, role, right, *_ = candidate
-        site, words = operation.site, in_source(operation, slot)
+        site, its = operation.site, ""
         if slot < 0:
-            return Mistake(
-                kind, site, role, right, words, edit(site, f"{words} * {right}"), changes
-            )
-        made, its = operation.operands[slot].made_by, ""
-        if kind == "derivative" and made:
+            mended = edit(site, f"{site.text} * {right}")
+            return Mistake(kind, site, role, right, site.text, mended)
+        made, words = operation.operands[slot].made_by, in_source(operation, slot)
+        if kind == "derivative":
             its, right = self._in_its_function(made, words, layer, right)
-        if made and its:
-            return Mistake(
-                kind, made.site, role, its, made.site.text, edit(made.site, its), changes
-            )
-        mended = operand_edit(operation, slot, right)
-        line = made.line if made and made.site.main else 0
-        return Mistake(kind, site, role, right, words, mended, changes, line)
+        if its:
+            return Mistake(kind, made.site, role, its, made.site.text, edit(made.site, its))
+        line = made.line if made.site.main else 0
+        return Mistake(kind, site, role, right, words, operand_edit(operation, slot, right), line)
 
     def _towards(self, gradient: Value) -> list[Operation]:
         """Return the operations that a gradient was made by, not by updates."""
@@ -159,7 +152,7 @@ class Variants:
             return
         old, words = operation.operands[slot], in_source(operation, slot)
         made = old.made_by
-        if made is not None and made.name == "multiply" and scalar_side(made) is not None:
+        if made.name == "multiply" and scalar_side(made) is not None:
             return  # rate * x: what belongs in place of x is tried there
         if len(old.shape) == 2:
             text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
@@ -186,7 +179,7 @@ class Variants:
             yield "operand", f"the inputs of layer {i + 1}", layers[i].inputs
             yield "operand", f"the pre-activations of layer {i + 1}", layers[i].pre_activations
             yield "operand", f"the activations of layer {i + 1}", layers[i].activations
-        if self.roles.error is not None:
+        if self.roles.error:
             yield "error", "outputs minus targets", self.roles.error.result
         for each in self.backward:
             if each.result.names and self.first[each] is each:
@@ -195,8 +188,8 @@ class Variants:
     def _shifted(self, words: str, old: Value, new: Value) -> str:
         """Return ``a[i].T`` for ``a[i + 1].T``, if the layers' values stand in a list so."""
         chain = [self.roles.layers[0].inputs, *(each.activations for each in self.roles.layers)]
-        if (made := old.made_by) and made.name == "transpose":
-            old = made.operands[0]
+        if old.made_by.name == "transpose":
+            old = old.made_by.operands[0]
         places = [[i for i, v in enumerate(chain) if v is w or v is w.base] for w in (old, new)]
         parts = INDEXED.fullmatch(words)
         if not all(places) or parts is None:
@@ -232,8 +225,7 @@ class Variants:
         slopes = [slope_of(name, each.activations.data) for each in self.roles.layers
                   for name in DERIVATIVES if is_made_by(name, each)]  # fmt: skip
         elsewhere = [o.result.data for o in self.operations if o.place == made.place]
-        forward = {each.activations.made_by.place for each in self.roles.layers
-                   if each.activations.made_by}  # fmt: skip
+        forward = {each.activations.made_by.place for each in self.roles.layers}
         if made.place in forward or any(np.shape(a) == np.shape(b) and np.allclose(a, b)
                                         for a in slopes for b in elsewhere):  # fmt: skip
             return "", right  # it is right where it is given what it is for

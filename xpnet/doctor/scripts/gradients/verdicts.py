@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.device import CPU
 from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
 from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
+from xpnet.nn.losses import LOSSES, Loss
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
@@ -30,6 +32,16 @@ CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 OF_LOSSES = {"missing derivative", "superfluous"}  # mistakes that another loss explains as well
 LAYER = "layer"  # the kind of a mistake: each has the gradient of another one
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
+HINGE = Loss(
+    "hinge",
+    lambda xp, p, t: xp.sum(xp.maximum(0.0, 1.0 - p * t)),
+    lambda xp, p, t: xp.where(p * t < 1.0, -t, 0.0),
+)
+SQUARED_HINGE = Loss(
+    "squared_hinge",
+    lambda xp, p, t: 0.5 * xp.sum(xp.maximum(0.0, 1.0 - p * t) ** 2),
+    lambda xp, p, t: -t * xp.maximum(0.0, 1.0 - p * t),
+)
 
 Values = dict[int, Any]  # by a parameter's number
 
@@ -97,41 +109,27 @@ class Measured:
     line: dict[float, float] = field(default_factory=dict)  # loss, by how far along the step
 
 
-def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
-    """Return the gradients of the usual losses, sums over all outputs p with targets t."""
-    found = {"the squared error": p - t}
+def usual_losses(p: Any, t: Any) -> dict[str, Loss]:
+    """Return the usual losses, sums over all outputs p with targets t, whose slopes are known."""
+    found = {"the squared error": LOSSES["half_squared_error"]}
     if np.all(np.abs(t) == 1.0):
-        found["the hinge loss"] = np.where(p * t < 1.0, -t, 0.0)
-        found["the squared hinge loss"] = -t * np.maximum(1.0 - p * t, 0.0)
+        found |= {"the hinge loss": HINGE, "the squared hinge loss": SQUARED_HINGE}
     if np.min(p) >= 0.0 and np.max(p) <= 1.0:
-        q = np.clip(p, 1e-12, 1.0 - 1e-12)
-        if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
-            found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
-            found |= {"the cross-entropy": -t / q} if np.any(t) else {}  # or else it has no slope
+        inside = (p >= 1e-12) & (p <= 1.0 - 1e-12)
+        if np.all(inside | (np.abs(p - t) < 1e-9)):  # or else they depend on where p was cut
+            found["the binary cross-entropy"] = LOSSES["binary_cross_entropy"]
+            if np.any(t):  # or else it has no slope
+                found["the cross-entropy"] = LOSSES["categorical_cross_entropy"]
     if np.min(p) > 0.0 and np.min(t) >= 0.0 and np.max(t) > 1.0:
-        found["the Poisson loss"] = 1.0 - t / p
-    return found | {"the absolute error": np.sign(p - t)}  # the last: at 0 and 1 it is p - t, too
-
-
-def loss_values(p: Any, t: Any) -> dict[str, float]:
-    """Return the same losses."""
-    q = np.clip(p, 1e-300, 1.0 - 1e-16)
-    with np.errstate(all="ignore"):
-        return {
-            "the squared error": 0.5 * float(np.sum((p - t) ** 2)),
-            "the absolute error": float(np.sum(np.abs(p - t))),
-            "the hinge loss": float(np.sum(np.maximum(0.0, 1.0 - p * t))),
-            "the squared hinge loss": 0.5 * float(np.sum(np.maximum(0.0, 1.0 - p * t) ** 2)),
-            "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
-            "the cross-entropy": -float(np.sum(t * np.log(q))),
-            "the Poisson loss": float(np.sum(p - t * np.log(np.maximum(p, 1e-300)))),
-        }
+        found["the Poisson loss"] = LOSSES["poisson"]
+    return found | {"the absolute error": LOSSES["absolute_error"]}  # at 0 and 1 it is p - t, too
 
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
     roles, (p, t) = map_step(step), (slopes.outputs, slopes.targets)
-    gradients, weights = loss_gradients(p, t), _class_weights(roles, t)
+    usual_ones, weights = usual_losses(p, t), _class_weights(roles, t)
+    gradients = {name: each.derivative(CPU.xp, p, t) for name, each in usual_ones.items()}
     if weights is not None:
         gradients = {f"{n}, {WEIGHTED}": weights * each for n, each in gradients.items()}
     gradients |= _own_gradients(roles, p - t)
@@ -141,7 +139,7 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         if along.ways and any(each.parameter == n for each in step.updates)
     }
     shares = np.min(p) >= 0.0 and np.max(p) <= 1.0
-    cut = shares and "the binary cross-entropy" not in loss_gradients(p, t)
+    cut = shares and "the binary cross-entropy" not in usual_ones
     ranked = list[tuple[float, str, dict[int, Verdict], list[float]]]()
     for loss in dict.fromkeys(name for each in judges.values() for name in each.slopes):
         found = {n: each.verdict(loss) for n, each in judges.items() if loss in each.slopes}
@@ -149,12 +147,11 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         found = {n: judges[n].of_number(each, loss, usual) for n, each in found.items()}
         arrays = [n for n in found if len(judges[n].ways) > 1] or [*found]  # a number fits any
         agree = [n for n in arrays if found[n].kind in ("right", "sign")]
-        weight = 0.5 if len(judges[arrays[0]].ways) == 1 and not all(usual) else 1.0
         close = sum(abs(found[n].cosine) - (found[n].kind == "wrong") for n in arrays)
         if cut:  # that the loss is none of these; a number alone agrees with any
             found = {n: v if v.kind != "wrong" and len(judges[n].ways) > 1 else Verdict("unknown")
                      for n, v in found.items()}  # fmt: skip
-        ranked.append((round(weight * len(agree) + 0.1 * close, 9), loss, found, usual))
+        ranked.append((round(len(agree) + 0.1 * close, 9), loss, found, usual))
     return _explained(roles, judges, sorted(ranked, key=lambda each: -each[0]))
 
 
@@ -186,7 +183,7 @@ def _explained(
 def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
     functions, order = roles.errors, np.argsort(errors)
-    alone = roles.error is not None and roles.error.index is None
+    alone = roles.error.index is None
     for each in roles.step.operations if alone else ():
         arrays = [value for value in each.operands if value.size > 1]
         if not arrays or not all(value in functions for value in arrays):
@@ -205,7 +202,7 @@ def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
 def _class_weights(roles: Roles, targets: Any) -> Any:
     """Return what each row's error is multiplied by, if its target alone decides that."""
     error = roles.error
-    if error is None or error.result.size != targets.size or targets.size < ENOUGH:
+    if error.result.size != targets.size or targets.size < ENOUGH:
         return None
     count = error.result.shape[0]
     rows = np.reshape(targets, (count, -1))
@@ -249,7 +246,7 @@ def _mistakes(
         alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
         if alike and judges[other].agrees(loss, usual[1], down, steps[one].data):
             names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
-            mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {}, {})
+            mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
             if n is None or n not in suspect or n in mistakes:
@@ -258,10 +255,10 @@ def _mistakes(
             if changes and agrees(variants.again(steps[n], changes)):
                 mistakes[n] = None
                 continue
-            mistake = variants.mistake(steps[n], number, changes, agrees)
+            mistake, more = variants.mistake(steps[n], number, changes, agrees)
             if mistake and (found[n].cosine < NEARLY or "derivative" in mistake.kind):
-                mistakes[n] = replace(mistake, changes={})
-                changes |= mistake.changes
+                mistakes[n] = mistake
+                changes |= more
     return mistakes
 
 
@@ -351,7 +348,7 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
             yield value, sign
         if value.base is not None:
             waiting.append((value.base, sign))
-        if (made := value.made_by) is not None and made.name not in MIXING:
+        if (made := value.made_by).name not in MIXING:
             signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
             waiting += zip(made.operands, signs, strict=True)
 

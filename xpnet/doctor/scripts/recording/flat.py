@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import JOINED, MIXING
 
 LAYOUT = {"item", "reshape", "ravel", "flatten", "squeeze", "view", "asarray", "expand_dims"}
@@ -66,7 +66,7 @@ def _parts(update: Update, operations: Sequence[Operation]) -> list[tuple[Part, 
                 if not own.names and value in texts and len(texts) == len(each.site.operands):
                     own.names += [texts[value]] * texts[value].isidentifier()
     made = update.old.made_by
-    if not found and made is not None and made.name in JOINED:  # of what layers have for it
+    if not found and made.name in JOINED:  # of what layers have for it
         for span, flat in _joined(made).items():
             value = _unflattened(flat)
             strides = np.empty(value.shape, whole.dtype).strides
@@ -87,7 +87,7 @@ def _part(value: Value, whole: Any) -> Part | None:
             return None
         start = offset // whole.itemsize
         return Part((start, start + array.size), array.shape, array.strides)
-    if made is None or made.name != "item" or made.operands[0].object is not whole:
+    if made.name != "item" or made.operands[0].object is not whole:
         return None
     span = _span(made.index, whole.size)
     return Part(span, (), ()) if span is not None else None
@@ -110,7 +110,7 @@ def _joined(operation: Operation) -> dict[Span, Value]:
 def _unflattened(value: Value) -> Value:
     """Return what was flattened to a value, if it was."""
     made = value.made_by
-    if made is None or made.name not in LAYOUT or len(value.shape) != 1:
+    if made.name not in LAYOUT or len(value.shape) != 1:
         return value
     whole = made.index is None and made.operands[0].size == value.size
     return _unflattened(made.operands[0]) if whole else value
@@ -159,7 +159,7 @@ class _Vector:
     def _found(self, part: Part, value: Value) -> Value | None:
         """Return what the script itself has for a part, or what computes it from such."""
         made = value.made_by
-        if made is None or made.name in MIXING or not made.operands:
+        if made.name in MIXING or not made.operands:
             return None
         if made.name in JOINED:
             found = _joined(made).get(part.span)
@@ -213,7 +213,7 @@ def _on_parts(
         one = mine(each.result) if each.name in LAYOUT else None
         if one is not None and one.shape == each.result.shape:
             one.names += each.result.names if one is not each.result else []
-            one.made_by = one.base = None
+            one.made_by, one.base = NOTHING, None
             continue
         if one is not None:
             each.operands, each.name, each.index = (one,), "reshape", None

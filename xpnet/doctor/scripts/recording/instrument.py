@@ -54,6 +54,7 @@ class Site:
     operator: type[ast.AST]
     text: str  # of the whole operation, or of the names that are assigned
     operands: tuple[str, ...] = ()  # their texts
+    owner: str = ""  # of the method that is called, or the module
     literals: tuple[float, ...] = ()  # numbers that it is written with
     function: str = ""  # in which it stands; "" at module level
     main: bool = True  # whether the file is the script itself, and not a module that it imports
@@ -154,12 +155,14 @@ class Instrumenter(ast.NodeTransformer):
         self, node: Any, kind: str, *operands: ast.AST, named: str = "", op: ast.AST | None = None
     ) -> int:
         """Add a site, and return its number."""
+        function = getattr(node, "func", None)
+        owner = self._text(function.value) if isinstance(function, ast.Attribute) else ""
         given = [each.value for each in operands if isinstance(each, ast.Constant)]
         numbers = tuple(each for each in given if isinstance(each, float))
         self.sites.append(Site(
             self.file, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, kind,
             type(op or node), named or self._text(node),
-            tuple(map(self._text, operands)), numbers, ".".join(self.functions),
+            tuple(map(self._text, operands)), owner, numbers, ".".join(self.functions),
             not self.sites or self.file == self.sites[0].file,
         ))  # fmt: skip
         return len(self.sites) - 1
@@ -209,7 +212,7 @@ class Hooks(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Name) and node.func.id in LEFT_ALONE:
             return self.generic_visit(node)
-        number = self.site(node, "call", *node.args, named="")
+        number = self.site(node, "call", *node.args)
         self.generic_visit(node)
         return self.hook("call", number, node, node.func, *node.args, keywords=node.keywords)
 

@@ -1,5 +1,6 @@
 """A training step as it is recorded: values, the operations that made them, and the updates."""
 
+import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ class Value:
 
     object: Any  # the script's own; it may have changed since
     data: Any  # a copy, or the object itself if it is a number or larger than `COPIED`
-    made_by: "Operation | None" = None
+    made_by: "Operation" = field(default_factory=lambda: NOTHING)
     base: "Value | None" = None  # of which it is a view
     names: list[str] = field(default_factory=list)  # it was assigned to
 
@@ -38,7 +39,7 @@ class Value:
 
 @dataclass(eq=False, slots=True)
 class Operation:
-    """One operation that the script computed."""
+    """One operation that the script computed; false if it is `NOTHING`."""
 
     site: Site
     name: str  # "add", "subtract", "matmul", "dot", "exp", "T", "item", "put", ...
@@ -47,10 +48,19 @@ class Operation:
     place: int  # number of its site
     index: Any = None  # of "item", "put" and what is changed in part
 
+    def __bool__(self) -> bool:
+        return self is not NOTHING
+
     @property
     def line(self) -> int:
         """Where it stands in its file."""
         return self.site.line
+
+
+# What made a value that was there before, or that nobody saw being made.
+_no_value: Any = None  # which takes `NOTHING` to make
+NOTHING: Operation = Operation(Site("", 0, 0, 0, 0, "", ast.AST, ""), "", (), _no_value, -1)
+NOTHING.result = Value(None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +77,6 @@ class Update:
     gradient: Value  # the first named value below delta, or all of it but the numbers
     scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
     optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
-
-    @property
-    def slope(self) -> Any:
-        """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        if self.optimizer or not self.factor:
-            return -self.sign * self.gradient.data
-        return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
 
 
 @dataclass(frozen=True, eq=False)

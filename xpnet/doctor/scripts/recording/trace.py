@@ -20,7 +20,7 @@ import numpy as np
 from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
 from xpnet.doctor.scripts.recording.flat import taken_apart
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.recording.steps import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     Draws,
     Search,
@@ -87,9 +87,9 @@ class Recorder:
         self._others = set[int]()  # places of its steps
         self._starting = False  # whether what is recorded may be of a new network, not told of yet
         self.draws = Draws()
-        self.redrawn: Operation | None = None  # updates what its own step has drawn
+        self.redrawn = NOTHING  # updates what its own step has drawn
         self.lost = list[Operation]()  # steps whose results nothing uses
-        self.cut: Operation | None = None  # puts fractions into an array of whole numbers
+        self.cut = NOTHING  # puts fractions into an array of whole numbers
         self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
@@ -173,6 +173,11 @@ class Recorder:
         for namespace in self.modules:
             namespace["__xp_on__"] = on
 
+    def _stop(self) -> None:
+        """Record nothing any more."""
+        self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
+        self._switch(False)
+
     # The hooks. Each computes what the script computes, and records it.
 
     def operator(self, place: int, *operands: Any) -> Any:
@@ -228,20 +233,25 @@ class Recorder:
         one = np.size(value) == 1 and value == 1  # a class's output, minus its target
         chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
         operands = self._values((owner, value, *chosen))
-        owner[index] = compute(owner[index], value)
-        self._recorded(place, name, operands, owner, index)
+        self._store(place, name, operands, index, compute(owner[index], value))
 
     def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
         """``owner[index] = value``."""
+        if not isinstance(owner, np.ndarray):
+            owner[index] = self.name(place, value)
+            return
         chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
-        operands = self._values((owner, value, *chosen)) if isinstance(owner, np.ndarray) else ()
+        self._store(place, "put", self._values((owner, value, *chosen)), index, value)
+
+    def _store(
+        self, place: int, name: str, operands: tuple[Value, ...], index: Any, value: Any
+    ) -> None:
+        """Put a value into the first operand, and see whether fractions are lost."""
+        owner = operands[0].object
         owner[index] = value
-        if operands:
-            self._recorded(place, "put", operands, owner, index)
-            if owner.dtype.kind in "iu" and self.operations and np.any(owner[index] != value):
-                self.cut = self.cut or self.operations[-1]
-        else:
-            self.name(place, value)
+        self._recorded(place, name, operands, owner, index)
+        if owner.dtype.kind in "iu" and self.operations and np.any(owner[index] != value):
+            self.cut = self.cut or self.operations[-1]
 
     def name(self, place: int, value: Any) -> Any:
         """``name = value``."""
@@ -264,13 +274,13 @@ class Recorder:
 
     def value(self, given: Any) -> Value:
         """Return the latest value of an object of the script."""
-        return self._latest(given) or self._new(given, None)
+        return self._latest(given) or self._new(given, NOTHING)
 
     def _latest(self, given: Any) -> Value | None:
         known = self._known.get(id(given))
         return known if known is not None and known.object is given else None
 
-    def _new(self, given: Any, made_by: Operation | None) -> Value:
+    def _new(self, given: Any, made_by: Operation) -> Value:
         data = given
         if isinstance(given, np.ndarray):
             data = given.copy() if given.size <= COPIED else given
@@ -290,16 +300,16 @@ class Recorder:
         while isinstance(root.base, np.ndarray):
             root = root.base
         part = root.ndim == 1 and root.size > given.size and root.dtype.kind == "f"
-        if part and made is None:
+        if part and not made:
             self.value(root)  # the first, which is the base
         sharing = self._views.setdefault(id(root), {})
-        if made is None and root is not given:
+        if made is NOTHING and root is not given:
             first = islice(sharing.values(), MAX_VIEWS)
             value.base = next((v for v in first if _overlap(v.object, given)), None)
-        if part or (value.base is None and (made is None or made.name not in ("T", "item"))):
+        if part or (value.base is None and made.name not in ("T", "item")):
             sharing.pop(id(given), None)
             sharing[id(given)] = value
-        if made is None or all(each.object is not given for each in made.operands):
+        if all(each.object is not given for each in made.operands):
             return
         if part:  # the whole has changed
             start = (given.ctypes.data - root.ctypes.data) // root.itemsize
@@ -324,8 +334,7 @@ class Recorder:
                 line = self.sites[place].line
                 self.problem = f"what comes after line {line} was run, which could not be followed"
                 logging.getLogger(__name__).debug(self.problem, exc_info=True)
-                self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
-                self._switch(False)
+                self._stop()
             self.budget.spent += time.process_time() - began
         return result
 
@@ -333,7 +342,7 @@ class Recorder:
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any
     ) -> None:
         values = self._values(operands, self.sites[place].literals)
-        operation = Operation(self.sites[place], name, values, Value(None, None), place, index)
+        operation = Operation(self.sites[place], name, values, NOTHING.result, place, index)
         self.operations.append(operation)
         operation.result = self._new(result, operation)
         if name in ("T", "item") and values[0].object is not result:
@@ -358,7 +367,11 @@ class Recorder:
         search.use(operation)
         count = len(self.operations)
         if count > SCOUTED or not (count % AT_ONCE or self.budget.allows(SEARCHING)):
-            self._sleep()
+            self._suspect()  # and search again later: the script computes much without an update
+            self.operations = []
+            self._doubled *= 2
+            self.counts[:] = [self._doubled * 100] * len(self.counts)
+            self._switch(False)
 
     def _found(self) -> None:
         """Take over what the search has found: two steps, and how a step is recognised."""
@@ -411,9 +424,8 @@ class Recorder:
         place = operation.place
         key = place, self._seen[place] % self.pattern[place]
         self._seen[place] += 1
-        return as_update(
-            operation, self._sides[place], self._numbers.setdefault(key, len(self._numbers))
-        )
+        number = self._numbers.setdefault(key, len(self._numbers))
+        return as_update(operation, self._sides[place], number)
 
     def _takes_turns(self, update: Update) -> bool:
         """Note a parameter's array, and return whether it was another's, or changes its size.
@@ -432,8 +444,7 @@ class Recorder:
         self._updates.append(update := self._as_update(operation))
         if self._takes_turns(update):
             self.another = operation.site
-            self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
-            self._switch(False)
+            self._stop()
         if self.another or not self._seen >= self.pattern:
             return
         number, passed = self.steps, self._passed
@@ -479,14 +490,6 @@ class Recorder:
             self.counts[anchor] = self._rest * self._per_step
             self._switch(False)
 
-    def _sleep(self) -> None:
-        """Search again later: the script has computed much without an update."""
-        self._suspect()
-        self.operations = []
-        self._doubled *= 2
-        self.counts[:] = [self._doubled * 100] * len(self.counts)
-        self._switch(False)
-
     def _suspect(self) -> None:
         """See why no updates were found."""
         self.reached |= {each.place for each in self.operations}
@@ -513,15 +516,15 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old = operation.operands[side]
     made = old.made_by  # (1 - rate * penalty) * W
-    if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
+    if made.line == operation.line and made.name in ("multiply", "divide"):
         old = origin(old)[0]
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
-    while (made := value.made_by) is not None and made.index is None:
+    while (made := value.made_by) and made.index is None:
         number, text = mere_number(made) if old not in made.operands else (1.0, "")
-        if (error := _factor_from(old, made)) is not None:  # is a part of the gradient
+        if error := _factor_from(old, made):  # is a part of the gradient
             number, text = mere_number(error)
             if text and error.name == "multiply":
                 factor *= number
@@ -540,9 +543,9 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     named = [stage for stage in stages if stage[0].names and stage[2]]
     best = named[0] if named else stages[0] if delta.names else stages[-1]
     gradient, factor, used = best
-    if gradient.made_by is not None and gradient.made_by.name == "matmul" and not gradient.names:
+    if gradient.made_by.name == "matmul" and not gradient.names:
         for value in gradient.made_by.operands:  # rate * inputs.T @ delta
-            if not value.names and (made := value.made_by) and made.name in ("multiply", "divide"):
+            if not value.names and (made := value.made_by).name in ("multiply", "divide"):
                 number, text = mere_number(made)
                 if text:
                     factor *= number
@@ -552,11 +555,11 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                   tuple(scalars[:used]))  # fmt: skip
 
 
-def _factor_from(old: Value, made: Operation) -> Operation | None:
+def _factor_from(old: Value, made: Operation) -> Operation:
     """Return what computed a product's factor of one number from a parameter: an error."""
     side = scalar_side(made) if made.name == "multiply" else None
-    factor = None if side is None else made.operands[side]
-    return factor.made_by if factor is not None and old in ancestors([factor]) else None
+    factors = [] if side is None else [made.operands[side]]
+    return factors[0].made_by if old in ancestors(factors) else NOTHING
 
 
 def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:

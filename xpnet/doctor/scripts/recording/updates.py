@@ -14,7 +14,7 @@ from functools import reduce
 from operator import or_
 
 from xpnet.doctor.scripts.recording.instrument import Site
-from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
 from xpnet.doctor.step import grouped
 
 DRAWN = re.compile("rand|normal|uniform|choice")
@@ -32,7 +32,7 @@ SAME_VALUES = {
 def origin(value: Value) -> tuple[Value, float]:
     """Return the value of which this one is a copy times numbers, and those numbers' product."""
     factor = 1.0
-    while (made := value.made_by) is not None and made.operands and is_whole(made):
+    while (made := value.made_by).operands and is_whole(made):
         first, rest = made.operands[0], made.operands[1:]
         if made.name in SAME_VALUES and first.size == value.size:
             value = made.operands[-1] if made.name == "put" else first
@@ -51,17 +51,17 @@ def origin(value: Value) -> tuple[Value, float]:
     return value, factor
 
 
-def maker(value: Value) -> Operation | None:
+def maker(value: Value) -> Operation:
     """Return the operation that made the origin of a value."""
     return origin(value)[0].made_by
 
 
 def _joined_again(value: Value) -> Value | None:
     """Return the vector whose parts, all of them, are put together again."""
-    parts = [maker(each) for each in value.made_by.operands] if value.made_by else []
-    if not parts or any(each is None or each.name != "item" for each in parts):
+    parts = [maker(each) for each in value.made_by.operands]
+    if any(each.name != "item" for each in parts):
         return None
-    (whole, *others) = {each.operands[0] for each in parts if each is not None}
+    (whole, *others) = {each.operands[0] for each in parts}
     return whole if not others and whole.shape == value.shape else None
 
 
@@ -87,9 +87,9 @@ def scalar_side(operation: Operation) -> int | None:
     if mere:
         return mere[0]
     # Both are numbers: a factor was not computed from anything, and whole numbers may be data.
-    bare = [i for i in single if (value := operation.operands[i]).made_by is None
+    bare = [i for i in single if not (value := operation.operands[i]).made_by
             and (operation.name == "divide" or isinstance(value.object, float))]  # fmt: skip
-    other = [i for i in bare if operation.operands[1 - i].made_by is not None]
+    other = [i for i in bare if operation.operands[1 - i].made_by]
     return next(iter(other or bare), None)
 
 
@@ -113,10 +113,6 @@ class Chain:
     side: int = 0
 
 
-def _added(chain: Chain) -> list[Value]:
-    return [each.operands[1 - chain.side] for each in chain.operations[1:]]
-
-
 def written(chain: Chain) -> list[str]:
     """Return how an update writes the parameter."""
     operation = chain.operations[1]
@@ -127,9 +123,7 @@ class Search:
     """Looks at each addition and subtraction until two whole steps are known."""
 
     def __init__(self) -> None:
-        self._chains = dict[
-            Operation | None, tuple[Chain, int]
-        ]()  # and the operation's place in it
+        self._chains = dict[Operation, tuple[Chain, int]]()  # and the operation's place in it
         self._parts = dict[tuple[int, int, str], Operation]()
         self._used = dict[Value | None, set[int]]()  # places that used a value
         self.found: list[Chain] = []  # the parameters', once they are known, in a step's order
@@ -170,12 +164,10 @@ class Search:
             places = self._used.get(value, set()) | self._used.get(source, set())
             used, value = used or bool(places - {operation.place}), source
             before = value.made_by
-            if before is None or before not in self._chains:
+            if before not in self._chains:
                 return None
             chain = self._chains[before][0]
             if before.place == operation.place:
-                if len(chain.operations) > 1 and chain.side != side:
-                    return None
                 chain.side = side
                 return chain if used and chain.operations[-1] is before else None
             value = before.operands[chain.side]
@@ -195,7 +187,8 @@ class Search:
             sums = {each.result for each in everything[before:end] if each.name in MIXING}
             behind = descendants(sums, everything[before:end])
             # What no weighted sum enters, where there are some, is a state, as of a game.
-            inside = [c for c in inside if not sums or not behind.isdisjoint(_added(c))]
+            inside = [c for c in inside if not sums or not behind.isdisjoint(
+                each.operands[1 - c.side] for each in c.operations[1:])]  # fmt: skip
             # Nor are rows of embeddings, which come in any order; parts that come in turn are.
             parts = grouped((e.place, repr(e.index)) for e in everything[before:end]
                             if e.index is not None and e.name in ("add", "subtract"))  # fmt: skip
@@ -233,7 +226,7 @@ class Search:
                 entering[n], made = mask(delta), maker(delta)
                 if place == 0:  # what is updated now is of the next step
                     bits = 1 << n | mask(old)
-                elif made is not None and made.name == "subtract" and old is made.operands[1]:
+                elif made.name == "subtract" and old is made.operands[1]:
                     followed = self._chains.get(made.operands[0].made_by)
                     following |= {n} if followed and followed[0] in number else set()
             depends[each.result] = bits
@@ -273,8 +266,8 @@ class Draws:
     def __init__(self, chains: Iterable[Chain] = ()) -> None:
         made = [maker(each.operations[0].operands[each.side]) for each in chains]
         self._first = dict.fromkeys((each.place, each.result.shape) for each in made
-                                    if each is not None and DRAWN.search(each.name))  # fmt: skip
-        self.again: Operation | None = None
+                                    if DRAWN.search(each.name))  # fmt: skip
+        self.again = NOTHING
         self.after = self._latest = 0
 
     def look(self, operations: Iterable[Operation], steps: int, *, resized: bool = False) -> bool:
@@ -292,16 +285,15 @@ class Draws:
         return True
 
 
-def redrawn(everything: list[Operation]) -> Operation | None:
+def redrawn(everything: list[Operation]) -> Operation:
     """Return an update of what was drawn at random after an earlier update at its place."""
     order = {each: i for i, each in enumerate(everything)}
     for first, *_, last in _additions(everything, 3):
         old, _ = origin(last.operands[0])
-        drawn = old.made_by if old.size > 1 else None
-        again = drawn and DRAWN.search(drawn.name) and order.get(drawn, -1) > order[first]
-        if again and old in ancestors(last.operands[1:]):
+        again = DRAWN.search(old.made_by.name) and order.get(old.made_by, -1) > order[first]
+        if again and old.size > 1 and old in ancestors(last.operands[1:]):
             return last
-    return None
+    return NOTHING
 
 
 def lost(everything: list[Operation], times: int) -> list[Operation]:
@@ -310,7 +302,7 @@ def lost(everything: list[Operation], times: int) -> list[Operation]:
     used = {value for each in everything for value in each.operands}
     for some in _additions(everything, times):
         last = some[times - 1]
-        rate = (made := last.operands[-1].made_by) is not None and scalar_side(made) is not None
+        rate = scalar_side(last.operands[-1].made_by) is not None
         if any(e.result in used or not (rate or e.result.names) for e in some[:times]):
             continue
         if origin(last.operands[0])[0] in ancestors(last.operands[1:]):
@@ -359,6 +351,6 @@ def ancestors(
         if value is not None and value not in found:
             found.add(value)
             waiting.append(value.base)
-            if value.made_by is not None and not stop(value):
+            if value.made_by.operands and not stop(value):
                 waiting.extend(value.made_by.operands)
     return found

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -27,14 +28,17 @@ SCALES = {"divide", "subtract", "multiply"}
 OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
 
 
-def _data(value: Value, user: Operation, roles: Roles) -> tuple[str, Value, ast.stmt] | None:
-    """Return the name of the script's data that a step's value is of, and where that is made."""
+def _data(value: Value, user: Operation, roles: Roles) -> tuple[str, Value, ast.stmt]:
+    """Return the name of the script's data that a step's value is of, and where that is made.
+
+    LookupError if it is none of the script's: then nothing can be mended.
+    """
     line = roles.step.updates[0].operation.site
     for each, name in kept(value, roles, in_source(user, value)):
         made = [s for s in assigned(roles.file, name) if line.function or s.lineno < line.line]
         if made:
             return name, each, made[-1]
-    return None
+    raise LookupError(user.site)
 
 
 def _training(made: ast.stmt, roles: Roles) -> ast.stmt | None:
@@ -100,32 +104,28 @@ def _served(roles: Roles) -> set[str]:
     }  # fmt: skip
 
 
-def scaled(finding: Finding, roles: Roles) -> list[Edit]:
+def scaled(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Standardise the inputs just ahead of the training, and alike what is kept for tests."""
     layer = roles.layers[0]
-    found = _data(layer.inputs, layer.product, roles)
-    if found is None or len(found[1].shape) != 2 or not roles.outputs:
-        return []
-    x, _, made = found
+    x, data, made = _data(layer.inputs, layer.product, roles)
     columns = len(layer.inputs.shape) == 2 and roles.outputs[0].shape[:1] != layer.inputs.shape[:1]
     keep = f"axis={int(columns)}, keepdims=True"
     form = f"{{0}} = ({{0}} - np.mean({x}, {keep})) / (np.std({x}, {keep}) + 1e-12)"
     note = "scale new inputs alike, by the mean and std of these"
-    return [_before_training(form, x, made, roles, note)]
+    if len(data.shape) == 2:
+        yield _before_training(form, x, made, roles, note)
 
 
-def scaled_alike(finding: Finding, roles: Roles) -> list[Edit]:
+def scaled_alike(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Scale what is predicted as the training scales its inputs, by the same numbers."""
-    file, edits, scaling = roles.file, list[Edit](), None
+    file, scaling = roles.file, None
     for value, _ in kept(roles.layers[0].inputs, roles):
-        while (made := value.made_by) and made.name in SCALES and made.operands[0].size > 1:
+        while (made := value.made_by).name in SCALES and made.operands[0].size > 1:
             scaling, value, own = statement_of(made.site), made.operands[0], in_source(made, 0)
-        if isinstance(scaling, ast.Return):
-            return _by_function(file, scaling)
         if isinstance(scaling, ast.Assign):
             break
     else:
-        return []
+        return
     known = {name for s in tree(file).body if isinstance(s, ast.Assign)
              for n in s.targets for name in _names_in(n)}  # fmt: skip
     raw = next((name for name in [roles.places.get(id(value.object)), own] if name in known), "")
@@ -139,25 +139,11 @@ def scaled_alike(finding: Finding, roles: Roles) -> list[Edit]:
             continue
         text = ast.unparse(new)
         if y in _names_in(made_y.value) and last is made_y and not before:
-            edits.append(changed(file, made_y.value, text))
+            yield changed(file, made_y.value, text)
         elif before and made_y.lineno < scaling.lineno:
-            edits.append(ahead(file, scaling, f"{y} = {text}"))
+            yield ahead(file, scaling, f"{y} = {text}")
         elif not before:
-            edits.append(after(file, last, f"{y} = {text}"))
-    return edits
-
-
-def _by_function(file: str, scaling: ast.Return) -> list[Edit]:
-    """Scale by the same function where others call what the training gives its results to."""
-    name = around(file, scaling.lineno, (ast.FunctionDef,))[-1].name
-    texts = {n: ast.unparse(n) for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef)}
-    made = {n: m for n in texts if (m := re.search(rf"(\w+) = ([\w.]*\b{name})\(", texts[n]))}
-    users = {user: m[2] for n, m in made.items()
-             for user in re.findall(rf"([\w.]+)\({m[1]}\b", texts[n])}  # fmt: skip
-    given = [(n, n.args[0]) for f in texts if f not in made for n in ast.walk(f)
-             if isinstance(n, ast.Call) and ast.unparse(n.func) in users and n.args
-             and ast.unparse(n.args[0]) in {each.arg for each in f.args.args}]  # fmt: skip
-    return [changed(file, x, f"{users[ast.unparse(n.func)]}({ast.unparse(x)})") for n, x in given]
+            yield after(file, last, f"{y} = {text}")
 
 
 def _names_in(node: ast.AST) -> set[str]:
@@ -175,13 +161,9 @@ def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
     return new
 
 
-def reachable(finding: Finding, roles: Roles) -> list[Edit]:
+def reachable(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Bring the targets to where the outputs can be, after the statement that makes them."""
-    error = roles.error
-    found = _data(roles.targets[0], error, roles) if error and error.index is None else None
-    if found is None:
-        return []
-    t, _, made = found
+    t, _, made = _data(roles.targets[0], roles.error, roles)
     low, high = (finding.repair or {}).get("target_range", (-np.inf, np.inf))
     form = f"({{0}} - np.mean({t})) / np.std({t})"
     if np.isfinite(low) and np.isfinite(high):
@@ -190,34 +172,30 @@ def reachable(finding: Finding, roles: Roles) -> list[Edit]:
     elif np.isfinite(low):
         form = f"{{0}} - np.min({t})" + (f" + {low:g}" if low else "")
     note = "outputs are then on this scale, too"
-    return [_before_training(f"{{0}} = {form}", t, made, roles, note)]
+    if roles.error.index is None:
+        yield _before_training(f"{{0}} = {form}", t, made, roles, note)
 
 
-def column_of_ones(finding: Finding, roles: Roles) -> list[Edit]:
+def column_of_ones(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Give the inputs a column of ones, whose weights are biases."""
     layer = roles.layers[0]
     columns = layer.product.operands[1] is layer.inputs
-    found = _data(layer.inputs, layer.product, roles)
+    x, data, made = _data(layer.inputs, layer.product, roles)
     drawn = _shape_of(roles.updates_of(layer.weights)[0].old, -1 if columns else 0)
-    if found is None or drawn is None or len(found[1].shape) != 2:
-        return []
-    x, _, made = found
     more = "{0} = np.hstack([{0}, np.ones((len({0}), 1))])"
     if columns:
         more = "{0} = np.vstack([{0}, np.ones((1, np.shape({0})[1]))])"
     ones = _before_training(more, x, made, roles)
-    known = drawn["line"] > ones["line"] and "shape" in drawn["text"]  # it is drawn behind
-    return [ones] + [{**drawn, "text": f"{drawn['text']} + 1"}] * (not known)
+    if len(data.shape) == 2:
+        yield ones
+        if not (drawn["line"] > ones["line"] and "shape" in drawn["text"]):  # it is drawn behind
+            yield {**drawn, "text": f"{drawn['text']} + 1"}
 
 
-def _shape_of(weights: Value, place: int) -> Edit | None:
-    """Return where one of its two sizes stands in what draws weights."""
-    made = maker(weights)
-    drawn = made.site if made else None
-    whole = statement_of(drawn) if drawn else None
-    if drawn is None or whole is None:
-        return None
-    for node in ast.walk(whole):
+def _shape_of(weights: Value, place: int) -> Edit:
+    """Return where one of its two sizes stands in what draws weights; LookupError if nowhere."""
+    drawn = maker(weights).site
+    for node in ast.walk(statement_of(drawn) or ast.Pass()):
         if isinstance(node, ast.Tuple | ast.Call) and node.lineno == node.end_lineno == drawn.line:
             sizes = node.elts if isinstance(node, ast.Tuple) else node.args
             within = drawn.column <= node.col_offset
@@ -225,4 +203,4 @@ def _shape_of(weights: Value, place: int) -> Edit | None:
             nested = any(isinstance(each, ast.Tuple | ast.Call) for each in sizes)
             if within and not nested and len(sizes) == len(weights.shape) == 2:
                 return changed(drawn.file, sizes[place], ast.unparse(sizes[place]))
-    return None
+    raise LookupError(drawn)

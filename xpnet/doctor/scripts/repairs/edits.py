@@ -1,4 +1,7 @@
-"""Changes of a script's text: what stands at a place of the source becomes another text."""
+"""Changes of a script's text: what stands at a place of the source becomes another text.
+
+Or what stands as in a pattern, where `_a` is any expression; `_x` and `_y` are no constants.
+"""
 
 import ast
 import linecache
@@ -15,6 +18,9 @@ Edit = dict[str, Any]
 ALONE = ("zeros", "zeros_like", "ones", "ones_like", "empty", "empty_like", "array")
 MAKERS = {**dict.fromkeys(ALONE, 1), "full": 2, "full_like": 2}  # arguments ahead of their dtype
 LOOPS = (ast.For, ast.While)
+# Of an operation's statement, see `at_sites`.
+IN_PLACE = [(f"_x = _x {op} _a", f"_x {op}= _a") for op in "-+"]
+NOT_IN_PLACE = [(f"_x {op}= _a", f"_x = _x {op} _a") for op in "*+-/"]
 OWNED = re.compile(r"[^\W\d][\w.]*(\[[^]]*\])*")  # what can be assigned to
 
 
@@ -113,16 +119,6 @@ def moved(first: Site, last: Site) -> list[Edit]:
     if not passed or any(_overlap(a, b) for a in _accessed(one) for b in changes):
         return []
     return [changed(first.file, one, "pass"), after(first.file, other, ast.unparse(one))]
-
-
-def into_loop(sites: Sequence[Site]) -> list[Edit]:
-    """Move statements to the end of the loop before them."""
-    file, found = sites[0].file, dict.fromkeys(filter(None, map(statement_of, sites)))
-    among = block(file, next(iter(found))) if found else []
-    for loop in [e for e in among if isinstance(e, LOOPS) and e.lineno < sites[0].line][-1:]:
-        new = after(file, loop.body[-1], *map(ast.unparse, found))
-        return [new, *(changed(file, each, "pass") for each in found if each in among)]
-    return []
 
 
 def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) -> set[str]:
@@ -263,3 +259,40 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
         lines.append(f"line {number}: {new[0].strip()}")
         lines += [f"  then: {each.strip()}" for each in new[1:]]
     return lines
+
+
+def at_sites(sites: Iterable[Site], patterns: Iterable[tuple[str, str]]) -> list[Edit]:
+    """Return the edits of the statements in which operations stand."""
+    places = [(site.file, found, pattern) for site in sites for pattern in patterns
+             if (found := statement_of(site)) is not None]  # fmt: skip
+    return [e for file, node, pair in places for e in rewrite(file, node, *pair)]
+
+
+def rewrite(file: str, root: ast.AST, old: str, new: str) -> Iterator[Edit]:
+    """Yield the edits that make one text of another, in a node and what is in it."""
+    pattern: Any = ast.parse(old).body[0]
+    pattern = pattern.value if isinstance(pattern, ast.Expr) else pattern
+    for node in ast.walk(root):
+        known: dict[str, str] = {}
+        if isinstance(node, ast.stmt | ast.expr) and matches(pattern, node, known):
+            text = re.sub(r"\b_[a-z]\b", lambda m: f"({known[m[0]]})", new)  # noqa: B023
+            yield changed(file, node, ast.unparse(ast.parse(text)))
+
+
+def matches(pattern: Any, node: Any, known: dict[str, str]) -> bool:
+    """Return whether a node is as a pattern's; `known` gets what its names stand for."""
+    if isinstance(pattern, ast.Name) and re.fullmatch("_[a-z]", pattern.id):
+        constant = pattern.id in ("_x", "_y") and isinstance(node, ast.Constant)
+        if not isinstance(node, ast.expr) or constant:
+            return False
+        text = ast.unparse(node)
+        return known.setdefault(pattern.id, text) == text
+    if type(pattern) is not type(node):
+        return False
+    if isinstance(pattern, list):
+        same = len(pattern) == len(node)
+        return same and all(matches(a, b, known) for a, b in zip(pattern, node, strict=True))
+    if not isinstance(pattern, ast.AST):
+        return bool(pattern == node)
+    fields = [name for name in pattern._fields if name not in ("ctx", "type_comment", "kind")]
+    return all(matches(getattr(pattern, f), getattr(node, f), known) for f in fields)

@@ -8,7 +8,7 @@ style; whether an edit helps is seen when the mended copy runs.
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -20,7 +20,7 @@ from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_ma
 from xpnet.doctor.scripts.mapping import VIEWS, Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, maker, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
@@ -28,20 +28,20 @@ from xpnet.doctor.scripts.repairs.edits import (
     after,
     ahead,
     around,
-    as_floats,
     assigned,
     assignments,
     at,
+    at_sites,
     block,
     changed,
     edit,
+    matches,
     operand_edit,
     statement_of,
     statements,
     unused,
     written,
 )
-from xpnet.doctor.scripts.repairs.patterns import at_sites, matches
 from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops, numbers, penalties
 
 DECAYS = "_x -= {} * {} + _l * _x", "_x = _x - {} * {} - _l * _x"
@@ -51,35 +51,33 @@ SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 # Which rows a step gets.
 
 
-def other_rows(finding: Finding, roles: Roles) -> list[Edit]:
+def other_rows(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Choose the rows of a batch at random."""
     file, made = roles.file, roles.layers[0].inputs.made_by
-    if made is None or made.name != "item":
-        return []
+    if made.name != "item":
+        return
     owner = made.site.operands[0]
     index = made.site.text.removeprefix(owner).strip("[]")
-    used = ancestors([update.delta for update in roles.step.updates])
     data = {each.site.operands[0] for each in roles.step.operations if each.name == "item"
-            and each.result in used
+            and each.result in roles.cone
             and each.operands[0].shape[:1] == made.operands[0].shape[:1]}  # fmt: skip
     inside = around(file, made.line, (ast.For, ast.While, ast.FunctionDef))[-1:]
     same = [n for each in inside for n in ast.walk(each) if isinstance(n, ast.Subscript)
             and "".join(ast.unparse(n.slice).split()) == "".join(index.split())
             and ast.unparse(n.value) in data]  # fmt: skip
     first = at(file, *min(((n.lineno, n.col_offset) for n in same), default=(0, 0)))
-    if first is None or len(same) < 2 or ":" not in index or "," in index:
-        return []
-    rows, count = unused(file, "rows"), roles.layers[0].inputs.shape[0]
-    drawn = f"{rows} = np.random.randint(len({owner}), size={count})"
-    return [ahead(file, first, drawn), *(changed(file, n.slice, rows) for n in same)]
+    if first and len(same) > 1 and ":" in index and "," not in index:
+        rows, count = unused(file, "rows"), roles.layers[0].inputs.shape[0]
+        yield ahead(file, first, f"{rows} = np.random.randint(len({owner}), size={count})")
+        yield from (changed(file, n.slice, rows) for n in same)
 
 
 def paired(finding: Finding, roles: Roles) -> list[Edit]:
     """Give each row its own target: one order for both, the batch's targets, the same set's."""
-    return _one_order(roles) or _stale(roles) or _same_set(roles)
+    return [*_one_order(roles)] or [*_stale(roles)] or [*_same_set(roles)]
 
 
-def _one_order(roles: Roles) -> list[Edit]:
+def _one_order(roles: Roles) -> Iterator[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
     x, t = ({name: each.shape[:1] for each, name in kept(value, roles)
@@ -94,64 +92,56 @@ def _one_order(roles: Roles) -> list[Edit]:
         rows, names = (x | t)[a], names_at(file, first.lineno)
         partners = [b for b, n in others.items() if n == rows and b in names and b != a]
         order = unused(file, "order")
-        drawn = f"{order} = np.random.permutation(len({a}))"
-        for b in [b for _, b in second] or partners:
+        for b in ([b for _, b in second] or partners)[:1]:
             both = f"{a}[:], {b}[:] = {a}[{order}], {b}[{order}]"
-            if not second:
-                return [changed(file, first, drawn), after(file, first, both)]
-            return [changed(file, first, drawn), changed(file, second[0][0], both)]
-    return []
+            yield changed(file, first, f"{order} = np.random.permutation(len({a}))")
+            yield changed(file, second[0][0], both) if second else after(file, first, both)
 
 
-def _stale(roles: Roles) -> list[Edit]:
+def _stale(roles: Roles) -> Iterator[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
-    file, error = roles.file, roles.error
-    using = statement_of(error.site) if error else None
-    if error is None or using is None:
-        return []
-    words = in_source(error, roles.targets[0])
-    late = [s for s in block(file, using)
-            if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == words]  # fmt: skip
-    if not late or late[0].lineno <= using.lineno:
-        return []
-    return [changed(file, late[0], "pass"), ahead(file, using, ast.unparse(late[0]))]
+    file, using = roles.file, statement_of(roles.error.site)
+    words = in_source(roles.error, roles.targets[0])
+    made = [s for s in block(file, using) if isinstance(s, ast.Assign)
+            and ast.unparse(s.targets[0]) == words] if using else []  # fmt: skip
+    for late in made[:1]:
+        if using and late.lineno > using.lineno:
+            yield changed(file, late, "pass")
+            yield ahead(file, using, ast.unparse(late))
 
 
-def _same_set(roles: Roles) -> list[Edit]:
+def _same_set(roles: Roles) -> Iterator[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by
-    old = made.site.operands[0] if made and made.site.operands else ""
-    right = [
-        f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
-        for _, name in kept(roles.layers[0].inputs, roles)
-        if "_" in name and "_" in old
-    ]
-    right = [each for each in right if each != old and assigned(roles.file, each)]
-    return [operand_edit(made, 0, right[0])] if made and right else []
+    old = [*made.site.operands, ""][0]
+    for _, name in kept(roles.layers[0].inputs, roles):
+        right = f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
+        if "_" in name and "_" in old and right != old and assigned(roles.file, right):
+            yield operand_edit(made, 0, right)
+            return
 
 
 # What a step does.
 
 
-def drawn_once(finding: Finding, roles: Roles) -> list[Edit]:
+def drawn_once(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Draw the initial weights ahead of the outermost loop that trains."""
     file, loop = roles.file, loops(roles)[0]
-    made = [maker(each.old) for each in roles.step.updates]
-    sites = [each.site for each in made if each is not None]
+    sites = [maker(each.old).site for each in roles.step.updates]
     calls = {f"{each.function}()" for each in sites}
     found = [s for s in map(statement_of, sites) if s and s in ast.walk(loop)]
     found += [s for s in statements(tree(file))
               if isinstance(s, ast.Expr) and ast.unparse(s) in calls]  # fmt: skip
-    drawn = [*dict.fromkeys(found)]
-    new = [ast.unparse(each) for each in drawn]
-    return [changed(file, each, "pass") for each in drawn] + [ahead(file, loop, *new)] * bool(new)
+    drawn = dict.fromkeys(found)
+    yield from (changed(file, each, "pass") for each in drawn)
+    if drawn:
+        yield ahead(file, loop, *map(ast.unparse, drawn))
 
 
-def only_in_training(finding: Finding, roles: Roles) -> list[Edit]:
+def only_in_training(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Let masks drop units in the training's own forward pass, and be their mean in others."""
-    file, body = roles.file, tree(roles.file).body
+    file, flag = roles.file, unused(roles.file, "training")
     edits, forward, called = list[Edit](), ancestors(roles.outputs[:1]), ""
-    flag = unused(roles.file, "training")
     for product, slot in random_masks(roles.step.operations):
         share = _share(product.operands[slot])
         if product.result in forward and share and is_known(share, product.site):
@@ -164,22 +154,20 @@ def only_in_training(finding: Finding, roles: Roles) -> list[Edit]:
         for statement in statements(scope)
         if re.search(rf"\b{called}\(", ast.unparse(statement))
     )  # fmt: skip
-    first = next(
-        each for each in body if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom)
-    )
+    first = next(each for each in tree(file).body
+                 if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom))  # fmt: skip
     for each in islice(passes, 1):
         inside = [f"global {flag}"] * bool(around(file, each.lineno, (ast.FunctionDef,)))
-        return [ahead(file, first, f"{flag} = False"), *edits,
-                ahead(file, each, *inside, f"{flag} = True"),
-                after(file, each, f"{flag} = False")]  # fmt: skip
-    return []
+        yield from [ahead(file, first, f"{flag} = False"), *edits]
+        yield ahead(file, each, *inside, f"{flag} = True")
+        yield after(file, each, f"{flag} = False")
 
 
 def _share(mask: Value) -> str:
     """Return how the script writes the share of units that a mask keeps; 1 if it is scaled."""
     if np.max(mask.data) > 1.0:
         return "1"
-    while (made := mask.made_by) is not None and made.operands:
+    while (made := mask.made_by).operands:
         if made.name in ("less", "less_equal"):
             return in_source(made, 1)
         if made.name in ("greater", "greater_equal"):
@@ -188,21 +176,19 @@ def _share(mask: Value) -> str:
     return ""
 
 
-def by_sample(finding: Finding, roles: Roles) -> list[Edit]:
+def by_sample(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Let a softmax divide by the sum over the outputs of each sample."""
     made, layer = roles.outputs[0].made_by, roles.layers[-1]
-    divisor = made.operands[-1].made_by if made and made.name == "divide" else None
-    total = divisor
-    while total is not None and total.name in VIEWS:
+    total = divisor = made.operands[-1].made_by if made.name == "divide" else made
+    while total.name in VIEWS:
         total = total.operands[0].made_by
-    if divisor is None or total is None or total.name != "sum":
-        return []
+    if total.name != "sum":
+        return
     by = f"axis={int(layer.product.operands[0] is layer.inputs)}, keepdims=True"
-    largest = [each for each in roles.step.operations if each.name in ("max", "amax")
-               and each.operands[0] is layer.pre_activations]  # fmt: skip
-    return [edit(divisor.site, f"np.sum({in_source(total, 0)}, {by})"),
-            *(edit(each.site, f"np.max({in_source(each, 0)}, {by})")
-              for each in largest)]  # fmt: skip
+    yield edit(divisor.site, f"np.sum({in_source(total, 0)}, {by})")
+    for each in roles.step.operations:
+        if each.name in ("max", "amax") and each.operands[0] is layer.pre_activations:
+            yield edit(each.site, f"np.max({in_source(each, 0)}, {by})")
 
 
 def once(finding: Finding, roles: Roles) -> list[Edit]:
@@ -211,20 +197,19 @@ def once(finding: Finding, roles: Roles) -> list[Edit]:
     file, last, made = roles.file, roles.layers[-1], roles.outputs[0].made_by
     calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call) and len(n.args) == 1]
     if inner in (outer, "softmax"):
-        words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
+        words = in_source(roles.error, roles.outputs[0])
         given = [s.value for s in assignments(roles.file) if ast.unparse(s.targets[0]) == words]
         calls = [n for n in calls if n in given or ast.unparse(n) == words]
     else:
         z = last.pre_activations
-        made = next((each for each in roles.step.operations if _gives(inner, last, each)), None)
-        own = [each.site for each in [z.made_by] if each]
-        if made and z in made.operands and in_source(made, z) in (*z.names, *(e.text for e in own)):
+        made = next((each for each in roles.step.operations if _gives(inner, last, each)), NOTHING)
+        own = z.made_by.site
+        if z in made.operands and in_source(made, z) in (*z.names, own.text):
             return [edit(made.site, in_source(made, z))]  # np.maximum(0, z)
-        places = [edit(each, "") for each in own]  # as it stands, or by its names
         calls = [n for n in calls if ast.unparse(n.args[0]) in z.names
-                 or changed(file, n.args[0], "") in places]  # fmt: skip
+                 or changed(file, n.args[0], "") == edit(own, "")]  # fmt: skip
     return [changed(file, n, written(file, n.args[0])) for n in calls
-            if made and _defines(ast.unparse(n.func), made.site)]  # fmt: skip
+            if _defines(ast.unparse(n.func), made.site)]  # fmt: skip
 
 
 def _defines(called: str, site: Site) -> bool:
@@ -236,9 +221,9 @@ def _defines(called: str, site: Site) -> bool:
     return called.removeprefix("self.") in names
 
 
-def activated(finding: Finding, roles: Roles) -> list[Edit]:
+def activated(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Give the next layer what was activated and left unused, in place of the sums; or a tanh."""
-    edits, forward = list[Edit](), ancestors(roles.outputs)
+    forward = ancestors(roles.outputs)
     places = Counter(each.place for each in roles.step.operations)
     for layer, following in pairwise(roles.layers):
         z, product, made = layer.pre_activations, following.product, layer.pre_activations.made_by
@@ -251,11 +236,11 @@ def activated(finding: Finding, roles: Roles) -> list[Edit]:
                       and s.lineno > named.lineno
                       and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
             name = written(roles.file, named.targets[0])
-            edits += [changed(roles.file, s.value, name) for s in passed[:1]]
-            edits += [operand_edit(product, product.operands.index(z), name)] * (not passed)
-        if following.inputs is z and not unused and made and places[made.place] == 1:
-            edits.append(edit(made.site, f"np.tanh({made.site.text})"))
-    return edits
+            yield from (changed(roles.file, s.value, name) for s in passed[:1])
+            if not passed:
+                yield operand_edit(product, product.operands.index(z), name)
+        if following.inputs is z and not unused and places[made.place] == 1:
+            yield edit(made.site, f"np.tanh({made.site.text})")
 
 
 def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
@@ -264,20 +249,18 @@ def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
     return made and is_made_by(kind, replace(layer, activations=operation.result))
 
 
-def cleared(finding: Finding, roles: Roles) -> list[Edit]:
+def cleared(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Set gradients that a step adds up back to 0 after their update."""
-    edits = []
     for update in roles.step.updates:
         made, site = update.gradient.made_by, update.operation.site
         applying = statement_of(site)
-        if made is None or made.site.kind != "in place" or applying is None:
+        if made.site.kind != "in place" or applying is None:
             continue
         applied = [in_source(each, update.gradient) for each in roles.step.operations
                    if each.line == site.line and update.gradient in each.operands]  # fmt: skip
         names = [each for each in (made.site.operands[0], *applied) if is_known(each, site)]
         part = "[...]" if update.gradient.shape else ""
-        edits += [after(site.file, applying, f"{each}{part} = 0.0") for each in names[:1]]
-    return edits
+        yield from (after(site.file, applying, f"{each}{part} = 0.0") for each in names[:1])
 
 
 def also_updated(finding: Finding, roles: Roles) -> list[Edit]:
@@ -297,16 +280,14 @@ def also_updated(finding: Finding, roles: Roles) -> list[Edit]:
     return [after(roles.file, end, *new.values())] if end and new else []
 
 
-def sum_biases(finding: Finding, roles: Roles) -> list[Edit]:
+def sum_biases(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Sum gradients of biases over the batch, where they are applied, as those of weights are."""
-    edits = []
     for name in (finding.repair or {}).get("sum_over_batch", ()):
         number = roles.names.index(name)
         update = roles.updates_of(number)[0]
         for options in axes(update.delta.data, update.old.shape):
             how = "mean" if _averaged(roles, number, int(options[5])) else "sum"
-            edits.append(applied(update, f"np.{how}({{}}, {options})"))
-    return edits
+            yield applied(update, f"np.{how}({{}}, {options})")
 
 
 def axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
@@ -328,43 +309,29 @@ def _averaged(roles: Roles, biases: int, axis: int) -> bool:
                for a in (change, np.transpose(change)))  # fmt: skip
 
 
-def sum_by_unit(finding: Finding, roles: Roles) -> list[Edit]:
+def sum_by_unit(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Sum gradients of biases over the batch only, not over the units."""
-    edits = []
     for update in roles.step.updates:
         made = update.gradient.made_by
-        if made is None or made.name not in ("sum", "mean") or made.result.size > 1:
-            continue
-        for options in axes(made.operands[0].data, update.old.shape):
-            new = f"np.{made.name}({in_source(made, 0)}, {options})"
-            edits += [edit(made.site, new)] if update.old.size > 1 else []
-    return edits
+        if made.name in ("sum", "mean") and made.result.size == 1 < update.old.size:
+            for options in axes(made.operands[0].data, update.old.shape):
+                yield edit(made.site, f"np.{made.name}({in_source(made, 0)}, {options})")
 
 
-def reshape_targets(finding: Finding, roles: Roles) -> list[Edit]:
+def reshape_targets(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
-    error = roles.error
-    if error is None or error.index is not None:
-        return []
-    slot, outputs = error.operands.index(roles.targets[0]), in_source(error, roles.outputs[0])
-    return [operand_edit(error, slot, f"np.reshape({{}}, np.shape({outputs}))")]
+    error, slot = roles.error, roles.error.operands.index(roles.targets[0])
+    if error.index is None:
+        outputs = in_source(error, roles.outputs[0])
+        yield operand_edit(error, slot, f"np.reshape({{}}, np.shape({outputs}))")
 
 
-def each_error(finding: Finding, roles: Roles) -> list[Edit]:
+def each_error(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Leave out a sum over all errors before the backward pass."""
-    return [
-        edit(each.site, f"({in_source(each, 0)})")
-        for each in roles.step.operations
-        if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
-        and each.operands[0] is roles.error.result and each.result in roles.cone
-    ]  # fmt: skip
-
-
-def floats(finding: Finding, roles: Roles) -> list[Edit]:
-    """Make floats of parameters where they are made."""
-    made = [maker(roles.updates_of(n)[0].old) for n in range(len(roles.names))
-            if roles.names[n] in finding.where.split(", ")]  # fmt: skip
-    return [as_floats(each.site) for each in made if each]
+    for each in roles.step.operations:
+        one = each.name in ("sum", "mean") and each.result.size == 1 and each.result in roles.cone
+        if one and each.operands[0] is roles.error.result:
+            yield edit(each.site, f"({in_source(each, 0)})")
 
 
 def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
@@ -379,36 +346,3 @@ def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
         if edits := numbers(each.site.file, words, 0.01, value):
             return edits
     return []
-
-
-def first_layer_first(finding: Finding, roles: Roles) -> list[Edit]:
-    """Collect the gradients in the layers' order, where a list gets the last layer's first."""
-    edits = list[Edit]()
-    sites = [u.gradient.made_by.site for u in roles.step.updates if u.gradient.made_by]
-    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
-        match made:
-            case ast.Expr(ast.Call(ast.Attribute(owner, "append"), [value])):
-                new = f"{ast.unparse(owner)}.insert(0, {ast.unparse(value)})"
-                edits.append(changed(file, made, new))
-    return edits
-
-
-def apart(sites: Iterable[Site]) -> list[Edit]:
-    """Give what a statement makes of a value a name of its own, in it and in those that follow."""
-    edits = list[Edit]()
-    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
-        if not isinstance(made, ast.Assign | ast.AugAssign):
-            continue
-        target = made.targets[0] if isinstance(made, ast.Assign) else made.target
-        old, value = ast.unparse(target), ast.unparse(made.value)
-        new = unused(file, re.sub(r"\W+", "_", old.removeprefix("self.")).strip("_") + "_now")
-        value = value if isinstance(made, ast.Assign) else f"{old} / ({value})"
-        among = block(file, made)
-        uses = [n for each in among[among.index(made) + 1 :] for n in ast.walk(each)
-                if isinstance(n, ast.expr) and ast.unparse(n) == old]  # fmt: skip
-        if uses:
-            edits += [
-                changed(file, made, f"{new} = {value}"),
-                *(changed(file, n, new) for n in uses),
-            ]
-    return edits

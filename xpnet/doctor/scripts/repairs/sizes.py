@@ -11,7 +11,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, in_source
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, mere_number, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
@@ -49,9 +49,7 @@ def rate(finding: Finding, roles: Roles, factor: float = LONGER) -> list[Edit]:
 
 def _longer(update: Update, factor: float) -> Edit:
     """Multiply what an update adds or subtracts, or the number with which that was done before."""
-    before = TIMES.fullmatch(in_source(update.operation, update.delta))
-    if before is None:
-        return applied(update, f"{factor:g} * ({{}})")
+    before = TIMES.fullmatch(in_source(update.operation, update.delta)) or ("", 1.0, "{}")
     return applied(update, f"{float(before[1]) * factor:.3g} * ({before[2]})")
 
 
@@ -123,27 +121,25 @@ def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, s
     source: Value | None = value
     while source is not None:
         made = source.made_by
-        if made is None or made.place not in roles.repeated:
+        if made.place not in roles.repeated:
             yield from ((source, name) for name in (*source.names, words))
-        above = made.operands[:1] if made and made.name in VIEWS else ()
-        words = in_source(made, 0) if made and above else ""
+        above = made.operands[:1] if made.name in VIEWS else ()
+        words = in_source(made, 0) if above else ""
         source = source.base or next(iter(above), None)
 
 
-def undivided(rows: int, roles: Roles) -> list[Edit]:
+def undivided(rows: int, roles: Roles) -> Iterator[Edit]:
     """Leave out the last division of each update by the number of rows."""
-    edits = []
     for value in (each.delta for each in roles.step.updates):
-        while (made := value.made_by) is not None and made.name in ("divide", "multiply"):
+        while (made := value.made_by).name in ("divide", "multiply"):
             number, text = mere_number(made)
             if not text:
                 break
             rest = 1 - (scalar_side(made) or 0)
             if abs(number * rows - 1.0) < 1e-9:
-                edits.append(edit(made.site, in_source(made, rest)))
+                yield edit(made.site, in_source(made, rest))
                 break
             value = made.operands[rest]
-    return edits
 
 
 def more_steps(finding: Finding, roles: Roles) -> list[Edit]:
@@ -157,9 +153,9 @@ def more_steps(finding: Finding, roles: Roles) -> list[Edit]:
                 ast.For(iter=ast.Call(ast.Name("range"), [count] | [_, count]))
                 | ast.While(test=ast.Compare(_, [ast.Lt() | ast.LtE()], [count]))
             ):
-                return _more(roles.file, count) + _later_ends(roles.file, loop)
+                return [*_more(roles.file, count), *_later_ends(roles.file, loop)]
             case ast.While():
-                return _later_ends(roles.file, loop)
+                return [*_later_ends(roles.file, loop)]
     return []
 
 
@@ -172,16 +168,14 @@ def _more(file: str, count: ast.expr) -> list[Edit]:
     return edits if len(edits) == 1 else [changed(file, count, f"{MORE_STEPS} * ({text})")]
 
 
-def _later_ends(file: str, loop: ast.AST) -> list[Edit]:
-    edits = []
-    for node in ast.walk(loop):
-        ends = isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body)
-        for test in ast.walk(node.test) if isinstance(node, ast.If) and ends else ():
-            match test:
-                case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as number]):
-                    if 0.0 < low < 1.0:
-                        edits.append(changed(file, number, f"{low / 1000:g}"))
-    return edits
+def _later_ends(file: str, loop: ast.AST) -> Iterator[Edit]:
+    ends = [n for n in ast.walk(loop) if isinstance(n, ast.If)
+            and any(isinstance(each, ast.Break) for each in n.body)]  # fmt: skip
+    for test in (test for each in ends for test in ast.walk(each.test)):
+        match test:
+            case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as number]):
+                if 0.0 < low < 1.0:
+                    yield changed(file, number, f"{low / 1000:g}")
 
 
 def more_units(finding: Finding, roles: Roles) -> list[Edit]:
@@ -212,38 +206,41 @@ def penalties(roles: Roles) -> Iterator[tuple[Operation, int]]:
             yield each, side
 
 
-def draws(finding: Finding, roles: Roles) -> list[Edit]:
+def draws(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
-    edits, gain = list[Edit](), 1.0
+    gain = 1.0
     for layer in roles.layers:  # with the gains of `xpnet.nn.initializers`
         inner = is_made_by("sigmoid", layer) and layer is not roles.layers[-1]
         for update in roles.updates_of(layer.weights)[:1]:
-            edits += _redrawn(update.old, gain * (2.0 if inner else 1.0), layer.weights)
+            yield from _redrawn(update.old, gain * (2.0 if inner else 1.0), layer.weights)
         for update in roles.updates_of(layer.biases)[:1]:
-            drawn = drawn_by(update.old) if np.max(update.old.data) < 0.0 else None
-            edits += [edit(drawn.site, f"0 * {drawn.site.text}")] if drawn else []
+            drawn = drawn_by(update.old)
+            if drawn and np.max(update.old.data) < 0.0:
+                yield edit(drawn.site, f"0 * {drawn.site.text}")
         gain = 2.0 if inner else 1.0
-    return edits
 
 
-def _redrawn(weights: Value, gain: float, seed: int) -> list[Edit]:
+def _redrawn(weights: Value, gain: float, seed: int) -> Iterator[Edit]:
     """Change how initial weights are drawn."""
-    drawn, whole = drawn_by(weights), weights.made_by
-    if drawn is None:
-        return []
-    shifted = origin(weights)[0] is not drawn.result and whole is not None
-    drawn = whole if shifted and whole else drawn
+    drawn = drawn_by(weights)
+    if not drawn:
+        return
+    shifted = origin(weights)[0] is not drawn.result
+    drawn = weights.made_by if shifted else drawn
     values, text, first = np.asarray(weights.data), drawn.site.text, drawn.result.data
     scaled = np.max(np.abs(values)) / np.max(np.abs(first)) if np.any(first) else 1.0
     limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5 / scaled
     if np.ptp(first) == 0.0:
         # A generator of its own: what the script draws later stays the same.
         own = f"np.random.default_rng({seed})"
-        return [edit(drawn.site, f"{limit:.2g} * {own}.uniform(-1, 1, {_shape_in(text)})")]
+        yield edit(drawn.site, f"{limit:.2g} * {own}.uniform(-1, 1, {_shape_in(text)})")
+        return
     if np.min(first) >= 0.0:
-        return [edit(drawn.site, f"{limit:.2g} * (2 * {text} - 1)")]
+        yield edit(drawn.site, f"{limit:.2g} * (2 * {text} - 1)")
+        return
     factor, own = limit * scaled / 3**0.5 / np.std(values), f"({text})" if shifted else text
-    return [edit(drawn.site, f"{factor:.2g} * {own}")] if f"{factor:.2g}" != "1" else []
+    if f"{factor:.2g}" != "1":
+        yield edit(drawn.site, f"{factor:.2g} * {own}")
 
 
 def _shape_in(text: str) -> str:
@@ -254,12 +251,12 @@ def _shape_in(text: str) -> str:
     return f"np.shape({text})"
 
 
-def drawn_by(value: Value) -> Operation | None:
+def drawn_by(value: Value) -> Operation:
     """Return the operation that drew a parameter's first value."""
     waiting = [value]
     for each in waiting:
         made = each.made_by
-        if made is not None and DRAWS.search(made.name) and made.result.size == value.size:
+        if DRAWS.search(made.name) and made.result.size == value.size:
             return made
-        waiting += made.operands if made is not None and len(waiting) < 50 else ()
-    return None
+        waiting += made.operands if len(waiting) < 50 else ()
+    return NOTHING
