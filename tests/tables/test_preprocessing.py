@@ -50,6 +50,8 @@ def test_numbers_in_other_units_are_converted_and_words_for_nothing_stay_missing
         ([f"{i} kg" if i % 2 else f"{i * 100} g" for i in range(60)], "12 g"),
         ([f"{i}K" if i % 2 else f"{i * 100}" for i in range(60)], "12"),
         ([f"{i * i} g/dl" for i in range(60)], "12 g/dL"),
+        ([f"{i * i} cm\u00b3" for i in range(60)], "12 cm3"),
+        ([f"\u7bc9{i % 40}\u5e74" for i in range(60)], "\u7bc912\u5e74"),
         ([f"0{i}.5" for i in range(60)], "07"),
     ],
 )
@@ -98,6 +100,17 @@ def test_sums_of_parts_are_read_in_the_same_unit_as_single_parts(time, others, h
     new = "duration\n" + others.replace("|", "\n") + "\n"
     again = read_table(table(new).path, **plan.reading)
     np.testing.assert_allclose(again.column("duration"), hours)
+
+
+def test_seconds_may_lack_in_a_date_but_not_in_a_duration(table):
+    rows = (f"2024-03-0{i % 9 + 1} 1{i % 9}:00:00,{i}:{i % 9 + 10}:15,{i % 2}\n" for i in range(50))
+    plan = prepare(table("when,time,y\n" + "".join(rows)), "y").preprocessing
+    good, short, bad = "05 18:00:00,1:45:00", "05 18:00,1:45:00", "05 18:00,1:45"
+    new = (read_table(table(f"when,time\n2024-03-{e}\n").path, **plan.reading)
+           for e in (good, short, bad))  # fmt: skip
+    np.testing.assert_array_equal(plan.transform(next(new)), plan.transform(next(new)))
+    with pytest.raises(InputError, match="'1:45', which may be h:mm or m:ss; write 1:45:00 or 0:0"):
+        plan.transform(next(new))
 
 
 def test_an_empty_cell_among_lists_means_none(table):
