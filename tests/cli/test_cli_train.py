@@ -225,6 +225,16 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     assert run(*command.split()).status == 0
 
 
+def test_the_command_proposed_keeps_nothing_that_it_drops(run):
+    rows = "".join(f"{i / 7},{i / 9},{i / 3},{i % 2}\n" for i in range(60))
+    path = table("t.csv", "a,b,c,y\noops,oops,1,1\n" + rows)
+    refused = run("train", path, "--target", "y", *QUICK, "--keep", "b", "--keep", "c").err
+    _, command = refused.split("without them: xpnet ")
+    assert "--drop a --drop b" in command
+    assert command.count("--keep") == command.count("--keep c") == 1
+    assert run(*command.split()).status == 0
+
+
 def test_options_are_written_to_a_file_and_read_from_it(run):
     given = ("--drop", "a", "--hidden", "4", "--lr", 1e-5, "--simple", "--epochs", 2)
     data = regression()

@@ -191,6 +191,15 @@ def test_few_whole_numbers_and_a_word_are_categories(table):
         prepare(table("a,cylinders,y\n" + "".join(rows)), "y")
 
 
+@pytest.mark.parametrize("codes", ["01|13|2A|59", "00|01|02|NN", "13|2A|2B|33|59"])
+def test_codes_with_zeros_or_with_letters_that_are_as_frequent_are_categories(codes, table):
+    codes = codes.split("|")
+    rows = "".join(f"{i / 7},{codes[i % len(codes)]}\n" for i in range(60))
+    plan = prepare(table("a,code\n" + rows), "a").preprocessing
+    assert plan.columns[0].categories == tuple(codes)
+    assert prepare(table("a,code\n" + rows), "code").preprocessing.classes == tuple(codes)
+
+
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
     rows = table("id,a\n" + "".join(f"{i},{i % 7}\n" for i in range(1, 31)))
     with pytest.raises(InputError, match=r"found '1', .*: row numbers; pass another column"):
