@@ -201,7 +201,7 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     for line in ("rows         4 of 200 left out (no bought) [--missing]",
                  "left out     unnamed_1 (row numbers), case_id (identifier), unit (constant) [",
                  "dates        when (month, weekday, days) [--drop COLUMN]",
-                 "imputed      size (20 cells) [--missing drop]",
+                 "imputed      size (16 cells) [--missing drop]",
                  "encoded      colour (2 values, 5 rare ones pooled) [--drop COLUMN]"):  # fmt: skip
         assert line in outcome.out
     report = run("train", path, "--target", "bought", *QUICK, "--json").json

@@ -518,7 +518,7 @@ def test_rows_whose_target_stands_for_nothing_are_left_out(table):
     ready = prepare(table("a,y,b\n" + "".join(rows)), "y")
     assert [each.text()[:40] for each in ready.decisions] == [
         "5 of 300 left out (no y, but -999.9) [--",
-        "b (7 cells, empty or -8, imputed) [--kee",
+        "b (5 cells, empty or -8, imputed) [--kee",
     ]
     plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
     assert plan.complete_rows(table("a,y,b\n1,-999.9,3\n2,3,-9\n"), target=True).tolist() == [1]

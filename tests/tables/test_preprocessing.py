@@ -148,7 +148,7 @@ def test_columns_not_known_are_ignored_with_a_note(plan, table):
     ("text", "found"),
     [
         ("colour,size\nred,1\n", "1 of the 3 columns.*missing: 'weight'"),
-        ("Weight,colour,size\n1,red,1\n", "missing: 'weight'"),
+        ("Weight,colour,size\n1,red,1\n", "missing: 'weight'.* did you mean 'Weight'\\?"),
         ("weight,colour,size\n1,red,1\n1,pink,2\n", "line 3, column 'colour': found 'pink'.*'red'"),
         ("weight,colour,size\n1,red,1\n1,3,2\n", "line 3, column 'colour': found '3'"),
         ("weight,colour,size\n1,7,1\n", "line 2, column 'colour': found '7', a category"),

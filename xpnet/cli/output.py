@@ -65,8 +65,12 @@ def format_lines(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 
-def check_outputs(outputs: list[str], inputs: list[Any], plot: str | None = None) -> None:
+def check_outputs(
+    outputs: list[str], inputs: list[Any], plot: str | None = None, report: str | None = None
+) -> None:
     """Refuse outputs that could not be written at the end, or would overwrite an input."""
+    if report and os.path.splitext(report.lower())[1] not in (".html", ".htm", ""):
+        raise InputError(f"{report}: reports are written as .html; name such a file.")
     for out in outputs:
         if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
             raise InputError(f"{out}: this command writes it twice; name another output.")

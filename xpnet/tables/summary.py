@@ -38,15 +38,17 @@ class Summary:
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def summarize(table: Table, names: Sequence[str]) -> dict[str, Summary]:
-    """Return what one pass over the rows shows of some columns."""
+def summarize(
+    table: Table, names: Sequence[str], rows: np.ndarray | None = None
+) -> dict[str, Summary]:
+    """Return what one pass over the rows, by default all, shows of some columns."""
     found = {name: Summary() for name in names}
     for name in table.texts.keys() & found.keys():
         found[name].counts = np.zeros(len(table.texts[name] or ()), np.int64)
     if table.matrix.dtype.kind != "f":  # no cell is missing
         return found
-    for part in pieces(table.rows, len(table.names)):
-        block = table.numbers(names, part)
+    for part in pieces(table.rows if rows is None else len(rows), len(table.names)):
+        block = table.numbers(names, part if rows is None else rows[part])
         low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
         gone = np.isnan(block)
         counts, firsts = gone.sum(axis=0), gone.argmax(axis=0)
