@@ -69,8 +69,6 @@ def check_outputs(
     outputs: list[str], inputs: list[Any], plot: str | None = None, report: str | None = None
 ) -> None:
     """Refuse outputs that could not be written at the end, or would overwrite an input."""
-    if report and os.path.splitext(report.lower())[1] not in (".html", ".htm", ""):
-        raise InputError(f"{report}: reports are written as .html; name such a file.")
     for out in outputs:
         if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
             raise InputError(f"{out}: this command writes it twice; name another output.")
@@ -79,6 +77,8 @@ def check_outputs(
         if os.path.exists(out) and any(os.path.samefile(out, each) for each in there):
             raise InputError(f"{out}: this command reads it; name another output.")
         probe_writable(out)
+    if report and os.path.splitext(report.lower())[1] not in (".html", ".htm", ""):
+        raise InputError(f"{report}: reports are written as .html; name such a file.")
     if plot:
         from xpnet.report.plots import new_figure
 
