@@ -200,6 +200,12 @@ def test_codes_with_zeros_or_with_letters_that_are_as_frequent_are_categories(co
     assert prepare(table("a,code\n" + rows), "code").preprocessing.classes == tuple(codes)
 
 
+def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
+    rows = "".join(f"{i / 7},{('13', '5%', '33')[i % 3]}\n" for i in range(60))
+    with pytest.raises(InputError, match="found '5%', which has signs"):
+        prepare(table("a,code\n" + rows), "a")
+
+
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
     rows = table("id,a\n" + "".join(f"{i},{i % 7}\n" for i in range(1, 31)))
     with pytest.raises(InputError, match=r"found '1', .*: row numbers; pass another column"):

@@ -129,6 +129,7 @@ def _are_codes(used: Mapping[str, int]) -> bool:
         return False
     again = cells >= MAX_CODES * len(used)
     as_often = min(others.values()) > max(cells / len(used) / 10, 2)
+    as_often &= all(map(str.isalnum, others))  # unlike 5 %
     words = all(len(each) > 2 for each in others)  # or else a slip
     few = words and len(used) <= MAX_CODES and sum(others.values()) >= min_count(cells)
     return any(e[0] == "0" < e for e in integers) or (again and (as_often or few))
