@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import BANKNOTE, Run, table
+from command_line import BANKNOTE, QUICK, Run, table
 from lazily import polars
 
 import xpnet
@@ -90,6 +90,25 @@ def test_evaluate_refuses_another_target(run: Run, model: Path) -> None:
     outcome = run("evaluate", model, BANKNOTE, "--target", "entropy")
     assert (outcome.status, "leave --target out" in outcome.err) == (2, True)
     assert run("evaluate", model, BANKNOTE, "--target", "class").status == 0
+
+
+def test_evaluate_needs_the_target_that_predict_does_not(run: Run, model: Path) -> None:
+    polars.read_csv(BANKNOTE).rename({"class": "Class"}).write_csv("new.csv")
+    assert run("predict", model, "new.csv", "--out", "p.csv").status == 0
+    told = run("evaluate", model, "new.csv").err
+    said = "no column 'class', the target to compare with; did you mean 'Class'? xpnet predict need"
+    assert said in told
+
+
+def test_a_report_is_not_named_as_another_kind_of_file(run: Run, model: Path) -> None:
+    table("script.py", "raise SystemExit(7)\n")
+    for command in (
+        ("train", BANKNOTE, "--target", "class", *QUICK, "--report", "r.pdf"),
+        ("report", model, "--out", "r.pdf"),
+        ("doctor", "script.py", "--report", "r.pdf"),
+    ):
+        told = run(*command)
+        assert (told.status, "r.pdf: reports are written as .html" in told.err) == (2, True)
 
 
 def test_inspect_tells_what_a_model_file_holds(run: Run, model: Path) -> None:

@@ -35,6 +35,14 @@ def test_a_network_no_better_than_the_mean_says_so(run: Run) -> None:
     assert "note         no better than always the mean; xpnet doctor looks for the cause" in out
 
 
+def test_classes_that_are_whole_numbers_name_the_other_task(run: Run) -> None:
+    line = "task         multiclass: y is one of 11 classes"
+    scores = [i * 7 % 11 for i in range(400)]
+    assert f"{line} [--task regression]\n" in trained(run, scores)
+    assert f"{line}\n" in trained(run, scores, *QUICK, "--task", "multiclass")
+    assert f"{line}\n" in trained(run, [f"k{each}" for each in scores])
+
+
 def test_categories_that_training_did_not_see_are_noted_where_they_count_as_missing(
     run: Run,
 ) -> None:

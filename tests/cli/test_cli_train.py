@@ -201,7 +201,7 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     for line in ("rows         4 of 200 left out (no bought) [--missing]",
                  "left out     unnamed_1 (row numbers), case_id (identifier), unit (constant) [",
                  "dates        when (month, weekday, days) [--drop COLUMN]",
-                 "imputed      size (20 cells) [--missing drop]",
+                 "imputed      size (16 cells) [--missing drop]",
                  "encoded      colour (2 values, 5 rare ones pooled) [--drop COLUMN]"):  # fmt: skip
         assert line in outcome.out
     report = run("train", path, "--target", "bought", *QUICK, "--json").json
@@ -222,6 +222,16 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     refused = run("train", path, "--target", "bought", "--strict").err
     assert "real.csv: 5 obstacles\n" in refused
     command = refused.splitlines()[-1].removeprefix("  without them: xpnet ")
+    assert run(*command.split()).status == 0
+
+
+def test_the_command_proposed_keeps_nothing_that_it_drops(run):
+    rows = "".join(f"{i / 7},{i / 9},{i / 3},{i % 2}\n" for i in range(60))
+    path = table("t.csv", "a,b,c,y\noops,oops,1,1\n" + rows)
+    refused = run("train", path, "--target", "y", *QUICK, "--keep", "b", "--keep", "c").err
+    _, command = refused.split("without them: xpnet ")
+    assert "--drop a --drop b" in command
+    assert command.count("--keep") == command.count("--keep c") == 1
     assert run(*command.split()).status == 0
 
 

@@ -113,7 +113,7 @@ def test_a_sparse_csv_is_refused_at_its_first_zeros(tmp_path):
     with path.open("wb") as file:
         file.write(b"a,b\n")
         file.truncate(2**40)
-    with pytest.raises(FileError, match=r"t.csv: line 2, column 'a': a NUL byte"):
+    with pytest.raises(FileError, match=r"t.csv: line 2, column 'a': .* NUL bytes"):
         read_table(path)
 
 

@@ -74,6 +74,11 @@ WITH_PLACE = {
         ("line 2", "column 'y'", "date", "write numbers"),
     ),
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), ("line 2", "NUL", "--encoding utf-16-le")),
+    "Shift-JIS": (
+        with_column(["\u5343\u8449"]).encode("cp932"),
+        (*C2, "not cp1252 text", "such as cp932 or gb18030"),
+    ),
+    "no text": (GOOD.encode() + b"\xff,\0,1\n", ("line 8", "column 'a'", "NUL", "no text")),
     "NUL byte": (with_row("3.5,1\x0075,0"), (*B4, "NUL", "damaged")),
     "one class": (HEADER + "1,2.5,7\n3,4.5,7\n5,2,7\n", ("line 2", "column 'y'", "7", "another")),
     "after a quoted newline": (

@@ -191,6 +191,21 @@ def test_few_whole_numbers_and_a_word_are_categories(table):
         prepare(table("a,cylinders,y\n" + "".join(rows)), "y")
 
 
+@pytest.mark.parametrize("codes", ["01|13|2A|59", "00|01|02|NN", "13|2A|2B|33|59"])
+def test_codes_with_zeros_or_with_letters_that_are_as_frequent_are_categories(codes, table):
+    codes = codes.split("|")
+    rows = "".join(f"{i / 7},{codes[i % len(codes)]}\n" for i in range(60))
+    plan = prepare(table("a,code\n" + rows), "a").preprocessing
+    assert plan.columns[0].categories == tuple(codes)
+    assert prepare(table("a,code\n" + rows), "code").preprocessing.classes == tuple(codes)
+
+
+def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
+    rows = "".join(f"{i / 7},{('13', '5%', '33')[i % 3]}\n" for i in range(60))
+    with pytest.raises(InputError, match="found '5%', which has signs"):
+        prepare(table("a,code\n" + rows), "a")
+
+
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
     rows = table("id,a\n" + "".join(f"{i},{i % 7}\n" for i in range(1, 31)))
     with pytest.raises(InputError, match=r"found '1', .*: row numbers; pass another column"):
@@ -215,6 +230,10 @@ def test_dates_become_the_parts_that_vary(table):
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
+        (
+            ["2024\u5e743\u67085\u65e5", "2023\ub144 11\uc6d4 12\uc77c"],
+            ["2024-03-05", "2023-11-12"],
+        ),
         (["20200131", "20211231"], ["2020-01-31", "2021-12-31"]),
         (["2021-W07", "2021-W08"], ["2021-02-15", "2021-02-22"]),
         (["Dec-2015", "Jan-2016"], ["2015-12-01", "2016-01-01"]),
@@ -249,6 +268,11 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
         (["about 5.5", "12", "7 years", "3 years"], [5.5, 12, 7, 3], "in years, ~"),
         (["1.5", "2.5 b", "3", "4", "5 u", "6", ":"], [1.5, 2.5, 3, 4, 5, 6, np.nan], "notes"),
         ([*map(str, range(135, 147)), "136A", "137A"], [*range(135, 147), 136, 137], "notes"),
+        (["8.9\u4e07\u5186", "16.1\u4e07\u5186"], [8.9, 16.1], "in \u4e07\u5186"),
+        (["9\u4e07\u5186", "800\u5186"], [90000, 800], "in \u5186, \u4e07\u5186 as \u5186"),
+        (['"45,5 z\u0142"', '"7,25 z\u0142"'], [45.5, 7.25], "decimal commas, in z\u0142"),
+        (["20\u33a1", "57.5 m\u00b2"], [20, 57.5], "in \u33a1"),
+        (["\u7bc91\u5e74", "\u7bc912\u5e74", "-"], [1, 12, np.nan], "after \u7bc9, in \u5e74"),
         (["$450/mo", "$380/mo"], [450, 380], "currency signs, in /mo"),
     ],
 )
@@ -500,7 +524,7 @@ def test_rows_whose_target_stands_for_nothing_are_left_out(table):
     ready = prepare(table("a,y,b\n" + "".join(rows)), "y")
     assert [each.text()[:40] for each in ready.decisions] == [
         "5 of 300 left out (no y, but -999.9) [--",
-        "b (7 cells, empty or -8, imputed) [--kee",
+        "b (5 cells, empty or -8, imputed) [--kee",
     ]
     plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
     assert plan.complete_rows(table("a,y,b\n1,-999.9,3\n2,3,-9\n"), target=True).tolist() == [1]

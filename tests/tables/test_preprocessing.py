@@ -50,6 +50,8 @@ def test_numbers_in_other_units_are_converted_and_words_for_nothing_stay_missing
         ([f"{i} kg" if i % 2 else f"{i * 100} g" for i in range(60)], "12 g"),
         ([f"{i}K" if i % 2 else f"{i * 100}" for i in range(60)], "12"),
         ([f"{i * i} g/dl" for i in range(60)], "12 g/dL"),
+        ([f"{i * i} cm\u00b3" for i in range(60)], "12 cm3"),
+        ([f"\u7bc9{i % 40}\u5e74" for i in range(60)], "\u7bc912\u5e74"),
         ([f"0{i}.5" for i in range(60)], "07"),
     ],
 )
@@ -100,6 +102,17 @@ def test_sums_of_parts_are_read_in_the_same_unit_as_single_parts(time, others, h
     np.testing.assert_allclose(again.column("duration"), hours)
 
 
+def test_seconds_may_lack_in_a_date_but_not_in_a_duration(table):
+    rows = (f"2024-03-0{i % 9 + 1} 1{i % 9}:00:00,{i}:{i % 9 + 10}:15,{i % 2}\n" for i in range(50))
+    plan = prepare(table("when,time,y\n" + "".join(rows)), "y").preprocessing
+    good, short, bad = "05 18:00:00,1:45:00", "05 18:00,1:45:00", "05 18:00,1:45"
+    new = (read_table(table(f"when,time\n2024-03-{e}\n").path, **plan.reading)
+           for e in (good, short, bad))  # fmt: skip
+    np.testing.assert_array_equal(plan.transform(next(new)), plan.transform(next(new)))
+    with pytest.raises(InputError, match="'1:45', which may be h:mm or m:ss; write 1:45:00 or 0:0"):
+        plan.transform(next(new))
+
+
 def test_an_empty_cell_among_lists_means_none(table):
     cells = ['"Price, Design"', "Price", '"Design, Service"', "", "Service"]
     text = "a,y\n" + "".join(f"{cells[i % 5]},{i % 2}\n" for i in range(100))
@@ -135,7 +148,7 @@ def test_columns_not_known_are_ignored_with_a_note(plan, table):
     ("text", "found"),
     [
         ("colour,size\nred,1\n", "1 of the 3 columns.*missing: 'weight'"),
-        ("Weight,colour,size\n1,red,1\n", "missing: 'weight'"),
+        ("Weight,colour,size\n1,red,1\n", "missing: 'weight'.* did you mean 'Weight'\\?"),
         ("weight,colour,size\n1,red,1\n1,pink,2\n", "line 3, column 'colour': found 'pink'.*'red'"),
         ("weight,colour,size\n1,red,1\n1,3,2\n", "line 3, column 'colour': found '3'"),
         ("weight,colour,size\n1,7,1\n", "line 2, column 'colour': found '7', a category"),

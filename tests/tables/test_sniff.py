@@ -184,6 +184,7 @@ def test_notes_and_a_mean_may_follow_a_blank_line(table):
     ("head", "names"),
     [
         (",t,t,y\n,mean,max,t/ha\nstation,,,\n", ("station", "t mean", "t max", "y")),
+        ("TOA5,Hut,8421\nsite,t,u,y\n,Deg C,W/m^2,mm\n,Avg,Smp,Tot\n", ("site", "t", "u", "y")),
         ('a,b,c,y\nName,"The\nage",Is it?,Y\n"{""ImportId"":""a""}",,,\n', ("a", "b", "c", "y")),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xpnet.backend.threads import THREAD_VARIABLES
 from xpnet.cli.options import ScriptOptions
-from xpnet.cli.output import say, show, show_report
+from xpnet.cli.output import check_outputs, say, show, show_report
 from xpnet.errors import InputError, SaveError, XpnetError
 
 NOTHING = 2  # exit status where no network was found
@@ -35,6 +35,7 @@ def doctor(options: ScriptOptions) -> int:
     name, *arguments = options.script[is_module:] or [""]
     name = name if is_module else os.path.normpath(name)
     kept = Path(f"{name}.output.txt") if options.quiet else None
+    check_outputs([*filter(None, [options.report])], [name], report=options.report)
     finish = partial(_finish, options, kept)
 
     def give_up(found: "Examination") -> None:

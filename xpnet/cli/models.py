@@ -18,7 +18,7 @@ from xpnet.cli.output import as_csv, check_outputs, say, show, show_report, tabl
 from xpnet.cli.scores import describe, describe_importance, describe_training, described_task
 from xpnet.errors import InputError
 from xpnet.saving.model import Judged, Model, load_model
-from xpnet.tables.messages import up_to_ten
+from xpnet.tables.messages import closest, quoted, up_to_ten
 from xpnet.tables.scores import permutation_importance, score
 from xpnet.tables.table import Table, read_table
 
@@ -58,6 +58,10 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
         known = ", ".join(plan.targets)
         what = f"--target {options.target}: the model predicts {known}; leave --target out"
         raise InputError(what)
+    for name in plan.targets if data.layout == "table" else ():
+        if name not in data.places:
+            what = f"{data.path}: there is no column {quoted(name)}, the target to compare with"
+            raise InputError(f"{what}; {closest(name, data.names)} xpnet predict needs none.")
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     judged = model.judge(data, rows)
@@ -111,7 +115,7 @@ def report(options: ReportOptions) -> None:
     from xpnet.report.report import model_report
 
     out = options.out or f"{Path(options.model).stem}.html"
-    check_outputs([out], [options.model, options.data])
+    check_outputs([out], [options.model, options.data], report=out)
     if options.data:
         model, judged, _ = judge(options)
     else:

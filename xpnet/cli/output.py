@@ -65,7 +65,9 @@ def format_lines(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 
-def check_outputs(outputs: list[str], inputs: list[Any], plot: str | None = None) -> None:
+def check_outputs(
+    outputs: list[str], inputs: list[Any], plot: str | None = None, report: str | None = None
+) -> None:
     """Refuse outputs that could not be written at the end, or would overwrite an input."""
     for out in outputs:
         if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
@@ -75,6 +77,8 @@ def check_outputs(outputs: list[str], inputs: list[Any], plot: str | None = None
         if os.path.exists(out) and any(os.path.samefile(out, each) for each in there):
             raise InputError(f"{out}: this command reads it; name another output.")
         probe_writable(out)
+    if report and os.path.splitext(report.lower())[1] not in (".html", ".htm", ""):
+        raise InputError(f"{report}: reports are written as .html; name such a file.")
     if plot:
         from xpnet.report.plots import new_figure
 

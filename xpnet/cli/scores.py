@@ -14,8 +14,8 @@ MIN_RECALL_GAIN = 0.1  # of the way from the mean recall of a constant, 1 / clas
 MAX_LISTED = 10  # classes whose recall is shown, and columns whose importance is
 
 
-def described_task(plan: Preprocessing) -> str:
-    """Say what is predicted: numbers, or which classes."""
+def described_task(plan: Preprocessing, given: str = "") -> str:
+    """Say what is predicted: numbers, or which classes; if these are numbers, the other task."""
     if plan.task == "regression":
         return f"regression of {up_to_ten(plan.targets)}"
     told = []
@@ -23,7 +23,8 @@ def described_task(plan: Preprocessing) -> str:
         names = class_names(one.classes)
         listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
         told.append(f"{one.target} is {listed}")
-    return f"{plan.task}: {up_to_ten(told)}"
+    numbers = given == "auto" and plan.task == "multiclass" and isinstance(plan.classes[0], float)
+    return f"{plan.task}: {up_to_ten(told)}{' [--task regression]' * numbers}"
 
 
 def describe_training(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -164,7 +164,9 @@ def _with_command(error: InputError, options: TrainOptions) -> InputError:
     if not error.repair:
         return error
     drop = [*(options.drop or []), *error.repair.get("drop", [])]
-    command = replace(options, **{**error.repair, "drop": drop or None}).as_command()
+    keep = [each for each in options.keep or () if each not in drop]
+    repair = {**error.repair, "drop": drop or None, "keep": keep or None}
+    command = replace(options, **repair).as_command()
     return InputError(f"{error}\n  without them: {command}")
 
 

@@ -98,7 +98,7 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
     targets = [options.target, options.validation_target]
     inputs = [options.data, options.validation, options.config, *targets]
-    check_outputs(outputs, inputs, options.plot)
+    check_outputs(outputs, inputs, options.plot, options.report)
     if options.report:
         from xpnet.report.report import page_template
 
@@ -240,7 +240,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
     several = f"{report['networks']} x " if report["networks"] > 1 else ""
     return [
-        ("task", described_task(plan)),
+        ("task", described_task(plan, options.task)),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, "
          f"{counted(len(plan.columns), 'column')}; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),

@@ -34,7 +34,7 @@ MAX_EXACT = 2**53
 """Up to here float64 holds every integer; longer ones are codes, like 007."""
 
 _LONG_INTEGER = r"^[+-]?[0-9]{16,}$"
-_LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*([a-zA-Z]|$)"
+_LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*(\pL|$)"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DAY_NUMBER = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 20211231
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
@@ -42,6 +42,7 @@ _DATE = (
     r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2}(\d\d)?)([ T].*)?"
     r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*| [AP]M)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
+    r"|\d{4}[\u5e74\ub144] ?\d{1,2}[\u6708\uc6d4] ?\d{1,2}[\u65e5\uc77c]"
     r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10}\.? (?:de )?(?:19|20)\d\d"  # in any language
     rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
 )
@@ -77,8 +78,10 @@ _NEGATIVE = {
     "parentheses around negative numbers": r"^\(([^()+-]*[0-9][^()]*)\)$",
     "minus signs behind": r"^([0-9][0-9.,']*)-$",
 }
-_WORD = r"(?:/ ?)?[a-zA-Z\u00b0\u00b5\u03bc][a-zA-Z0-9/\u00b2\u00b3]*"
-_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?:[ -][a-z]+)?)\.?$"
+_LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
+_WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
+_UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD})(?:[ -][a-z]+)?)\.?$"
+_PREFIX = r"^(\p{Lo}+) ?[0-9][0-9.,]*[^0-9]+$"  # in a script without capitals; a unit follows
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = tuple(
     {unit: float(of) for *units, of in map(str.split, each.split(";")) for unit in units}
@@ -88,10 +91,12 @@ _UNITS = tuple(
         "h hr hour 1; d day 24; m min minutes 0.016666666666666666"
         "; s sec seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
         "years yr y 1; months mo 0.08333333333333333; days d 0.0027379; weeks wk w 0.019165",
-        "m\u00b2 m2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres ac 4046.8564",
+        "m\u00b2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres ac 4046.8564",
         "mg/L 1; ng/L 1e-6; \u00b5g/L ug/L 1e-3; g/L 1e3; mg/dL 10; g/dL 1e4",
         "l 1; ml 1e-3; cl 1e-2; dl 0.1",
         "B 1; kB 1e3; MB 1e6; GB 1e9; TB 1e12",
+        "\u5186 1; \u5343\u5186 1e3; \u4e07\u5186 1e4; \u5104\u5186 1e8",
+        "\u5143 1; \u4e07\u5143 1e4; \u4ebf\u5143 1e8",
     )
 )
 """Units that a column may mix: its numbers are converted to the one whose factor is 1."""
@@ -132,11 +137,12 @@ _ROUGHLY = (
 _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
 _FRACTION = r"^([0-9]*)[ -]?(?:\b([1-9])[/\u2044]([1-9][0-9]?)\b|([\u00bc-\u00be\u2150-\u215e]))"
 _SEVERAL = rf"^(?:{_PART}){{2,}}$|^[0-9]*(?:[ -][1-9][/\u2044][1-9]|[\u00bc-\u00be\u2150-\u215e])"
-_RANGES, _SHORT = "middles of ranges", "m:ss as hours"
+_RANGES, _SHORT, _LONG = "middles of ranges", "m:ss as hours", "h:mm:ss as hours"
+_AFTER = "after "  # a prefix
 _DURATIONS = re.compile(r"(?i)duration|m:ss|\bmin|pace|length")  # else 8:15 is a clock's
 _IN_PARTS = (
     (_RANGES, r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$", (0.5, 0.5)),
-    ("h:mm:ss as hours", r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
+    (_LONG, r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
     (_SHORT, r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
@@ -312,7 +318,8 @@ def _factors(units: set[str]) -> dict[str, float]:
 
 def _is_same(unit: str, other: str) -> bool:
     """Return whether two units differ in spelling only: day and days, g/dl and g/dL, not Mb, MB."""
-    a, b = (re.sub("(?<=..)s$", "", each) for each in (unit, other))
+    plain = (unicodedata.normalize("NFKC", each) for each in (unit, other))  # m2 for a raised 2
+    a, b = (re.sub("(?<=..)s$", "", each) for each in plain)
     return a.casefold() == b.casefold() and _CASES.findall(a) == _CASES.findall(b)
 
 
@@ -348,6 +355,8 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
     """
     import polars
 
+    prefix = _prefix_of(cells, known)
+    cells = cells.str.strip_prefix(prefix).str.strip_chars_start(" ") if prefix else cells
     plain = cells.cast(polars.Float64, strict=False).is_finite()  # 1e5 has no unit
     units = cells.set(plain, None).str.extract(_UNIT, 2)
     bare = cells.str.replace(_UNIT, "${1}").zip_with(units.is_not_null(), cells)
@@ -368,6 +377,7 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
     signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
+    signs |= {_AFTER + prefix} if prefix else set()
     named = [base] if base else [each for each in named if each not in powers]
     signs |= {f"in {each}" for each in named if each == next(e for e in named if _is_same(e, each))}
     signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
@@ -381,6 +391,14 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
     if known and unexpected:  # so that these cells are the ones refused
         multiplied, signs = multiplied.set(units.is_not_null(), None), set()
     return bare, multiplied, signs
+
+
+def _prefix_of(cells: Any, known: Notation | None) -> str:
+    """Return the word before the number and unit of most cells, if it is one, or ""."""
+    if known:
+        return next((each[len(_AFTER) :] for each in known.signs if each.startswith(_AFTER)), "")
+    words = cells.str.extract(_PREFIX).drop_nulls()
+    return words[0] if words.n_unique() == 1 and 2 * len(words) > cells.count() else ""
 
 
 def _with_points(
@@ -501,7 +519,10 @@ def is_date(text: str) -> bool:
 
 def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | None:
     """Say what is wrong with a cell that looks like a number, and the remedy; None for others."""
-    found, wanted = re.search(_UNIT, text), unit_of(known.signs if known else ())
+    signs = known.signs if known else frozenset[str]()
+    if _LONG in signs and re.fullmatch(r"\d+:[0-5]\d", text):
+        return "may be h:mm or m:ss", f"write {text}:00 or 0:{text:0>5}"
+    found, wanted = re.search(_UNIT, text), unit_of(signs)
     if found and known and (not wanted or _factor_to(found[2], wanted, ()) is None):
         before = f"the column was in {wanted}" if wanted else "the column had no unit"
         return f"is in {found[2]}, but {before} in training", "convert it, and leave the unit out"

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.cells import MAX_CODES, fold_of, is_date, is_number
+from xpnet.tables.cells import fold_of, is_date
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option_for
-from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
+from xpnet.tables.summary import Summary, min_count, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
@@ -24,7 +24,6 @@ MIN_WORD = 0.005  # share of the rows that a word must be in, and be missing fro
 MIN_WORD_ROWS = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
 _CODE = re.compile(r"[^\W\d_]+([-_./][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
-_MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
     r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
     r"|index|__index_level_\d+__|#)|.*[a-z0-9](ID|Id|No|Nr)"
@@ -91,7 +90,7 @@ def _useless_text(table: Table, name: str, counts: np.ndarray) -> str:
     various = is_various(distinct, count)
     if not (various or distinct > MAX_CATEGORIES):
         return ""
-    frequent = counts[counts >= max(_min_count(table.rows), 2)].sum()
+    frequent = counts[counts >= max(min_count(table.rows), 2)].sum()
     if frequent >= MIN_COVERED * count and not (various and _IDENTIFIER.fullmatch(name)):
         return ""
     if all(map(is_date, words[:100])):
@@ -123,12 +122,7 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
 def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
-    used = {words[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
-    are_integers = all(each.isdigit() or not is_number(each) for each in used)
-    others = {each: count for each, count in used.items() if not is_number(each)}
-    long = all(len(each) > 2 for each in others)  # or else a slip
-    meant = are_integers and long and sum(others.values()) >= _min_count(table.rows)
-    if not pattern and not (meant and len(used) <= MAX_CODES <= counts.sum() / len(used)):
+    if not pattern:
         refuse_spoilt_numbers(table, name, counts)
     return pattern
 
@@ -156,7 +150,7 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
 
 
 def _category(table: Table, name: str, counts: np.ndarray) -> Category:
-    words, least = texts_of(table, name), _min_count(table.rows)
+    words, least = texts_of(table, name), min_count(table.rows)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     total, spelt = Counter[str](), dict[str, str]()
     fold = fold_of({words[at]: int(counts[at]) for at in order})
@@ -174,10 +168,6 @@ def _category(table: Table, name: str, counts: np.ndarray) -> Category:
 def is_various(distinct: int, cells: int) -> bool:
     """Return whether so many texts differ that they name their rows, or are free text."""
     return (distinct > 10 and 2 * distinct > cells) or (distinct == cells and cells >= 3)
-
-
-def _min_count(rows: int) -> int:
-    return max(min(_MIN_COUNT, rows // 100), 1)
 
 
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:

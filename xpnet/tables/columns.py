@@ -143,7 +143,7 @@ class Dates:
         words = texts_of(table, self.name) if self.name in table.texts else ()
         read_as = date_parts(words, self.pattern)
         if self.pattern != PAIR and np.isnan(read_as).any():
-            for typed in TYPED_PATTERNS:
+            for typed in (*TYPED_PATTERNS, self.pattern.replace(":%S", "")):
                 read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
         parts = read_as[:, [PLACES[each] for each in self.parts]]
         codes = text_numbers(cells)

@@ -68,7 +68,7 @@ def open_csv(
         "".encode(encoding or "utf-8")
         codecs.getincrementaldecoder(encoding or "utf-8")
     except (LookupError, ValueError) as error:
-        remedy = "is not known; try utf-8, latin-1, cp1252 or utf-16"
+        remedy = "is not known; try utf-8, cp1252, cp932 or utf-16"
         raise bad_argument("encoding", encoding, remedy) from error
     if delimiter is not None:
         delimiter = delimiter.replace("\\t", "\t")
@@ -310,7 +310,8 @@ class Csv:
         delimiter, width = self.delimiter.encode(), len(self.names)
         field = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^"\n%s]*' % re.escape(delimiter))
         at, record, place = 0, 0, 0
-        refuse = partial(self._refuse, data, line)
+        refuse, zeros = partial(self._refuse, data, line), data.count(b"\0")
+        is_utf16 = 3 * zeros > len(data)
         while at < len(data):
             end = field.match(data, at).end()  # type: ignore[union-attr]  # it matches anything
             cell, mark = data[at:end], data[end : end + 1]
@@ -322,11 +323,12 @@ class Csv:
                 opened = line + data.count(b"\n", 0, at)
                 what = f"a stray quote (the field was opened on line {opened})"
                 refuse(end, place, what, around, 'quote the whole field and write "" within it')
-            if b"\0" in cell:
-                remedy = "it is damaged or not text, so get it again, or pass --encoding utf-16-le"
-                refuse(at, place, "a NUL byte", cell, remedy)
+            if b"\0" in cell or (zeros and _REPLACED in cell):
+                remedy = "this is damaged or no text, so get it again, or save it as CSV"
+                remedy = "pass --encoding utf-16-le, or utf-16-be" if is_utf16 else remedy
+                refuse(at, place, counted(zeros, "NUL byte"), cell, remedy)
             if _REPLACED in cell:
-                remedy = "pass --encoding latin-1, or the encoding it was saved with"
+                remedy = "pass --encoding with the one it was saved in, such as cp932 or gb18030"
                 refuse(at, place, f"bytes that are not {self.encoding} text", cell, remedy)
             if place >= width:
                 fields = place + 1 + data[end:].partition(b"\n")[0].count(delimiter)
@@ -355,7 +357,7 @@ class Csv:
 def passed_over(lines: Sequence[bytes], where: str) -> dict[str, str]:
     """Say which lines, without blank ones, are not among the rows; empty if there are none."""
     texts = [each.decode("utf-8", "replace").strip() for each in lines if each.strip()]
-    return {f"{counted(len(texts), 'line')} {where}": quoted(texts[0])} if texts else {}
+    return {f"{counted(len(texts), 'line')} {where}": quoted(one_line(texts[0]))} if texts else {}
 
 
 def _with_points(frame: Any) -> Any:

@@ -135,7 +135,7 @@ def prepare(
     choice = choose_columns(table, cells, keep, impute=missing == "impute")
     plan = _unscaled_plan(table, targets, choice, missing)
     rows = plan.complete_rows(table, target=True)
-    decisions = _decisions(table, choice, found, plan, len(rows))
+    decisions = _decisions(table, choice, found, plan, rows)
     _refuse(table, choice, source, plan, decisions if strict else [])
     _refuse_too_few(table, len(rows), plan, choice)
     notes += _row_notes(table, len(rows), stream, used if validation and not groups else ())
@@ -209,15 +209,17 @@ def _unscaled_plan(
 
 
 def _decisions(
-    table: Table, choice: Choice, found: Mapping[str, Summary], plan: Preprocessing, rows: int
-) -> list[Decision]:
+    table: Table, choice: Choice, found: Mapping[str, Summary], plan: Preprocessing,
+    rows: np.ndarray,
+) -> list[Decision]:  # fmt: skip
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
-    impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
+    impute, gone, total = plan.missing == "impute", table.rows - len(rows), table.rows
+    kept = summarize(table, plan.needed, rows) if impute and gone else found
     encoded, pooled = dict[str, str](), list[str]()
     imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
-        if impute and not isinstance(each, Words) and (count := found[each.name].missing):
+        if impute and not isinstance(each, Words) and (count := kept[each.name].missing):
             gap, told = table.gaps.get(each.name), imputed
             found_as = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
             if gap is not None:

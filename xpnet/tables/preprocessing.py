@@ -21,7 +21,7 @@ from xpnet.tables.columns import (
     to_json,
 )
 from xpnet.tables.encodings import piecewise_linear
-from xpnet.tables.messages import counted, format_number, quoted, up_to_ten
+from xpnet.tables.messages import closest, counted, format_number, quoted, up_to_ten
 from xpnet.tables.npy import check_memory, pieces
 from xpnet.tables.summary import complete_rows, missing_message, refuse_text, summarize
 from xpnet.tables.table import Table
@@ -129,7 +129,9 @@ class Preprocessing:
         if lacking:
             found = f"{len(lacking)} of the {len(self.columns)} columns that the model was trained"
             listed = up_to_ten(map(quoted, lacking))
-            raise InputError(f"{table.path}: {found} on are missing: {listed}; add or rename them.")
+            near = f"for {quoted(lacking[0])}, {closest(lacking[0], table.names)}"
+            message = f"{table.path}: {found} on are missing: {listed}; add or rename them"
+            raise InputError(f"{message}; {near}")
         known = {*self.targets, *self.left_out, *self._names}
         extra = [name for name in table.names if name not in known]
         if extra and self.layout != "table":

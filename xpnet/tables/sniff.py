@@ -18,11 +18,12 @@ _HEAD = 1 << 16  # bytes, and
 _RECORDS = 25  # records, in which delimiters are looked for
 _TITLES = 10  # at most: lines above the header, and below the rows
 _LAST, _MIN_ROWS, _MIN_FILLED = 200, 5, 3  # last lines; rows, and cells, to know what is usual
+_HEADER_LINES = 3  # at most, below the first
 _QUOTE, _NEWLINE = 34, 10
 _WORDS = rb"(grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme|moyenne"
 _TOTAL = re.compile(rb"(?i)[\W_]*(%s)\b:?[^\w \n]" % _WORDS)
 _SPARSE = re.compile(rb"(?i)\W*(%s|all|balance|saldo|solde|m(\xc3.|e)dia)\b" % _WORDS)
-_UNIT = re.compile(r"(?=.{1,5}$|.*[^\w\s])(?:[^\s\d]|(?<=[A-Za-z])\d)+")  # kg, m/s2, (%), mm:ss
+_UNIT = re.compile(r"(?=.{1,5}$|.*[^\w\s])(?:[^\s\d]|(?<=[A-Za-z^])\d)+")  # kg, m/s2, (%), mm:ss
 _FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?[^A-Za-z]*$")  # a number, with signs, or a date
 
 
@@ -110,6 +111,7 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
             above = [fields_of(line, each) for line in lines[:at]]
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
             named = {*filter(None, first)}.isdisjoint(MISSING) and not any(map(is_number, first))
+            rows = rows[header_lines(first, rows) :]
             filled = [[*filter(None, cells)] for cells in zip(*rows, strict=True)]
             sure = all(len(row) == len(first) for row in above if any(row))  # as in "Report,,,"
             figures = any(each and all(map(_FIGURE.match, each)) for each in filled)
@@ -272,7 +274,7 @@ def header_lines(first: list[str], others: list[list[str]]) -> int:
     equal, and there are words where all other lines have numbers.
     """
     count, others = 0, [*takewhile(lambda row: len(row) == len(first), others)]
-    for at, row in enumerate(others[:3], 1):
+    for at, row in enumerate(others[:_HEADER_LINES], 1):
         if any(each.startswith('{"ImportId"') for each in row):
             return at
         columns = [[*filter(None, each)] for each in zip(*others[at:], strict=True)]
@@ -281,12 +283,14 @@ def header_lines(first: list[str], others: list[list[str]]) -> int:
         named |= all(bool(cell) != bool(name) for cell, name in zip(row, first, strict=True))
         again = count == at - 1 and len({*first}) < len(first)
         count += again and named and not any(map(_FIGURE.match, filter(None, row)))
-    return count + bool(others[count:] and _are_units(*others[count:]))
+    while count < _HEADER_LINES and others[count:] and _are_units(*others[count:]):
+        count += 1
+    return count
 
 
 def _are_units(first: list[str], *others: list[str]) -> bool:
     """Return whether the first row has only units, in columns of numbers."""
-    words = [*filter(None, first)]
+    words = [each.replace(" ", "") for each in first if each]
     told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)
     for cell, *column in zip(first, *others, strict=False):
         filled = [each for each in column if each.lower().strip("-") not in GAPS]

@@ -1,20 +1,29 @@
 """What the columns of a table hold, found in one pass over its rows; and errors about cells."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.tables.assemble import MAX_TEXTS
-from xpnet.tables.cells import AFTER, BEFORE, Notation, explain_cell, is_number, strays_among
+from xpnet.tables.cells import (
+    AFTER,
+    BEFORE,
+    MAX_CODES,
+    Notation,
+    explain_cell,
+    is_number,
+    strays_among,
+)
 from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.npy import pieces
 from xpnet.tables.table import Table
 
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
 _WITH_SIGNS = re.compile(rf"{BEFORE}(\d*[.,]?\d+|\d{{1,3}}([.,' ]\d{{3}})+([.,]\d+)?){AFTER}")
+_MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
 
@@ -29,15 +38,17 @@ class Summary:
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def summarize(table: Table, names: Sequence[str]) -> dict[str, Summary]:
-    """Return what one pass over the rows shows of some columns."""
+def summarize(
+    table: Table, names: Sequence[str], rows: np.ndarray | None = None
+) -> dict[str, Summary]:
+    """Return what one pass over the rows, by default all, shows of some columns."""
     found = {name: Summary() for name in names}
     for name in table.texts.keys() & found.keys():
         found[name].counts = np.zeros(len(table.texts[name] or ()), np.int64)
     if table.matrix.dtype.kind != "f":  # no cell is missing
         return found
-    for part in pieces(table.rows, len(table.names)):
-        block = table.numbers(names, part)
+    for part in pieces(table.rows if rows is None else len(rows), len(table.names)):
+        block = table.numbers(names, part if rows is None else rows[part])
         low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
         gone = np.isnan(block)
         counts, firsts = gone.sum(axis=0), gone.argmax(axis=0)
@@ -90,10 +101,12 @@ def refuse_text(table: Table, name: str, also: str = "", known: Notation | None 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     """Refuse texts of which most are, or were meant as, numbers.
 
-    All of the kind of 3+ or <1 pass, and texts such as addresses, of which none is a number even
-    with signs.
+    All of the kind of 3+ or <1 pass, texts such as addresses, of which none is a number even with
+    signs, and codes.
     """
     words = texts_of(table, name)
+    if _are_codes({word: n for word, n in zip(words, counts.tolist(), strict=True) if n}):
+        return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
     if not any(map(_WITH_SIGNS.fullmatch, words)):
@@ -103,6 +116,28 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name)
+
+
+def _are_codes(used: Mapping[str, int]) -> bool:
+    """Return whether integers and others are codes, by how often they occur: 01, 12 or 2A.
+
+    Some begin with a zero, or the others occur as often, or they are few and the others words.
+    """
+    others, cells = {e: n for e, n in used.items() if not is_number(e)}, sum(used.values())
+    integers = used.keys() - others.keys()
+    if not integers or not others or not all(map(str.isdigit, integers)):
+        return False
+    again = cells >= MAX_CODES * len(used)
+    as_often = min(others.values()) > max(cells / len(used) / 10, 2)
+    as_often &= all(map(str.isalnum, others))  # unlike 5 %
+    words = all(len(each) > 2 for each in others)  # or else a slip
+    few = words and len(used) <= MAX_CODES and sum(others.values()) >= min_count(cells)
+    return any(e[0] == "0" < e for e in integers) or (again and (as_often or few))
+
+
+def min_count(rows: int) -> int:
+    """Return how many cells must hold a text that is no rare one."""
+    return max(min(_MIN_COUNT, rows // 100), 1)
 
 
 def texts_of(table: Table, name: str) -> tuple[str, ...]:
