@@ -36,6 +36,20 @@ for step in range(300):
 BATCH = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y").replace(
     "    h =", "    rows = rng.permutation(80)[:20]\n    x, y = X[rows], Y[rows]\n    h ="
 )  # fmt: skip
+ADAM = (
+    RIGHT[: RIGHT.index("    W1 -=")].replace("for step", "m, s = [0.0] * 4, [0.0] * 4\nfor step")
+    + """
+    grads = X.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0)
+    for k, (w, g) in enumerate(zip((W1, b1, W2, b2), grads)):
+        m[k] = 0.9 * m[k] + 0.1 * g
+        s[k] = 0.9 * s[k] + 0.1 * g**2
+        now = 1 + step
+        w -= 0.05 * (m[k] / (1 - 0.9**now)) / (np.sqrt(s[k] / (1 - 0.9**now)) + 1e-8)
+"""
+)
+KEPT = ADAM.replace("(m[k] / (1 - 0.9**now))", "m[k]").replace(
+    "        w -=", "        m[k] = m[k] / (1 - 0.9**now)\n        w -="
+)
 
 
 def report_of(script: str) -> Report:

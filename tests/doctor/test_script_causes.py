@@ -1,7 +1,7 @@
 """Causes that the operations of a script show, beside what its arrays do."""
 
 import pytest
-from observed_scripts import BATCH, RIGHT, codes, report_of
+from observed_scripts import ADAM, BATCH, KEPT, RIGHT, codes, report_of
 
 
 @pytest.mark.untraced
@@ -210,20 +210,6 @@ MISTAKES = {
 }  # fmt: skip
 
 
-ADAM = (
-    RIGHT[: RIGHT.index("    W1 -=")].replace("for step", "m, s = [0.0] * 4, [0.0] * 4\nfor step")
-    + """
-    grads = X.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0)
-    for k, (w, g) in enumerate(zip((W1, b1, W2, b2), grads)):
-        m[k] = 0.9 * m[k] + 0.1 * g
-        s[k] = 0.9 * s[k] + 0.1 * g**2
-        now = 1 + step
-        w -= 0.05 * (m[k] / (1 - 0.9**now)) / (np.sqrt(s[k] / (1 - 0.9**now)) + 1e-8)
-"""
-)
-KEPT = ADAM.replace("(m[k] / (1 - 0.9**now))", "m[k]").replace(
-    "        w -=", "        m[k] = m[k] / (1 - 0.9**now)\n        w -="
-)
 SUMMED = BATCH.replace(
     "    W1 -= rate * x.T @ d1", "    G += x.T @ d1\n    W1 -= rate * G"
 ).replace("for step", "G = np.zeros((2, 8))\nfor step")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from observed_scripts import KEPT
 from script_corpus import cases
 
 from xpnet.doctor.scripts.examine import CHECKS, examine
@@ -393,7 +394,7 @@ COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - 
 
 @pytest.mark.untraced(but=[
     "two activations", "an activation unused", "batches by number",
-    "what is returned is dropped", "a function of activations",
+    "what is returned is dropped", "a function of activations", "a correction that is kept",
 ])  # fmt: skip
 @pytest.mark.parametrize(
     ("script", "code", "mended"),
@@ -416,13 +417,14 @@ COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - 
         (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
          .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
          ONE_LINE),
+        (KEPT, "update-wrong", "m_k_now = m[k] / (1 - 0.9 ** now)\n        w -= 0.05 * m_k_now /"),
         (NUMBERED, "rows-left-out", "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
     ],
     ids=["what is returned is dropped", "all pairs",
          "each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
          "no activation",
-         "divided twice", "batches by number"],
+         "divided twice", "a correction that is kept", "batches by number"],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     first = examined(script).report.findings[0]

@@ -13,6 +13,7 @@ from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit
+from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
 
 STANDSTILL = 1e-6  # of a rate, that moves nothing any more
@@ -94,14 +95,18 @@ def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""
+    found = dict[Operation, float]()
     for each in seen.first.step.operations:
         mean = each.operands[0].made_by if each.name == "divide" else NOTHING
         own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
         if mean.name == "add" and own and each.operands[1].size == 1:
             gain = abs(origin(mean.operands[0])[1] / each.operands[1].number)
             if mean.operands[0].made_by and gain > 1.0:
-                yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times "
-                       "as large", "correct a copy, and keep the mean as it is")  # fmt: skip
+                found[each] = gain
+    for each, gain in found.items():
+        yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times as "
+               "large", "correct a copy, and keep the mean as it is",
+               [*apart(each.site for each in found)])  # fmt: skip
 
 
 @check("update-wrong", GOODFELLOW)

@@ -8,7 +8,7 @@ style; whether an edit helps is seen when the mended copy runs.
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -346,3 +346,20 @@ def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
         if edits := numbers(each.site.file, words, 0.01, value):
             return edits
     return []
+
+
+def apart(sites: Iterable[Site]) -> Iterator[Edit]:
+    """Give what a statement makes of a value a name of its own, in it and in those that follow."""
+    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
+        if not isinstance(made, ast.Assign | ast.AugAssign):
+            continue
+        target = made.targets[0] if isinstance(made, ast.Assign) else made.target
+        old, value = ast.unparse(target), ast.unparse(made.value)
+        new = unused(file, re.sub(r"\W+", "_", old.removeprefix("self.")).strip("_") + "_now")
+        value = value if isinstance(made, ast.Assign) else f"{old} / ({value})"
+        among = block(file, made)
+        uses = [n for each in among[among.index(made) + 1 :] for n in ast.walk(each)
+                if isinstance(n, ast.expr) and ast.unparse(n) == old]  # fmt: skip
+        if uses:
+            yield changed(file, made, f"{new} = {value}")
+            yield from (changed(file, n, new) for n in uses)
