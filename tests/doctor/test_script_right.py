@@ -178,6 +178,8 @@ GOALS = [
     STOPS.replace("    d2 =", "    if loss < 0.3:\n        break\n    d2 ="),
     STOPS.replace("for step in range(300)", "loss = 1.0\nwhile loss > 0.3"),
 ]
+PULLED = RIGHT.replace("2.0", "0.05").replace("for step", "G = rng.normal(size=(2, 8))\nfor step")
+PULLED = PULLED.replace("rate * X.T @ d1", "rate * (G + X.T @ d1)")
 WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(60)").replace(
     "    h =", "    rate *= 1.1\n    h ="
 )  # fmt: skip
@@ -195,6 +197,7 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
         ("update-wrong", ADAGRAD),
         *(("too-few-steps", each) for each in GOALS),
         ("learning-rate-too-small", WARM),
+        ("gradient-accumulated", PULLED),
         ("no-update shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),
         ("data-changed no-bias loss-not-decreasing", WORDS),

@@ -335,14 +335,17 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
 def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
     for update in roles.step.updates:
-        value, last = update.gradient, update.gradient.made_by
+        value, last, times = update.gradient, update.gradient.made_by, 0
         while value.made_by.name == "add" and value.made_by.index is None:
+            times += value.made_by.site is last.site
             value = value.made_by.operands[0]
         if not last.operands or value.made_by or value in roles.states:
             continue
         added = maker(last.operands[-1])
         sag = added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
-        if not sag and value.shape == update.new.shape and np.any(value.data):
+        itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
+        itself |= times > 1  # in a list, one after the other
+        if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
 
 
