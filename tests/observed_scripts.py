@@ -50,6 +50,38 @@ ADAM = (
 KEPT = ADAM.replace("(m[k] / (1 - 0.9**now))", "m[k]").replace(
     "        w -=", "        m[k] = m[k] / (1 - 0.9**now)\n        w -="
 )
+MARGINS = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 2))
+Y = (X[:, 0] * X[:, 1] > 0) * 1
+W1, b1, w2, b2 = rng.normal(size=(2, 20)), np.zeros(20), rng.normal(size=20), 0.0
+for step in range(300):
+    h = np.maximum(X @ W1 + b1, 0)
+    f = h @ w2 + b2
+    d = np.where(1 - Y * f > 0, -Y, 0) / 80
+    back = np.outer(d, w2) * (h > 0)
+    W1 -= 0.3 * X.T @ back
+    b1 -= 0.3 * back.sum(axis=0)
+    w2 -= 0.3 * h.T @ d
+    b2 -= 0.3 * d.sum()
+"""
+GATHERED = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 2))
+Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+net = [rng.normal(size=(2, 8)), np.zeros((1, 8)), rng.normal(size=(8, 1)), np.zeros((1, 1))]
+sums = [0 * each for each in net]
+for step in range(300):
+    for rows in np.split(rng.permutation(80), 4):
+        h = np.tanh(X[rows] @ net[0] + net[1])
+        d2 = (h @ net[2] + net[3] - Y[rows]) / 80
+        d1 = d2 @ net[2].T * (1 - h**2)
+        own = [X[rows].T @ d1, d1.sum(0, keepdims=True), h.T @ d2, d2.sum(0, keepdims=True)]
+        sums = [s + g for s, g in zip(sums, own)]
+    net = [w - 0.3 * s for w, s in zip(net, sums)]
+"""
 
 
 def report_of(script: str) -> Report:

@@ -75,7 +75,7 @@ def test_what_is_explained_is_told_only_where_it_is_known(facts, said):
     found = SimpleNamespace(report=report, outcome=SimpleNamespace(how=""))
     lines = _in_words(found)
     assert any("of the targets' variance" in each for each in lines) is said
-    short = "Looked at until step 4 of 50; --look 5 allows more."
+    short = "Only steps up to 4 of 50 were looked at; --look SECONDS allows more."
     assert (short in lines) is ("stopped_looking" in facts)
     assert "  not looked at: what is trained by line 9, V -= g" in lines
 

@@ -1,7 +1,7 @@
 """Causes that the operations of a script show, beside what its arrays do."""
 
 import pytest
-from observed_scripts import ADAM, BATCH, KEPT, RIGHT, codes, report_of
+from observed_scripts import ADAM, BATCH, GATHERED, KEPT, MARGINS, RIGHT, codes, report_of
 
 
 @pytest.mark.untraced
@@ -260,38 +260,6 @@ NUMBERS = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.tanh(X[:, :1])").repl
     "squash(h @ W2 + b2)", "h @ W2 + b2").replace("rate = 2.0", "rate = 0.5")  # fmt: skip
 EMPTY = BATCH.replace("rng.permutation(80)[:20]", "20 * (step % 4)").replace("[rows]", "[rows:20]")
 NOISY = BATCH.replace("X[rows], Y[rows]", "X[:60], Y[:60]\n    x += rng.normal(size=x.shape)")
-MARGINS = """
-import numpy as np
-rng = np.random.default_rng(0)
-X = rng.normal(size=(80, 2))
-Y = (X[:, 0] * X[:, 1] > 0) * 1
-W1, b1, w2, b2 = rng.normal(size=(2, 20)), np.zeros(20), rng.normal(size=20), 0.0
-for step in range(300):
-    h = np.maximum(X @ W1 + b1, 0)
-    f = h @ w2 + b2
-    d = np.where(1 - Y * f > 0, -Y, 0) / 80
-    back = np.outer(d, w2) * (h > 0)
-    W1 -= 0.3 * X.T @ back
-    b1 -= 0.3 * back.sum(axis=0)
-    w2 -= 0.3 * h.T @ d
-    b2 -= 0.3 * d.sum()
-"""
-GATHERED = """
-import numpy as np
-rng = np.random.default_rng(0)
-X = rng.normal(size=(80, 2))
-Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
-net = [rng.normal(size=(2, 8)), np.zeros((1, 8)), rng.normal(size=(8, 1)), np.zeros((1, 1))]
-sums = [0 * each for each in net]
-for step in range(300):
-    for rows in np.split(rng.permutation(80), 4):
-        h = np.tanh(X[rows] @ net[0] + net[1])
-        d2 = (h @ net[2] + net[3] - Y[rows]) / 80
-        d1 = d2 @ net[2].T * (1 - h**2)
-        own = [X[rows].T @ d1, d1.sum(0, keepdims=True), h.T @ d2, d2.sum(0, keepdims=True)]
-        sums = [s + g for s, g in zip(sums, own)]
-    net = [w - 0.3 * s for w, s in zip(net, sums)]
-"""
 MORE_MISTAKES = [
     ("rows-left-out", EMPTY),
     ("data-changed", NOISY),

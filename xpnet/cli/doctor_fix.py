@@ -21,6 +21,7 @@ from xpnet.doctor.scripts.recording.budget import TO_MEND, processor_seconds
 from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.source import raw_cells, read_source, write_like
 from xpnet.doctor.scripts.repairs.edits import Edit, apply
+from xpnet.doctor.scripts.repairs.fix import TRIED
 from xpnet.doctor.scripts.telling import FAULTS
 from xpnet.errors import InputError
 
@@ -280,8 +281,8 @@ def fix(found: Examination, roles: Sequence[str] = (), look: float = TO_MEND) ->
 
 
 def _in_short(change: str) -> str:
-    """Say what a change is: `tries` have words, other changes the code of what they mend."""
-    return change if " " in change else f"the remedy of {change}"
+    """Say what a change is: one of those tried, or what mends a finding, by its code."""
+    return change if change in TRIED else f"the remedy of {change}"
 
 
 def in_words(fixed: dict[str, Any]) -> list[str]:

@@ -77,14 +77,15 @@ def _roles(given: Sequence[str]) -> dict[str, list[str]]:
 def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> int:
     """Mend, if that is wanted; print the report, and return the exit status."""
     from xpnet.cli.doctor_fix import fix, in_words
+    from xpnet.doctor.scripts.recording.budget import TO_MEND
 
     name = found.script.name
     if unknown := found.report.facts["unknown_names"]:
         raise InputError(f"--as: the script computes nothing with {', '.join(unknown)}; "
                          "write names as its lines have them")  # fmt: skip
     recognised = found.report.facts["recognised"]
-    look = {"look": options.look} if options.look else {}
-    fixed = fix(found, options.as_ or (), **look) if options.fix and recognised else {}
+    roles, look = options.as_ or (), options.look or TO_MEND
+    fixed = fix(found, roles, look) if options.fix and recognised else {}
     if options.json:
         told = {"command": "doctor", "script": name, **found.report.to_dict()}
         told |= {"fixed": fixed} if options.fix else {}
@@ -119,7 +120,8 @@ def _in_words(found: "Examination") -> list[str]:
         unjudged = facts.get("stopped_looking") or facts.get("taught_otherwise")
         told = found.report.findings or unjudged
         if last := facts.get("stopped_looking"):
-            lines += [f"Looked at until step {last} of {facts['steps']}; --look 5 allows more."]
+            steps = f"up to {last} of {facts['steps']}"
+            lines += [f"Only steps {steps} were looked at; --look SECONDS allows more."]
         if not told and UNSKILLED <= (skill := facts.get("skill", 1.0)) < GOOD:
             lines += [f"Yet it explains only {skill:.0%} of the targets' variance; optimizers' "
                       "states, and what inputs can tell, were not seen."]  # fmt: skip
