@@ -94,6 +94,9 @@ def test_rows_that_are_both_trained_on_and_held_out_are_noted(run: Run) -> None:
     rows = "".join(f"{i},{i * i % 7},{i % 2}\n" for i in range(100)) * 3
     told = run("train", table("t.csv", "a,b,y\n" + rows), "--target", "y", *QUICK).out
     assert "of 60 validation rows are training rows, too: the scores are better than" in told
+    rows = "".join(f"{i % 45},{i % 45 + i / 1000}\n" for i in range(300))  # of one age, not one row
+    told = run("train", table("ages.csv", "age,wage\n" + rows), "--target", "wage", *QUICK).out
+    assert "are training rows" not in told
 
 
 def test_a_regression_is_told_in_the_targets_unit(run: Run) -> None:

@@ -249,12 +249,16 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
 
 def _note_repeated(task: Task) -> list[str]:
     """Note that validation rows are training rows, unless few of them are distinct."""
-    rows = [hash(each.tobytes()) for each in (task.held_out or [()])[0]]
-    many = is_row_source(task.x) or len(task.x) > MAX_COMPARED
-    if many or not len(rows) < 2 * len({*rows}):
+    if not task.held_out or is_row_source(task.x) or len(task.x) > MAX_COMPARED:
         return []
-    known = {hash(each.tobytes()) for each in task.x}
-    again = sum(each in known for each in rows)
+    rows, known = (
+        [hash((x.tobytes(), y.tobytes())) for x, y in zip(*pair, strict=True)]
+        for pair in (task.held_out, (task.x, task.y))
+    )
+    if not len(rows) < 2 * len({*rows}):
+        return []
+    trained = {*known}
+    again = sum(each in trained for each in rows)
     told = f"{again:,} of {len(rows):,} validation rows are training rows, too: the scores are "
     return [told + "better than those of new rows"] if again >= REPEATED * len(rows) else []
 
