@@ -1,5 +1,6 @@
 """``xpnet predict``, ``evaluate`` and ``inspect``: what is done with a trained model."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,15 @@ def test_evaluate_measures_a_model_beside_the_baseline(run: Run, model: Path) ->
     assert report["rows"] == 1372
     assert report["scores"]["accuracy"] > report["scores"]["baseline"]["accuracy"]
     assert "1,372 rows (always 0: 55.54 %)" in run("evaluate", model, BANKNOTE).out
+
+
+def test_evaluate_says_that_a_model_was_trained_on_the_table(run: Run, model: Path) -> None:
+    shutil.copy(BANKNOTE, "copy.csv")
+    said = "it was trained on copy.csv: new rows may have lower scores"
+    assert run("evaluate", model, "copy.csv", "--json").json["notes"] == [said]
+    rows = BANKNOTE.read_text().splitlines()
+    other = table("other.csv", "\n".join([rows[0], *rows[:0:-1]]))
+    assert run("evaluate", model, other, "--json").json["notes"] == []
 
 
 def test_the_importance_of_columns_is_what_the_score_loses_without_them(run: Run) -> None:

@@ -5,6 +5,7 @@ directory (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
 """
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -17,6 +18,7 @@ from typing import BinaryIO
 
 from xpnet.errors import FileError, SaveError
 
+MEGABYTE = 1 << 20
 STRAY_SECONDS = 3600.0  # no save takes so long: a temporary file of this age has lost its writer
 _REMEDIES = {
     errno.ENOSPC: "free some space or choose another directory",
@@ -113,6 +115,19 @@ def quoted_value(value: object) -> str:
     """Show a value found in a file, in at most 80 printable ASCII characters."""
     text = ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def fingerprint(path: str | os.PathLike[str]) -> str:
+    """Return a SHA-256 over a file's size and its first and last megabyte; "" if it is no file."""
+    if not os.path.isfile(path):  # standard input, or a folder
+        return ""
+    size = os.path.getsize(path)
+    sha256 = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        sha256.update(file.read(MEGABYTE))
+        file.seek(max(0, size - MEGABYTE))
+        sha256.update(file.read(MEGABYTE))
+    return sha256.hexdigest()
 
 
 @contextmanager

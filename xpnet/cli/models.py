@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from xpnet.backend.files import fingerprint
 from xpnet.cli.options import (
     EvaluateOptions,
     ExportOptions,
@@ -65,6 +66,8 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     judged = model.judge(data, rows)
+    if (model.training or {}).get("file", "") == fingerprint(options.data) != "":
+        notes.append(f"it was trained on {options.data}: new rows may have lower scores")
     if (left_out := data.rows - len(judged.y)) > 0:
         notes.append(f"{left_out:,} of {data.rows:,} rows left out for missing cells")
     return model, judged, notes

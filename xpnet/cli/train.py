@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet import __version__
-from xpnet.backend.files import atomic_write, lock, probe_writable
+from xpnet.backend.files import atomic_write, fingerprint, lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli import ranks
 from xpnet.cli.options import LBFGS, TrainOptions
@@ -207,7 +207,7 @@ def _training_summary(report: dict[str, Any], options: Any) -> dict[str, Any]:
     summary["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
     for name, settings in (("options", report["options"]), ("given", asdict(options))):
         summary[name] = {k: v for k, v in settings.items() if k not in NOT_KEPT}
-    return summary
+    return summary | {"file": fingerprint(options.data)}
 
 
 def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> dict[str, Any]:
