@@ -20,3 +20,11 @@ def test_the_file_is_called_as_the_model_unless_named(
     refused = run("export", "m.safetensors", *arguments, "--out", "m.safetensors")
     assert refused.status == 2
     assert "this command reads it" in refused.err
+
+
+def test_a_file_called_py_is_a_program(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("train", BANKNOTE, "--target", "class", *QUICK, "--out", "m.safetensors")
+    run("export", "m.safetensors", "--out", "predict.py")
+    run("export", "m.safetensors", "--numpy")
+    assert (tmp_path / "predict.py").read_text() == (tmp_path / "m.py").read_text()

@@ -138,8 +138,8 @@ def export(options: ExportOptions) -> None:
     suffix = ".py" if options.numpy else ".onnx"
     out = options.out or os.path.splitext(options.model)[0] + suffix
     check_outputs([out], [options.model])
-    model = load_model(options.model)
-    (model.to_numpy_source if options.numpy else model.to_onnx)(out)
+    model, as_program = load_model(options.model), options.numpy or out.endswith(".py")
+    (model.to_numpy_source if as_program else model.to_onnx)(out)
     say(f"{out} written ({os.path.getsize(out):,} bytes)")
 
 

@@ -314,7 +314,7 @@ class ExportOptions:
 
     model: str = argument("MODEL", MODEL)
     out: str | None = option(None, "File to write; by default MODEL's name with .onnx or .py.")
-    numpy: bool = option(False, "Write a Python program instead of ONNX.")
+    numpy: bool = option(False, "Write a Python program instead of ONNX; so does --out NAME.py.")
 
 
 @dataclass(frozen=True)
