@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.cells import PLAIN, Notation, Notations, as_numbers, as_text, contradict
+from xpnet.tables.cells import PLAIN, Notation, Notations, Writing, as_numbers, as_text, contradict
 from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
@@ -54,17 +54,18 @@ def assemble(
 class _Column:
     """What was found so far in one column."""
 
-    def __init__(self, name: str, is_text: bool, notation: Notation | None) -> None:
-        self.name, self.is_text, self.notation = name, is_text, notation
+    def __init__(self, written: Writing, is_text: bool) -> None:
+        self.written, self.name, notation = written, written.name, written.known
+        self.is_text = is_text
         self.known: dict[str, int] = {}  # the distinct texts, with their numbers
         self.signs = {*notation.signs} - {PLAIN} if notation else set[str]()
         self.words = {*notation.gaps} if notation else set[str]()
         self.has_numbers = False  # whether a block of it was read as numbers
 
-    def read(self, cells: Any, **how: Any) -> Any:
+    def read(self, cells: Any) -> Any:
         """Return the cells of a block as float64: numbers, or the numbers of texts."""
         if not self.is_text:
-            numbers, signs, words = as_numbers(cells, self.name, known=self.notation, **how)
+            numbers, signs, words = as_numbers(cells, self.written)
             self.signs |= signs
             self.words |= words
             if numbers is not None:
@@ -80,21 +81,22 @@ def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[
     If a later block makes a column text, all is read again: of its numbers, 7 may have been 07. So
     it is if it shows that 1.234 is 1234.
     """
-    how = {"decimal": source.decimal, "delimiter": source.delimiter}
     are_texts = [at in source.texts for at in range(len(source.names))]
     while True:
-        named = zip(source.names, are_texts, strict=True)
-        columns = [_Column(name, is_text, known.get(name)) for name, is_text in named]
+        columns = [
+            _Column(Writing(name, source.decimal, source.delimiter, known.get(name)), is_text)
+            for name, is_text in zip(source.names, are_texts, strict=True)
+        ]
         rows = blocks = 0
         for frame in source.blocks():
             block = np.empty(frame.shape)
             for at, column in enumerate(columns):
-                block[:, at] = column.read(frame[:, at], **how)
+                block[:, at] = column.read(frame[:, at])
             check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
             rows, blocks = rows + len(block), blocks + 1
             del frame, block  # before the next ones are read
-        are_texts = [e.is_text or contradict(e.signs, e.notation) for e in columns]
+        are_texts = [e.is_text or contradict(e.signs, e.written.known) for e in columns]
         found = {each.name: Notation(frozenset(each.signs), (*each.words,)) for each in columns}
         later = {name: each for name, each in found.items() if blocks > 1 and each.is_european}
         again = any(are_texts[at] and each.has_numbers for at, each in enumerate(columns))
