@@ -140,7 +140,7 @@ class Dates:
 
     def values(self, table: Table, cells: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the parts of some rows, not scaled; NaN where a cell is missing."""
-        words = texts_of(table, self.name) if self.name in table.texts else ()
+        words = texts_of(table, self.name)
         read_as = date_parts(words, self.pattern)
         if self.pattern != PAIR and np.isnan(read_as).any():
             for typed in (*TYPED_PATTERNS, self.pattern.replace(":%S", "")):
@@ -174,9 +174,8 @@ class Words:
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
     ) -> None:
         """Write the inputs of some rows; as for `Category`."""
-        texts = texts_of(table, self.name) if self.name in table.texts else ()
-        none = np.zeros((1, len(self.words)))
-        x[:] = np.concatenate([occurrences(texts, self.words), none])[text_numbers(cells)]
+        found = occurrences(texts_of(table, self.name), self.words)
+        x[:] = np.append(found, np.zeros((1, len(self.words))), axis=0)[text_numbers(cells)]
 
 
 def words_of(text: str) -> set[str]:

@@ -404,7 +404,7 @@ def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
 def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
     others = dict[str, str]()
     for one in plan.each_target:
-        texts = texts_of(source, one.target) if one.classes and one.target in source.texts else ()
+        texts = texts_of(source, one.target) if one.classes else ()
         if words := [each for each in texts if each not in one.classes]:
             others[one.target] = f"also written {up_to_ten(map(quoted, words))}"
     return [Decision("classes", others)] if others else []
