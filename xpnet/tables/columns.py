@@ -47,7 +47,6 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
-    unit: str = ""  # of older files
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -62,7 +61,7 @@ class Category:
     If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, the
     last input is the effect of the cell's text, one of `texts`: its scaled mean target, 0 for other
     texts. A cell in other capital or small letters counts as the category or text that it can only
-    mean; `also` has such spellings in training, for older versions.
+    mean; `also` has such spellings in training, for ONNX, which folds none.
     """
 
     name: str
@@ -209,7 +208,7 @@ class Target:
 
 # What version 1 did not have.
 _LATER = {
-    "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "also", "left_out",
+    "fill", "indicator", "edges", "gap", "pooled", "texts", "effects", "also", "left_out",
     "target_log", "more_targets", "gap_words", "target_gap", "signs",
 }  # fmt: skip
 
