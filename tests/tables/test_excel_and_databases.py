@@ -12,6 +12,7 @@ from lazily import polars
 import xpnet
 from xpnet.tables.excel_and_databases import open_database
 from xpnet.tables.parquet import open_with_pandas
+from xpnet.tables.sniff import Reading
 from xpnet.tables.table import read_table
 
 pytest.importorskip("fastexcel")
@@ -158,10 +159,10 @@ def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[excel\]'"):
         read_table(path)
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[database\]'"):
-        open_database("postgresql://host/shop", "SELECT 1", (), ())
+        open_database("postgresql://host/shop", Reading(query="SELECT 1"))
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(xpnet.InputError, match=r"by pandas.read_stata .*: pip install pandas"):
-        open_with_pandas("t.dta", (), ())
+        open_with_pandas("t.dta", Reading())
 
 
 def test_the_sheet_or_the_table_with_the_target_is_read(tmp_path):

@@ -148,6 +148,7 @@ WITH_A_NOTE = {
     "a sum and a mean": (GOOD + "Sum,$15.00,\nMean,2.5,0.5\n", "passed over", "2 lines at the end"),
     "units": (GOOD.replace("\n", "\nmm:ss,,kg\n", 1), "passed over", "1 line below the hea"),
     "notes at the end": (GOOD + "\nSource: the office\n", "passed over", "1 line at the end"),
+    "a note beside the table": (GOOD + ",,,checked\n", "passed over", "1 line at the end"),
     "a header that is a comment": ("# " + GOOD, None, ""),
     "name lacking": (GOOD.replace("a,b", ",b"), None, ""),
     "row names without a header": (with_column(["p", "q", "r", "s", "t", "u"], ""), "left out",

@@ -49,35 +49,24 @@ _DATE = (
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
 # What a cell that is not a number looks like, with the remedy; the first match names it.
-_LOOKS_LIKE = tuple(
-    (re.compile(pattern, re.IGNORECASE), what, remedy)
-    for pattern, what, remedy in (
-        (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
-        (
-            r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
-            "has a decimal comma, or separators of thousands",
-            "write a decimal point, or pass --decimal ','",
-        ),
-        (_DATE, "is a date or time", "write numbers (year, month, or days since some day)"),
-        (
-            r"[^\w(]*(\d+([.,]\d*)?|\d{1,3}([.,' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
-            r"[ \u00a0\u202f]?[^\w)]?",
-            "has signs or separators of its own",
-            "write plain numbers, such as 1234.5",
-        ),
-    )
+_LOOKS_LIKE = (
+    (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
+    (
+        r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
+        "has a decimal comma, or separators of thousands",
+        "write a decimal point, or pass --decimal ','",
+    ),
+    (_DATE, "is a date or time", "write numbers (year, month, or days since some day)"),
+    (
+        r"[^\w(]*(\d+([.,]\d*)?|\d{1,3}([.,' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
+        r"[ \u00a0\u202f]?[^\w)]?",
+        "has signs or separators of its own",
+        "write plain numbers, such as 1234.5",
+    ),
 )
 
 _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
-_CURRENCY = (
-    (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
-    (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
-)
-_NEGATIVE = {
-    "parentheses around negative numbers": r"^\(([^()+-]*[0-9][^()]*)\)$",
-    "minus signs behind": r"^([0-9][0-9.,']*)-$",
-}
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
 _WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
 _UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD})(?:[ -][a-z]+)?)\.?$"
@@ -124,14 +113,16 @@ _POINT_GROUPS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}$"
 # A decimal comma, and points between thousands, if any: 1.234,5, not 1.23,5.
 _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 
-# Marks of a number that is not exact, or has a note.
-_ROUGHLY = (
+# Marks of a number that is not exact, has a note, or is negative.
+_MARKS = (
     ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
     ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
     ("notes", r"^[*`]+([^*`]+)", "${1}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
+    ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
+    ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
 )
 # Numbers of several parts, such as 2h 5m or 4 1/2; and the weight of each part.
 _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
@@ -153,6 +144,10 @@ AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
 """What may stand before and after the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
+_CURRENCY = (
+    (CURRENCY, rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
+    (CURRENCY, rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
+)
 POINTS, COMMAS, MIXED = "points between thousands", "decimal commas", "decimal points"
 MAX_APART = 10.0  # times the median of cells with a unit, or of those without
 MIN_GROUPED = 3  # cells like 1.234 from which on they may be thousands
@@ -185,33 +180,53 @@ class Notation(NamedTuple):
 Notations: TypeAlias = Mapping[str, Notation]
 
 
-def as_numbers(
-    cells: Any, name: str, *, decimal: str, delimiter: str = "", known: Notation | None = None
-) -> tuple[np.ndarray | None, set[str], set[str]]:
+class Writing(NamedTuple):
+    """How the numbers of a column may be written, by its file and as `known` from training.
+
+    Without a `delimiter` the file has types, and its texts are numbers only if they have fractions
+    or signs. If no `decimal` sign is certain, 1,234 may have one; and with semicolons, 1.234 may be
+    1234.
+    """
+
+    name: str
+    decimal: str = ""
+    delimiter: str = ","
+    known: Notation | None = None
+
+    @property
+    def expected(self) -> frozenset[str]:
+        """The signs beside numbers in training."""
+        return self.known.signs if self.known else frozenset()
+
+    @property
+    def may_group(self) -> bool:
+        """Whether 1.234 may be 1234."""
+        return not self.decimal and self.delimiter == ";"
+
+
+def as_numbers(cells: Any, how: Writing) -> tuple[np.ndarray | None, set[str], set[str]]:
     """Return a Polars series as float64, with NaN for missing cells, or None if it is text.
 
     It is text if some cell is not a finite number, or all are integers and some are codes; but with
-    a `known` notation, only the former. Also return the signs beside digits, with `PLAIN` if some
-    cells have none, and the words that mean "missing". Without a `delimiter` the file has types,
-    and its texts are numbers only if they have fractions or signs. If no `decimal` sign is certain,
-    1,234 may have one; and with semicolons, 1.234 may be 1234.
+    a known notation, only the former. Also return the signs beside digits, with `PLAIN` if some
+    cells have none, and the words that mean "missing".
     """
     import polars
 
     numbers, signs, words = cells.cast(polars.Float64, strict=False), {PLAIN}, set[str]()
     is_text = cells.dtype == polars.String
-    european = known.is_european if known else None
-    doubtful = decimal != "," if european else not decimal and delimiter == ";"
+    european = how.known and how.known.is_european
+    doubtful = how.decimal != "," if european else how.may_group
     doubtful = doubtful and is_text and cells.str.contains(r"\.[0-9]{3}[ \t]*$").any()
     if is_text and (doubtful or not np.isfinite(numbers.to_numpy()).all()):
-        numbers, signs, strays = _readings(as_text(cells), name, decimal, delimiter, known)
+        numbers, signs, strays = _readings(as_text(cells), how)
         words = {*strays.unique().to_list()}
-        if words and (known or not _for_nothing(strays, numbers)):
+        if words and (how.known or not _for_nothing(strays, numbers)):
             return None, signs, set()
         numbers = numbers.set(~numbers.is_finite(), None)
-    found, typed = numbers.to_numpy(), not delimiter
+    found, typed = numbers.to_numpy(), not how.delimiter
     are_integers = is_text and not (found > np.floor(found)).any()
-    if known:
+    if how.known:
         return found, signs, words
     if are_integers and ((typed and signs == {PLAIN}) or cells.str.contains(_LEADING_ZERO).any()):
         return None, signs, words
@@ -233,13 +248,11 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
     return bool(few and not _are_codes(numbers) and not strays.str.contains("[0-9]").any())
 
 
-def _readings(
-    text: Any, name: str, decimal: str, delimiter: str, known: Notation | None
-) -> tuple[Any, set[str], Any]:
+def _readings(text: Any, how: Writing) -> tuple[Any, set[str], Any]:
     """Read texts as numbers, null where they are none; also the signs, and the texts left over."""
-    gaps = known.gaps if known else ()
+    gaps = how.known.gaps if how.known else ()
     text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
-    numbers, signs = _with_signs(text, name, decimal, delimiter, known)
+    numbers, signs = _with_signs(text, how)
     strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
     return numbers, signs, strays
 
@@ -248,49 +261,48 @@ def strays_among(texts: Sequence[str], name: str, known: Notation | None) -> set
     """Return which texts keep a column from being numbers, however these may be written."""
     import polars
 
-    _, _, strays = _readings(polars.Series(texts, dtype=polars.String), name, "", ",", known)
+    how = Writing(name, known=known)
+    _, _, strays = _readings(polars.Series(texts, dtype=polars.String), how)
     return {*strays} or {each for each in texts if not is_number(each)}
 
 
-def _with_signs(
-    cells: Any, name: str, decimal: str, delimiter: str, known: Notation | None
-) -> tuple[Any, set[str]]:
+def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     """Read numbers with currencies, units and separators; null for other cells. Also the signs."""
     import polars
 
-    expected, signs = known.signs if known else frozenset[str](), set[str]()
     if cells.cast(polars.Float64, strict=False).is_finite().sum() == cells.count():
-        plain, signs = _with_points(cells, decimal, delimiter, known, money=False)
+        plain, signs = _with_points(cells, how, money=False)
         return plain.cast(polars.Float64), signs or {PLAIN} if cells.count() else signs
-    cells = cells.str.replace("^\u2212", "-")
-    for sign, pattern, bare in _ROUGHLY:
-        found = cells.str.contains(pattern)
-        few = known or pattern[:2] != "^[" or 2 * found.sum() <= cells.count()
-        if few and found.any():
-            signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
-    for sign, pattern in _NEGATIVE.items():
-        signs |= {sign} if cells.str.contains(pattern).any() else set()
-        cells = cells.str.replace(pattern, "-${1}")
+    cells, signs = _without_marks(cells.str.replace("^\u2212", "-"), _MARKS, how)
     if cells.str.contains(_SEVERAL).any():
         cells = cells.replace({each: _in_one_part(each) for each in cells.unique().drop_nulls()})
     with_units = cells
-    cells, factors, told = _without_units(cells, known)
+    cells, factors, told = _without_units(cells, how)
     unitless = cells == with_units
-    for pattern, bare in _CURRENCY:
-        signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
-        cells = cells.str.replace(pattern, bare)
-    plain, separators = _with_points(cells, decimal, delimiter, known, money=CURRENCY in signs)
+    cells, currency = _without_marks(cells, _CURRENCY, how)
+    plain, separators = _with_points(cells, how, money=bool(currency))
     numbers = plain.cast(polars.Float64, strict=False)
     told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
-    numbers, parts = _with_parts(plain, numbers, bool(_DURATIONS.search(name)), told, expected)
+    numbers, parts = _with_parts(plain, numbers, told, how)
     if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
         numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
-    return numbers * factors, signs | separators | told | parts
+    return numbers * factors, signs | currency | separators | told | parts
 
 
-def _with_parts(
-    plain: Any, numbers: Any, durations: bool, told: set[str], expected: Collection[str]
+def _without_marks(
+    cells: Any, marks: Sequence[tuple[str, str, str]], how: Writing
 ) -> tuple[Any, set[str]]:
+    """Return cells without some marks, and which were there; those in front of most are none."""
+    signs = set[str]()
+    for sign, pattern, bare in marks:
+        found = cells.str.contains(pattern)
+        few = how.known or pattern[:2] != "^[" or 2 * found.sum() <= cells.count()
+        if few and found.any():
+            signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
+    return cells, signs
+
+
+def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple[Any, set[str]]:
     """Add up numbers of several parts, such as ranges and durations; also return their signs."""
     import polars
 
@@ -299,9 +311,9 @@ def _with_parts(
         parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
         low, high, *_ = parts.iter_columns()
         likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < plain.count()
-        clock = sign == _SHORT and not durations and (low.max() or 0) < 24
+        clock = sign == _SHORT and not _DURATIONS.search(how.name) and (low.max() or 0) < 24
         fits = likely if sign == _RANGES else not (unit_of(told) or clock)  # AM and PM are units
-        if low.count() and (fits or sign in expected):
+        if low.count() and (fits or sign in how.expected):
             sums = (part * weight for part, weight in zip(parts, weights, strict=True))
             signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
     return numbers, signs
@@ -348,20 +360,19 @@ def _in_one_part(text: str) -> str:
     return text
 
 
-def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[str]]:
+def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     """Return cells without units, the factors to multiply them by, and the signs.
 
-    If the unit is `known`, factors bring all others to it; they are null where that cannot be.
+    If the unit is known, factors bring all others to it; they are null where that cannot be.
     """
     import polars
 
-    prefix = _prefix_of(cells, known)
+    prefix, expected = _prefix_of(cells, how), how.expected
     cells = cells.str.strip_prefix(prefix).str.strip_chars_start(" ") if prefix else cells
     plain = cells.cast(polars.Float64, strict=False).is_finite()  # 1e5 has no unit
     units = cells.set(plain, None).str.extract(_UNIT, 2)
     bare = cells.str.replace(_UNIT, "${1}").zip_with(units.is_not_null(), cells)
     kinds = [*units.drop_nulls().unique(maintain_order=True)]
-    expected = known.signs if known else frozenset[str]()
     if unit := unit_of(expected):
         to_unit = {each: _factor_to(each, unit, expected) for each in kinds}
         factors = units.replace_strict(to_unit, default=1.0, return_dtype=polars.Float64)
@@ -388,22 +399,20 @@ def _without_units(cells: Any, known: Notation | None) -> tuple[Any, Any, set[st
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
     unexpected = {each for each in signs - expected if each and " = " not in each}
-    if known and unexpected:  # so that these cells are the ones refused
+    if how.known and unexpected:  # so that these cells are the ones refused
         multiplied, signs = multiplied.set(units.is_not_null(), None), set()
     return bare, multiplied, signs
 
 
-def _prefix_of(cells: Any, known: Notation | None) -> str:
+def _prefix_of(cells: Any, how: Writing) -> str:
     """Return the word before the number and unit of most cells, if it is one, or ""."""
-    if known:
-        return next((each[len(_AFTER) :] for each in known.signs if each.startswith(_AFTER)), "")
+    if how.known:
+        return next((e.removeprefix(_AFTER) for e in how.expected if e.startswith(_AFTER)), "")
     words = cells.str.extract(_PREFIX).drop_nulls()
     return words[0] if words.n_unique() == 1 and 2 * len(words) > cells.count() else ""
 
 
-def _with_points(
-    cells: Any, decimal: str, delimiter: str, known: Notation | None, *, money: bool
-) -> tuple[Any, set[str]]:
+def _with_points(cells: Any, how: Writing, *, money: bool) -> tuple[Any, set[str]]:
     """Write decimal points and no other separators, where a column is not ambiguous."""
 
     def are(pattern: str) -> Any:
@@ -412,17 +421,17 @@ def _with_points(
     points, decimals, groups = (are(each).any() for each in (_POINTS, _COMMAS, _POINT_GROUPS))
     either = are(_PERHAPS_DECIMALS).any(), are(_PERHAPS_THOUSANDS).any()
     in_euros = money and are(_TENS_OF_THOUSANDS).any()  # unlike a litre's price
-    likely = in_euros or (delimiter == ";" and not decimal and _go_on_from_999(cells))
+    likely = in_euros or (how.may_group and _go_on_from_999(cells))
     european = not points and (decimals or groups or (likely and not either[0]))
-    if known and known.is_european is not None:
-        european = known.is_european
-    if european := bool(european and decimal != ","):
+    if how.known and how.known.is_european is not None:
+        european = how.known.is_european
+    if european := bool(european and how.decimal != ","):
         bare = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
         plain = bare.zip_with(are(_EUROPEAN), cells)
     else:
         plain = cells.str.replace(_COMMAS, "${1}.${2}")
-        alone = decimal != "." and not money and not cells.str.contains("[.]").any()
-        alone &= not (known and THOUSANDS in known.signs)
+        alone = how.decimal != "." and not money and not cells.str.contains("[.]").any()
+        alone &= THOUSANDS not in how.expected
         if points or not (
             all(either) or (alone and are(_THOUSANDS).sum() == are(_PERHAPS_DECIMALS).sum())
         ):
@@ -430,7 +439,7 @@ def _with_points(
             plain = (whole + plain.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(plain)
     shorter = plain.str.len_chars() < cells.str.len_chars()
     commas = (~shorter & (plain != cells)).any()
-    perhaps = delimiter == ";" and not decimal and either[1] and not european
+    perhaps = how.may_group and either[1] and not european
     signs = {POINTS if european else THOUSANDS: shorter.any(), COMMAS: commas,
              MIXED: perhaps or (commas and points)}  # fmt: skip
     return plain, {sign for sign, found in signs.items() if found}
@@ -529,6 +538,6 @@ def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | 
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     for pattern, what, remedy in _LOOKS_LIKE:
-        if len(text) <= 100 and pattern.fullmatch(text):
+        if len(text) <= 100 and re.fullmatch(pattern, text, re.IGNORECASE):
             return what, remedy
     return None

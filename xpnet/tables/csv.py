@@ -8,12 +8,12 @@ import codecs
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from xpnet.tables.groups import filled_down, merged_columns, subtotals
 from xpnet.tables.messages import counted, one_line, quoted, up_to_ten
 from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
+    Reading,
     fields_of,
     find_encoding,
     find_layout,
@@ -55,55 +56,56 @@ _OTHER_KINDS = re.compile(
 )
 
 
-def open_csv(
-    path: str, encoding: str | None, delimiter: str | None, decimal: str | None,
-    header: bool | None, as_texts: Collection[str], columns: Collection[str], usual: str,
-    data: bytes | None = None,
-) -> "Csv":  # fmt: skip
-    """Read the header; detect what is None. `usual` is the delimiter usual for the file's ending.
+def open_csv(path: str, how: Reading, usual: str, data: bytes | None = None) -> "Csv":
+    """Read the header; detect what is not given. `usual` is the delimiter usual for such files.
 
-    `data` is the content, if it does not come from the file itself.
+    `data` is the content, in UTF-8, if it does not come from the file itself.
     """
+    how = _checked(how)
+    encoding = how.encoding or find_encoding(path) if data is None else "utf-8"
     try:
-        "".encode(encoding or "utf-8")
-        codecs.getincrementaldecoder(encoding or "utf-8")
-    except (LookupError, ValueError) as error:
-        remedy = "is not known; try utf-8, cp1252, cp932 or utf-16"
-        raise bad_argument("encoding", encoding, remedy) from error
-    if delimiter is not None:
-        delimiter = delimiter.replace("\\t", "\t")
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-            raise bad_argument("delimiter", delimiter, "must be one ASCII character, no quote")
-    if decimal not in (".", ",", None):
-        raise bad_argument("decimal", decimal, "must be . or , (a point or a comma)")
-    written_in = encoding or find_encoding(path)
-    try:
-        head = next(_decoded(path, written_in, "replace", data), b"")
+        head = next(_decoded(path, encoding, "replace", data), b"")
     except UnicodeError as error:
-        raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
-    if delimiter is None and data is None and (row := fixed_width(head)):
+        raise FileError(f"{path}: this is not {encoding} text; correct --encoding.") from error
+    if how.delimiter is None and data is None and (row := fixed_width(head)):
         with suppress(UnicodeError):  # which is told later, with its line
-            text = b"".join(_decoded(path, written_in)).decode()
+            text = b"".join(_decoded(path, encoding)).decode()
             text = re.sub(row, lambda cells: "\t".join(map(str.strip, cells.groups())), text)
-            data = text.encode()
-            return open_csv(path, "utf-8", "\t", decimal, header, as_texts, columns, "\t", data)
-    layout = find_layout(head, delimiter, usual, decimal, header, columns)
-    found, sign, has_header, skipped, titles = layout
-    named, start, below = _names(path, head, skipped, has_header, found)
+            how = replace(how, encoding=None, delimiter="\t")
+            return open_csv(path, how, "\t", text.encode())
+    delimiter, sign, has_header, skipped, titles = find_layout(head, usual, how)
+    named, start, below = _names(path, head, skipped, has_header, delimiter)
     names = distinct_names(named)
-    texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
+    texts = frozenset(at for at, each in enumerate(names) if each in how.as_texts)
     guesses = {
-        "encoding": (written_in, encoding or "utf-8"),
-        "delimiter": (found, delimiter or usual),
-        "decimal": (sign or ".", decimal or "."),
-        "no_header": (not has_header, header is False),
+        "encoding": (encoding, how.encoding or "utf-8"),
+        "delimiter": (delimiter, how.delimiter or usual),
+        "decimal": (sign or ".", how.decimal or "."),
+        "no_header": (not has_header, how.header is False),
     }
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
     above |= passed_over(below, "below the header") | _twins(named)
     first = head.split(b"\n", skipped + 1)[skipped] if has_header else b"---"
-    return Csv(path, names, texts, written_in, found, sign, start, line, told, above, first, data)
+    return Csv(path, names, texts, encoding, delimiter, sign, start, line, told, above, first, data)
+
+
+def _checked(how: Reading) -> Reading:
+    try:
+        "".encode(how.encoding or "utf-8")
+        codecs.getincrementaldecoder(how.encoding or "utf-8")
+    except (LookupError, ValueError) as error:
+        remedy = "is not known; try utf-8, cp1252, cp932 or utf-16"
+        raise bad_argument("encoding", how.encoding, remedy) from error
+    delimiter = how.delimiter and how.delimiter.replace("\\t", "\t")
+    if delimiter is not None and (
+        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'
+    ):
+        raise bad_argument("delimiter", delimiter, "must be one ASCII character, no quote")
+    if how.decimal not in (".", ",", None):
+        raise bad_argument("decimal", how.decimal, "must be . or , (a point or a comma)")
+    return replace(how, delimiter=delimiter)
 
 
 def _names(
@@ -119,10 +121,8 @@ def _names(
     if not header.decode("utf-8", "replace").strip(" \t\n,;"):
         message = "the table is empty; it needs a line of column names, then rows."
         raise FileError(f"{path}: {message}")
-    spaced = delimiter == " "
-    row = fields_of(single_spaces(header) if spaced else header, delimiter)
-    records = [single_spaces(each) if spaced else each for each in whole_records(body)[1:]]
-    others = [fields_of(each, delimiter) for each in records]
+    row = fields_of(header, delimiter)
+    others = [fields_of(each, delimiter) for each in whole_records(body)[1:]]
     if {len(each) for each in others} == {len(row) + 1} and len(row) > 1:
         empty = not any(each[-1] for each in others)  # else the rows' names have none, as in R
         row = [*row, ""] if empty else ["", *row]
@@ -195,6 +195,7 @@ class Csv:
     header: bytes
     data: bytes | None = None
     totals: list[int] = field(default_factory=list)  # rows left out, which are totals of others
+    unfit: ClassVar = dict[str, str]()  # its cells are texts
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of strings, with decimal points."""
@@ -308,21 +309,23 @@ class Csv:
 
     def _explain(self, data: bytes, line: int) -> NoReturn:
         delimiter, width = self.delimiter.encode(), len(self.names)
-        field = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^"\n%s]*' % re.escape(delimiter))
-        at, record, place = 0, 0, 0
+        # A cell, what should not be behind it, and what ends it.
+        field = rb'("[^"]*+(?:""[^"]*+)*+"|[^"\n%s]*)([^\n%s]*)(\n|%s|\Z)'
+        record = place = 0
         refuse, zeros = partial(self._refuse, data, line), data.count(b"\0")
         is_utf16 = 3 * zeros > len(data)
-        while at < len(data):
-            end = field.match(data, at).end()  # type: ignore[union-attr]  # it matches anything
-            cell, mark = data[at:end], data[end : end + 1]
-            if mark not in (b"\n", delimiter, b""):
-                around = cell + re.match(rb"[^\n%s]*" % re.escape(delimiter), data[end:])[0]  # type: ignore[index]
-                if at == end:
-                    what = "the quote opened here is never closed"
-                    refuse(at, place, what, around, "close it or remove it")
+        for found in re.finditer(field % (3 * (re.escape(delimiter),)), data):
+            at, end, (cell, behind, mark) = found.start(), found.end(1), found.groups()
+            if at == len(data):
+                break
+            if behind and not cell:
+                what = "the quote opened here is never closed"
+                refuse(at, place, what, behind, "close it or remove it")
+            if behind:
                 opened = line + data.count(b"\n", 0, at)
                 what = f"a stray quote (the field was opened on line {opened})"
-                refuse(end, place, what, around, 'quote the whole field and write "" within it')
+                remedy = 'quote the whole field and write "" within it'
+                refuse(end, place, what, cell + behind, remedy)
             if b"\0" in cell or (zeros and _REPLACED in cell):
                 remedy = "this is damaged or no text, so get it again, or save it as CSV"
                 remedy = "pass --encoding utf-16-le, or utf-16-be" if is_utf16 else remedy
@@ -341,7 +344,6 @@ class Csv:
                     remedy = "complete the line (is the file cut off?)"
                     refuse(record, place, what, data[record:end], remedy)
                 record, place = end + 1, 0
-            at = end + 1
         refuse(0, 0, "something from here on cannot be read", data[:60], "save the file anew")
 
     def _refuse(

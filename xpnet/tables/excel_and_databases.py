@@ -3,7 +3,6 @@
 import re
 import urllib.parse
 import zipfile
-from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from xpnet.tables.csv import Csv, open_csv
 from xpnet.tables.messages import up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
-from xpnet.tables.sniff import has_half
+from xpnet.tables.sniff import Reading
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -22,16 +21,13 @@ EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
 
 
-def open_excel(
-    path: str, sheet: str | None, header: bool | None, texts: Collection[str],
-    columns: Collection[str],
-) -> Csv:  # fmt: skip
-    """Read a sheet of an Excel or OpenDocument file: the one with cells, or with the `columns`.
+def open_excel(path: str, how: Reading) -> Csv:
+    """Read a sheet of an Excel or OpenDocument file: the one with cells, or that `how` wants.
 
     It is read like CSV, so that titles, totals and signs beside numbers are treated alike. Only
     texts have leading zeros, so a column with any holds codes.
     """
-    frame, exact, told = _sheet(path, sheet, columns)
+    frame, exact, told = _sheet(path, how)
     import polars
 
     frame = frame.with_columns(
@@ -45,15 +41,13 @@ def open_excel(
     days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
     lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
     data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
-    csv = open_csv(path, "utf-8", "\t", None, header, texts, columns, "\t", data)
+    csv = open_csv(path, replace(how, encoding=None, delimiter="\t", decimal=None), "\t", data)
     rows = frame[csv.line - 1 :]
     coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
     return replace(csv, texts=csv.texts | coded, guesses={**csv.guesses, **told})
 
 
-def _sheet(
-    path: str, sheet: str | None, columns: Collection[str]
-) -> tuple[Any, Any, dict[str, str]]:
+def _sheet(path: str, how: Reading) -> tuple[Any, Any, dict[str, str]]:
     try:
         import fastexcel
         import polars
@@ -65,12 +59,12 @@ def _sheet(
             check_memory(path, sum(each.file_size for each in zipfile.ZipFile(file).infolist()))
     try:
         book = fastexcel.read_excel(path)
-        names = [sheet] if sheet else book.sheet_names
+        names = [how.sheet] if how.sheet else book.sheet_names
         frames = {name: _cells(book, name, "string") for name in names}
-        found = {name: each for name, each in frames.items() if len(each) > 1 or sheet}
+        found = {name: each for name, each in frames.items() if len(each) > 1 or how.sheet}
         if len(found) > 1:
-            fits = {k for k, v in found.items() for row in v[:10].rows() if has_half(columns, row)}
-            found = {name: found[name] for name in fits} or found
+            fitting = {k: v for k, v in found.items() if any(map(how.fits, v[:10].rows()))}
+            found = fitting or found
         exact = {name: _cells(book, name, "float") for name in found}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         remedy = "mend the file, or give another sheet"
@@ -86,35 +80,31 @@ def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
-def open_database(
-    address: str, query: str | None, texts: Collection[str], columns: Collection[str]
-) -> Frame:
+def open_database(address: str, how: Reading) -> Frame:
     """Read the result of a query from a SQLite file, or a database with an ADBC driver.
 
-    Without a query, read the only table of a SQLite file, or the one with the `columns`.
+    Without a query, read the only table of a SQLite file, or the one that `how` wants.
     """
     import polars
 
     shown = without_password(address)
     if address.startswith(SQLITE):
-        return _of_sqlite(address.removeprefix(SQLITE), query, texts, columns)
-    if query is None:
+        return _of_sqlite(address.removeprefix(SQLITE), how)
+    if how.query is None:
         raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
     try:
         import adbc_driver_manager
 
-        rows = polars.read_database_uri(query, address, engine="adbc")
+        rows = polars.read_database_uri(how.query, address, engine="adbc")
     except ImportError as error:
         remedy = "pip install 'xpnet[database]' and the database's own ADBC driver"
         raise InputError(f"{shown}: {reason(error)} {remedy}") from error
     except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
         raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
-    return open_frame(shown, rows.lazy(), texts)
+    return open_frame(shown, rows.lazy(), how.as_texts)
 
 
-def _of_sqlite(
-    path: str, query: str | None, texts: Collection[str], columns: Collection[str]
-) -> Frame:
+def _of_sqlite(path: str, how: Reading) -> Frame:
     import sqlite3
 
     import polars
@@ -124,21 +114,21 @@ def _of_sqlite(
     address = f"file:{urllib.parse.quote(path)}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:
-            chosen = query or f'SELECT * FROM "{_table_with(connection, path, columns)}"'
+            chosen = how.query or f'SELECT * FROM "{_table_of(connection, path, how)}"'
             rows = polars.read_database(chosen, connection, infer_schema_length=None)
     except (sqlite3.Error, polars.exceptions.PolarsError) as error:
         raise FileError(f"{path}: {reason(error)}; correct the address or --query.") from error
-    told = {} if query else {"query": chosen}
-    return replace(open_frame(path, rows.lazy(), texts), guesses=told)
+    told = {} if how.query else {"query": chosen}
+    return replace(open_frame(path, rows.lazy(), how.as_texts), guesses=told)
 
 
-def _table_with(connection: "Connection", path: str, columns: Collection[str]) -> str:
+def _table_of(connection: "Connection", path: str, how: Reading) -> str:
     tables = dict[str, set[str]]()
     for table, column in connection.execute(
         "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
     ):
         tables.setdefault(table, set()).add(column)
-    fitting = [name for name, names in tables.items() if has_half(columns, names)]
+    fitting = [name for name, names in tables.items() if how.fits(names)]
     if len(tables) > 1 and len(fitting) != 1:
         named = f"name one of the tables {up_to_ten(tables)}: --query 'SELECT * FROM ...'"
         raise InputError(f"{path}: {named}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory, open_binary, pieces, read_whole, unpacked
-from xpnet.tables.sniff import has_half
+from xpnet.tables.sniff import Reading
 
 IN_MEMORY = "the table"  # in messages, where files have their path
 READERS = {
@@ -45,6 +45,8 @@ class Frame:
     delimiter: str = ""
     decimal: str = ""
     guesses: Mapping[str, Any] = field(default_factory=dict)
+    passed_over: ClassVar = dict[str, str]()  # it has no lines
+    line_of: ClassVar = None
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
@@ -72,8 +74,8 @@ def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Fra
         return replace(found, frame=found.frame.collect().lazy())
 
 
-def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[str]) -> Frame:
-    """Read a file with pandas; of several tables on a web page, the one with the `columns`."""
+def open_with_pandas(path: str, how: Reading) -> Frame:
+    """Read a file with pandas; of several tables on a web page, the one that `how` wants."""
     reader = OF_PANDAS[os.path.splitext(path.lower())[1]]
     try:
         import pandas
@@ -85,8 +87,8 @@ def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[s
     except (ValueError, KeyError, OSError, struct.error) as error:
         raise FileError(f"{path}: pandas.{reader}: {reason(error)}; save it as CSV.") from error
     tables = found if isinstance(found, list) else [found]
-    fitting = [each for each in tables if has_half(columns, {*map(str, each)})]
-    return replace(frame_of((fitting or tables)[0], as_texts), path=path)
+    fitting = [each for each in tables if how.fits([*each])]
+    return replace(frame_of((fitting or tables)[0], how.as_texts), path=path)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, repeat, takewhile
 from typing import Any
 
@@ -27,6 +28,29 @@ _UNIT = re.compile(r"(?=.{1,5}$|.*[^\w\s])(?:[^\s\d]|(?<=[A-Za-z^])\d)+")  # kg,
 _FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?[^A-Za-z]*$")  # a number, with signs, or a date
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a table is to be read, by the options of the command; None is found out.
+
+    The columns `as_texts` are text even if all their cells are numbers: 1 is not 01. The header, or
+    the sheet, is the one that has half of the `columns` or more.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+    sheet: str | None = None
+    query: str | None = None
+    as_texts: Collection[str] = ()
+    columns: Collection[str] = ()
+
+    def fits(self, names: Collection[Any]) -> bool:
+        """Return whether at least half of the wanted columns, if any, are among the names."""
+        wanted = {*map(one_line, self.columns)}
+        return 0 < len(wanted) <= 2 * len(wanted & {one_line(str(name)) for name in names})
+
+
 def find_encoding(path: str) -> str:
     """Return the encoding: cp1252 (Windows) if the first character beyond ASCII is not UTF-8."""
     decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
@@ -44,26 +68,23 @@ def find_encoding(path: str) -> str:
     return "utf-8"
 
 
-def find_layout(
-    data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None,
-    columns: Collection[str],
-) -> tuple[str, str, bool, int, int]:  # fmt: skip
+def find_layout(data: bytes, usual: str, how: Reading) -> tuple[str, str, bool, int, int]:
     """Return delimiter, decimal sign or "", whether there is a header, lines before it, and titles.
 
-    `data` is the beginning of the file, in UTF-8; what is not None is known. Lines before the
-    header are blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it
-    fits, and a header that has the `columns`.
+    `data` is the beginning of the file, in UTF-8. Lines before the header are blank, comments,
+    Excel's ``sep=;``, or titles. The usual delimiter is preferred if it fits.
     """
     skipped, named = _lines_before_header(data)
     body = data.split(b"\n", skipped)[-1]
-    sure = header is not None
-    titles, divides = (0, "") if sure else _titles(body, delimiter or named, usual, {*columns})
+    titles, divides = 0, how.delimiter or named
+    if how.header is None:
+        titles, divides = _titles(body, divides, usual, how)
     skipped, body = skipped + titles, body.split(b"\n", titles)[-1]
     head = whole_records(body)
-    delimiter = delimiter or named or divides or _find_delimiter(head, usual)
-    decimal = _decimal_sign(body, delimiter) if decimal is None else decimal
+    delimiter = divides or _find_delimiter(head, usual)
+    decimal = _decimal_sign(body, delimiter) if how.decimal is None else how.decimal
+    header = how.header
     if header is None:
-        head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
         header = not (rows and _is_data(rows[0], rows[1:], decimal or "."))
     return delimiter, decimal, header, skipped, titles
@@ -89,11 +110,11 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
     return 0, ""
 
 
-def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple[int, str]:
+def _titles(body: bytes, delimiter: str, usual: str, how: Reading) -> tuple[int, str]:
     """Count the lines above the header, such as the name of a report; also return the delimiter.
 
-    They have fewer cells than the header, or lack the `columns`. The header is all words; below it
-    are numbers or dates, unless the titles have as many delimiters.
+    They have fewer cells than the header, or lack the wanted columns. The header is all words;
+    below it are numbers or dates, unless the titles have as many delimiters.
     """
     lines, full = body[:_HEAD].split(b"\n", _TITLES), False
     written = [at for at, line in enumerate(lines[:-1]) if line.strip() and not is_ruler(line)]
@@ -103,10 +124,10 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
             first, *rows = [fields_of(record, each) for record in records] or [[]]
             if len(first) < 2 or any(len(row) != len(first) for row in rows):
                 continue
-            has_columns = has_half(columns, first)
+            has_columns = how.fits(first)
             if not at and (all(first) or sum(map(bool, first)) > 1):
-                if has_columns or not columns:
-                    return 0, ""
+                if has_columns or not how.columns:
+                    return 0, delimiter
                 full = True
             above = [fields_of(line, each) for line in lines[:at]]
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
@@ -118,13 +139,7 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
             usual_titles = lacking and not full and all(first) and (sure or figures)
             if named and (usual_titles or (has_columns and figures)):
                 return at, each
-    return 0, ""
-
-
-def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
-    """Return whether at least half of the wanted columns, if any, are among the names."""
-    wanted = {*map(one_line, columns)}
-    return 0 < len(wanted) <= 2 * len(wanted & {one_line(str(name)) for name in names})
+    return 0, delimiter
 
 
 def rows_end(data: bytes, delimiter: str) -> int:
@@ -151,7 +166,7 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
     for at in filter(filled.__getitem__, reversed(range(first, len(rows)))):
         place = [*map(bool, rows[at])].index(True)
         own, cut = _shape(rows[at][place]), len(rows[at]) < len(full[0])
-        shapes = {_shape(row[place]) for row in full}
+        shapes = {_shape(row[place]) for row in full if place < len(row)}
         like = any(map(str.startswith, shapes, repeat(own))) if cut else own in shapes
         sparse = 2 * filled[at] <= usual and usual >= _MIN_FILLED and len(full) >= _MIN_ROWS
         note = cut or filled[at] == 1 or _SPARSE.match(lines[at])
@@ -313,6 +328,7 @@ def single_spaces(records: bytes) -> bytes:
 
 def fields_of(record: bytes, delimiter: str) -> list[str]:
     """Split one record into fields."""
+    record = single_spaces(record) if delimiter == " " else record
     cuts = [-1, *outside_quotes(record, ord(delimiter)).tolist(), len(record)]
     fields = [record[a + 1 : b].decode("utf-8", "replace").strip() for a, b in pairwise(cuts)]
     return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]

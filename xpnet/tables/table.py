@@ -1,9 +1,8 @@
 """Tables on the host: what a table is, and reading one from a file or from memory."""
 
-import itertools
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,11 @@ from xpnet.tables.parquet import (
     IN_MEMORY,
     OF_PANDAS,
     READERS,
-    Frame,
     frame_of,
     open_file,
     open_with_pandas,
 )
+from xpnet.tables.sniff import Reading
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
@@ -70,11 +69,6 @@ class Table:
         """The number of rows."""
         return len(self.matrix)
 
-    @property
-    def gap_words(self) -> tuple[str, ...]:
-        """The words of all columns that mean "missing" among numbers."""
-        return tuple(dict.fromkeys(itertools.chain(*self.words.values())))
-
     @cached_property
     def places(self) -> dict[str, int]:
         """The place of each column by its name."""
@@ -106,9 +100,9 @@ class Table:
                 cells[cells <= gap if gap < 0 else cells == gap] = np.nan
         return found
 
-    def column(self, name: str) -> np.ndarray:
-        """Return a column, float64 (rows,)."""
-        return self.numbers([name], slice(None))[:, 0]
+    def column(self, name: str, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return some rows of a column, by default all, float64 (rows,)."""
+        return self.numbers([name], rows)[:, 0]
 
     def place(self, row: int | np.integer[Any], name: str) -> str:
         """Say where a cell is: file, line (or row) and column."""
@@ -131,27 +125,20 @@ class Table:
 def read_table(
     path: str | os.PathLike[str],
     *,
-    encoding: str | None = None,
     target: str | None = None,
     features: str | None = None,
-    sheet: str | None = None,
-    query: str | None = None,
-    delimiter: str | None = None,
-    decimal: str | None = None,
-    header: bool | None = None,
     stream: bool = False,
     cache: str | None = None,
-    as_texts: Collection[str] = (),
     notations: Notations | None = None,
-    columns: Collection[str] = (),
+    **options: Any,
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
-    The options are those of the command. `stream` leaves the rows on disk: in the file or, for CSV
-    and Parquet, in a temporary one. The columns `as_texts` are text even if all their cells are
-    numbers: 1 is not 01; those with `notations` are numbers, written so. The header, or the sheet,
-    is the one that has half of the `columns` or more.
+    The options are those of the command; for the others see `Reading`. `stream` leaves the rows on
+    disk: in the file or, for CSV and Parquet, in a temporary one. Columns with `notations` are
+    numbers, written so.
     """
+    how = Reading(**options)
     path = _address(os.fspath(path))
     database = "://" in path
     if not database:
@@ -163,30 +150,25 @@ def read_table(
     kind = ".csv" if path == STANDARD_INPUT or (path.endswith(".zip") and not kind) else kind
     for name, given, fits, what in (
         ("features", features, kind == ".npz", "NPZ file"),
-        ("sheet", sheet, kind in EXCEL, "Excel file"),
-        ("query", query, database, "database"),
+        ("sheet", how.sheet, kind in EXCEL, "Excel file"),
+        ("query", how.query, database, "database"),
     ):
         if given is not None and not fits:
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
+    source: Any = None
     if database:
-        return _of_frame(open_database(path, query, as_texts, columns), folder, notations)
-    usual = _DELIMITERS.get(kind)
-    if usual or kind in EXCEL:
-        csv = (
-            open_csv(path, encoding, delimiter, decimal, header, as_texts, columns, usual)
-            if usual
-            else open_excel(path, sheet, header, as_texts, columns)
-        )
-        read = assemble(csv, folder, notations)
-        return Table(
-            path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
-            line_of=csv.line_of,
-        )  # fmt: skip
-    if kind in READERS:
-        return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, notations)
-    if kind in OF_PANDAS and not packed:
-        return _of_frame(open_with_pandas(path, as_texts, columns), folder, notations)
+        source = open_database(path, how)
+    elif kind in _DELIMITERS:
+        source = open_csv(path, how, _DELIMITERS[kind])
+    elif kind in EXCEL:
+        source = open_excel(path, how)
+    elif kind in READERS:
+        source = open_file(path, lazily=stream, as_texts=how.as_texts)
+    elif kind in OF_PANDAS and not packed:
+        source = open_with_pandas(path, how)
+    if source is not None:
+        return _of_source(source, folder, notations)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
@@ -206,7 +188,7 @@ def read_part(path: str, start: int, count: int, plan: "Preprocessing") -> Table
     if path.lower().endswith(IN_GROUPS):
         frame = open_file(path, lazily=True, as_texts=plan.text_columns)
         frame = replace(frame, frame=frame.frame.slice(start, count), rows=count)
-        return _of_frame(frame, known=plan.notations)
+        return _of_source(frame, known=plan.notations)
     table = _of_array(path, None)
     return replace(table, matrix=table.matrix[start : start + count])
 
@@ -230,9 +212,12 @@ def _of_array(path: str, target: str | None) -> Table:
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
 
 
-def _of_frame(frame: Frame, folder: str | None = None, known: Notations | None = None) -> Table:
-    read = assemble(frame, folder, known)
-    return Table(frame.path, frame.names, *read, unfit=frame.unfit, guesses=frame.guesses)
+def _of_source(source: Any, folder: str | None = None, known: Notations | None = None) -> Table:
+    """Return the table of a `Csv` or `Frame`."""
+    return Table(
+        source.path, source.names, *assemble(source, folder, known), unfit=source.unfit,
+        guesses=source.guesses, passed_over=source.passed_over, line_of=source.line_of,
+    )  # fmt: skip
 
 
 @cache
@@ -275,7 +260,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     """Return a `Table` of what `Model.predict` takes besides files."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
-        return _of_frame(frame_of(data, plan.text_columns), known=plan.notations)
+        return _of_source(frame_of(data, plan.text_columns), known=plan.notations)
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
