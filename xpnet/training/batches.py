@@ -8,6 +8,7 @@ stored are not copied at all.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device, to_host
+from xpnet.backend.device import Array, Device, Namespace, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, RowSource, is_row_source, row_shares
@@ -92,6 +93,29 @@ def batches(
             else:
                 shares = row_shares(xp, y[part, :], None if weights is None else weights[part, :])
             yield Batch(x[part, :], y[part, :], shares)
+
+
+def gather(data: Data, order: Any, device: Device) -> Iterator[tuple[slice, Data]]:
+    """Yield which steps, and their rows, several steps at a time; the data are on the device.
+
+    The order, host (steps, ..., rows), has row numbers, below 0 where there is none; what is
+    gathered is (steps, ..., rows, columns).
+    """
+    row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
+    several = max(1, BLOCK_BYTES // max(1, row_bytes * math.prod(order.shape[1:])))
+    for first in range(0, len(order) if order.size else 0, several):
+        steps = slice(first, first + several)
+        yield steps, gathered(device.xp, data, device.put(np.maximum(order[steps], 0), "int64"))
+
+
+def gathered(xp: Namespace, data: Data, numbers: Array) -> Data:
+    """Return the rows with these numbers, (..., rows), as arrays (..., rows, columns)."""
+    flat = xp.reshape(numbers, (-1,))
+    taken = (None if each is None else xp.take(each, flat, axis=0) for each in data)
+    shape = numbers.shape
+    return Data(
+        *(None if each is None else xp.reshape(each, (*shape, each.shape[1])) for each in taken)
+    )
 
 
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:

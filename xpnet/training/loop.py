@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from xpnet.backend.device import Array
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch, is_row_source
-from xpnet.nn.losses import Head, Loss, penalty, resolve_head
+from xpnet.nn.losses import Loss, penalty, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import (
@@ -34,7 +34,7 @@ from xpnet.nn.schedules import (
     resolve_schedule,
 )
 from xpnet.training.batches import Data, batches, epoch_order
-from xpnet.training.callbacks import hooks, wants_any, wants_each_epoch
+from xpnet.training.callbacks import hooks, steps_unwanted, wants_each_epoch
 from xpnet.training.compiled import CompiledSteps, compiled_steps
 from xpnet.training.divergence import (
     DIVERGED,
@@ -158,6 +158,7 @@ class Training:
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
         self.head = resolve_head(net.output, options.loss)
+        self.penalties: Any = options.l1 or None, options.l2 or None
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
@@ -277,36 +278,43 @@ class Training:
         order, rates = self.order(state.epoch, 1), self.rates(state.epoch, 1)
         begin = state.step - state.batch
         coefficients = step_coefficients(self.options.optimizer, rates, begin)
+        keys = self.mask_keys(begin, len(rates))
         if self.launches is not None and self._unseen(self.launches):
-            keys = self.dropout.keys(begin, self.full_batches)
-            self.launches.begin(order, coefficients[: self.full_batches], keys, state.epoch_loss)
+            self.launches.begin(order, coefficients, keys, state.epoch_loss)
             self._launch_steps(self.launches, rates)
-        self._take_steps(take_step, order, rates, coefficients)
+        self._take_steps(take_step, order, rates, coefficients, keys)
         if not self.stop_reason:
-            losses = state.epoch_loss, state.epoch_first_loss
-            penalties = self.options.l1 or None, self.options.l2 or None
-            numbers = measure_epoch(self.net, self.head, losses, penalties, self.validation)
-            self.end_epoch(EpochNumbers(*map(float, numbers)), time.perf_counter() - started)
+            numbers = self.net.device.get(self._epoch_numbers())
+            self.end_epoch(numbers, time.perf_counter() - started)
 
-    def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
+    def _take_steps(
+        self, take_step: Step, order: Any, rates: Any, coefficients: Any, keys: Any
+    ) -> None:
         """Take the epoch's remaining steps, one by one."""
         state, on_batch_end = self.state, hooks(self.callbacks, "on_batch_end")
-        keys = self._mask_keys(state.step - state.batch, len(rates))
-        rates, numbers, epoch_rows = rates.tolist(), coefficients.tolist(), self.epoch_rows
+        rates, keys, epoch_rows = rates.tolist(), self._entries(keys, "int64"), self.epoch_rows
+        coefficients = self._entries(coefficients, self.net.dtype)
         for batch in self._batches(order):
             if self.stop_reason:
                 return
-            self.between_steps, self.learning_rate = False, rates[state.batch]
-            masks = self.dropout.masks(batch.x.shape[-2], keys[state.batch])
-            self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
-            rows = min(self.batch_size, epoch_rows - self.batch_size * state.batch)
+            at, self.between_steps, self.learning_rate = state.batch, False, rates[state.batch]
+            masks = self.dropout.masks(batch.x.shape[-2], keys[at])
+            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients[at])
+            rows = min(self.batch_size, epoch_rows - self.batch_size * at)
             self._after_steps(1, self.loss, state.epoch_loss + self.loss * rows)
             for hook in on_batch_end:
                 hook(self)
 
-    def _mask_keys(self, begin: int, count: int) -> Any:
-        """Return what `Dropout.masks` takes at each of `count` steps after `begin` others."""
-        return self.dropout.keys(begin, count).tolist()
+    def mask_keys(self, begin: int, count: int) -> Any:
+        """Return the keys of dropout for `count` steps after `begin` others, host int64."""
+        return self.dropout.keys(begin, count)
+
+    def _entries(self, table: Any, dtype: str) -> Any:
+        """Return a host table by step and column: numbers, or of a stack arrays on the device."""
+        if table.ndim == 2:
+            return table.tolist()
+        table = self.net.device.put(table, dtype)
+        return [[table[i, j, ...] for j in range(table.shape[1])] for i in range(table.shape[0])]
 
     def _batches(self, order: Any) -> Iterator[Batch]:
         """Yield the epoch's remaining batches."""
@@ -335,13 +343,11 @@ class Training:
 
     def _unseen(self, launches: Launches | CompiledSteps) -> int:
         """Return how many steps the next launch takes, up to one that a callback wants to see."""
-        state, count = self.state, launches.steps_from(self.state.batch)
-        if not hooks(self.callbacks, "on_batch_end"):
+        count = launches.steps_from(self.state.batch)
+        unwanted = steps_unwanted(self.callbacks, self.state.step, count)
+        if unwanted == count:
             return count
-        for i in range(1, count + 1):
-            if wants_any(self.callbacks, range(state.step + i, state.step + i + 1)):
-                return i if launches.ends_anywhere else 1
-        return count
+        return unwanted + 1 if launches.ends_anywhere else 1
 
     def _run_epochs(self) -> bool:
         """Take several epochs in one compiled call; return whether they were taken.
@@ -355,8 +361,7 @@ class Training:
         before = [each.copy() for each in (self.net.flat, *state.optimizer)]
         rates, order = self.rates(state.epoch, count), self.order(state.epoch, count)
         coefficients = step_coefficients(self.options.optimizer, rates, state.step)
-        keys = self.dropout.keys(state.step, len(rates))
-        launches.begin(order, coefficients, keys, 0.0)
+        launches.begin(order, coefficients, self.mask_keys(state.step, len(rates)), 0.0)
         first_loss, self.loss, self.gradients, self.trace = launches(0, len(rates))
         losses = launches.totals / self.epoch_rows + launches.penalties
         if math.isnan(state.first_loss):
@@ -387,13 +392,8 @@ class Training:
             return 0
         if looks_at_losses(self.schedule) or wants_each_epoch(self.callbacks):
             return 0
-        count: int = min(options.epochs - state.epoch, launches.epochs)
-        while count > 1:
-            end = state.step + 1 + count * self.full_batches
-            if not wants_any(self.callbacks, range(state.step + 1, end)):
-                break
-            count //= 2
-        return count
+        count: int = min(options.epochs - state.epoch, launches.epochs) * self.full_batches
+        return steps_unwanted(self.callbacks, state.step, count) // self.full_batches
 
     def order(self, epoch: int, epochs: int) -> Any:
         """Return the row numbers of some epochs; all rows at once are not shuffled."""
@@ -421,22 +421,40 @@ class Training:
             found.append(factor)
         return np.repeat(found, same)
 
-    def end_epoch(self, numbers: "EpochNumbers", seconds: float) -> None:
-        """Record an epoch; check it, keep the best, tell the callbacks."""
+    def _epoch_numbers(self) -> Array:
+        """Return what an epoch is recorded and checked by, on the device, to be read at once.
+
+        That are: the sum of loss times rows, the loss of the first batch, 1 if all parameters are
+        finite, the penalty, the validation loss if there is one. (numbers,), or (numbers, networks)
+        for a stack of networks.
+        """
+        net, state, xp = self.net, self.state, self.net.device.xp
+        finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
+        extra = xp.zeros_like(finite)
+        if any(each is not None for each in self.penalties):
+            l1, l2 = (0.0 if each is None else each for each in self.penalties)
+            extra = penalty(xp, net.flat_weights, l1, l2)
+        numbers = [state.epoch_loss, state.epoch_first_loss, finite, extra]
+        if self.validation is not None:
+            numbers.append(net.mean_loss(self.head, *self.validation))
+        return xp.stack([net.device.put(each, net.dtype) for each in numbers])
+
+    def end_epoch(self, numbers: Any, seconds: float) -> None:
+        """Record an epoch by its numbers; check it, keep the best, tell the callbacks."""
         state, options = self.state, self.options
+        loss_sum, first_loss, finite, extra, *validation_loss = numbers.tolist()
         if math.isnan(state.first_loss):
-            state.first_loss = numbers.first_loss
-        if not is_far_above_start(self, numbers.first_loss):
+            state.first_loss = first_loss
+        if not is_far_above_start(self, first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
-        loss = numbers.loss_sum / self.epoch_rows + numbers.penalty
-        metrics, held_out = self._measured(), numbers.validation_loss
+        loss, metrics = loss_sum / self.epoch_rows + extra, self._measured()
         self.between_steps = False
         state.history.append(
-            metrics, loss=[loss], validation_loss=[] if held_out is None else [held_out],
+            metrics, loss=[loss], validation_loss=validation_loss,
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
-        check_divergence(self, finite=bool(numbers.finite) and math.isfinite(loss))
+        check_divergence(self, finite=bool(finite) and math.isfinite(loss))
         monitored = state.history.monitored[-1]
         if options.keep_best and monitored < state.best_loss:
             state.best_loss, state.best = monitored, self._copy_parameters()
@@ -464,33 +482,3 @@ class Training:
     def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
         for hook in hooks(self.callbacks if callbacks is None else callbacks, name):
             hook(self)
-
-
-class EpochNumbers(NamedTuple):
-    """What an epoch is recorded and checked by."""
-
-    loss_sum: float  # of loss times rows
-    first_loss: float  # of its first batch
-    finite: float  # 1 if all parameters are, else 0
-    penalty: float
-    validation_loss: float | None = None
-
-
-def measure_epoch(
-    net: MLP, head: Head, losses: Sequence[Array], penalties: Any, held_out: Data | None
-) -> Any:
-    """Return an epoch's `EpochNumbers` on the host, all in one transfer; the losses are given.
-
-    (numbers,), or (numbers, networks) for a stack of networks.
-    """
-    xp, dtype = net.device.xp, net.dtype
-    finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
-    extra = xp.zeros_like(finite)
-    if any(each is not None for each in penalties):
-        extra = penalty(
-            xp, net.flat_weights, *(0.0 if each is None else each for each in penalties)
-        )
-    numbers = [*losses, finite, extra]
-    if held_out is not None:
-        numbers.append(net.mean_loss(head, *held_out))
-    return net.device.get(xp.stack([net.device.put(each, dtype) for each in numbers]))
