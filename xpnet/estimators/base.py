@@ -244,8 +244,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if not first:
             device, dtype = self.network_.device, self.network_.dtype
         else:
-            chosen = place_of(X) if self.device is None else self.device
-            device = open_device(chosen) if isinstance(chosen, str) else chosen
+            device = place_of(X) if self.device is None else open_device(self.device)
             dtype = self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
         if not issparse(X):
             same = isinstance(X, np.ndarray) or device_of(X).xp is device.xp

@@ -142,10 +142,9 @@ class Playground:
         """Train as `xpnet.fit` does; after each step, wait to be asked for the next."""
         s, net = self.settings, self.net
         optimizer = OPTIMIZERS[s.optimizer](s.rate)
-        options = TrainingOptions(optimizer=optimizer)
+        options = TrainingOptions(optimizer=optimizer, l1=s.l1, l2=s.l2)
         state, gradients = optimizer.start(np, [net.flat]), np.zeros_like(net.flat)
-        penalties = s.l1 or None, s.l2 or None
-        take_step = make_step(net, gradients, state, self.head, options, penalties)
+        take_step = make_step(net, gradients, state, self.head, options)
         data, dropout = Data(self.x[self.train], self.y[self.train], None), Dropout(net, s.seed)
         rows = len(data.y)
         size = rows if self.per_row else min(s.batch, rows)  # then each bias belongs to one row

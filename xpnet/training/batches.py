@@ -181,19 +181,10 @@ def digest(data: Data | None, device: Device) -> str:
     if data is None:
         return "none"
     count, columns = data.x.shape
-    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
-    sha256 = hashlib.sha256(str(tuple(data.x.shape)).encode())
-
-    def add(array: Any) -> None:
-        sha256.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
-
-    size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
-    for numbers in (rows[start : start + size] for start in range(0, len(rows), size)):
-        if is_row_source(data.x):
-            add(data.x.read_rows(numbers))
-        else:
-            add(device.xp.take(data.x, device.put(numbers, "int64"), axis=0))
-    for array in (data.y, data.row_weights):
+    size = max(1, min(count, 1000, 4 * BLOCK_BYTES // columns))  # wide rows would take much memory
+    rows = np.unique(np.linspace(0, count - 1, size).astype(np.int64))
+    sha256 = hashlib.sha256(str((count, columns)).encode())
+    for array in (take_rows(data, rows, device, "float64").x, data.y, data.row_weights):
         if array is not None:
-            add(array)
+            sha256.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
     return sha256.hexdigest()[:16]

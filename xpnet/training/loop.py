@@ -36,12 +36,7 @@ from xpnet.nn.schedules import (
 from xpnet.training.batches import Data, batches, epoch_order
 from xpnet.training.callbacks import hooks, steps_unwanted, wants_each_epoch
 from xpnet.training.compiled import CompiledSteps, compiled_steps
-from xpnet.training.divergence import (
-    DIVERGED,
-    check_divergence,
-    is_far_above_start,
-    mean_loss_at_zero,
-)
+from xpnet.training.divergence import DIVERGED, check_divergence, is_far_above_start
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches
@@ -183,12 +178,8 @@ class Training:
     def run(self) -> History:
         """Train to the end, or until stopped; return the history.
 
-        Raises
-        ------
-        DivergenceError
-            If the loss is not finite or runs away; the network keeps its last good weights.
-        KeyboardInterrupt
-            On Ctrl-C, after the current step; a second one does not wait for it.
+        Raises `DivergenceError` if the loss is not finite or runs away: the network keeps its last
+        good weights. Ctrl-C ends it after the current step; a second one does not wait for that.
         """
         # Overflow on the way to a divergence is reported once, by end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -473,8 +464,12 @@ class Training:
 
     @cached_property
     def loss_at_zero(self) -> float:
-        """Mean loss of predicting from pre-activations of 0."""
-        return mean_loss_at_zero(self.net, self.head, self.data.y)
+        """Mean loss of predicting from pre-activations of 0, where any run could start.
+
+        The very first batch alone may be small and fitted by chance, or by an earlier run.
+        """
+        xp, y = self.net.device.xp, self.data.y
+        return float(xp.mean(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
 
     def _copy_parameters(self) -> Array:
         return self.net.device.xp.asarray(self.net.flat, copy=True)

@@ -5,7 +5,7 @@ taken for all together: parameters stand in one array, (networks, parameters), a
 view of its row. Where steps are compiled, networks are trained one by one instead, on all cores.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import is_dataclass, replace
@@ -18,7 +18,7 @@ from xpnet.backend.signals import finish_step_first
 from xpnet.backend.threads import processors
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import Batch, is_row_source, row_shares
-from xpnet.nn.network import MLP
+from xpnet.nn.network import MLP, one_for_each
 from xpnet.nn.optimizers import Optimizer
 from xpnet.nn.schedules import looks_at_losses
 from xpnet.training.batches import Data, gather
@@ -74,7 +74,10 @@ def fit_many(
         raise InputError(f"{count} networks given; pass one or more, each another one")
     if is_row_source(x):
         raise InputError(f"x is {x}; fit_many needs an array")
-    each = zip(*(_of_each(given, count) for given in (optimizer, l1, l2, seed)), strict=True)
+    each = zip(
+        *(one_for_each(given, count, "networks") for given in (optimizer, l1, l2, seed)),
+        strict=True,
+    )
     with nets[0].device.active:
         x, y, _ = nets[0].prepare(x, y)
         runs = [
@@ -127,15 +130,6 @@ def kind(run: Training) -> tuple[Any, ...]:
     options = replace(run.options, optimizer=optimizer, **own)
     layers = net.sizes, net.hidden, net.output, net.dropout, net.dtype, net.device.name
     return *layers, options, run.rows, run.batch_size, run.state.epoch, run.validation is None
-
-
-def _of_each(given: Any, count: int) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return [given] * count
-    values = list(given)
-    if len(values) != count:
-        raise InputError(f"{values!r:.80} has {len(values)} entries for {count} networks")
-    return values
 
 
 def _run_compiled(runs: list[Training]) -> bool:
