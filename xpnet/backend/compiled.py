@@ -99,13 +99,11 @@ class Source:
 
     def place(self, array: Any) -> int:
         """Return where the numbers of an input begin in the scratch array of its dtype."""
-        view = self._tape.view(array)
-        return self._places[view.buffer] + view.offset
+        return self._start(self._tape.view(array))
 
     def entry(self, array: Any) -> str:
         """Return the text of a 0-d result."""
-        view = self._tape.view(array)
-        return self._entry(view, "")
+        return self._entry(self._tape.view(array), "")
 
     def text(self, parameters: str, prologue: Iterable[str], epilogue: Iterable[str]) -> str:
         """Return the function: a loop over ``s`` from ``begin``, ``count`` times."""

@@ -41,7 +41,7 @@ from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches
 from xpnet.training.metrics import resolve_metrics
-from xpnet.training.step import Step, make_step, step_coefficients
+from xpnet.training.step import Step, make_step
 
 LOG = logging.getLogger("xpnet")
 LOG.addHandler(logging.NullHandler())
@@ -266,10 +266,7 @@ class Training:
         self._notify("on_epoch_start")
         if state.batch == 0:
             state.epoch_start = self._copy_parameters()
-        order, rates = self.order(state.epoch, 1), self.rates(state.epoch, 1)
-        begin = state.step - state.batch
-        coefficients = step_coefficients(self.options.optimizer, rates, begin)
-        keys = self.mask_keys(begin, len(rates))
+        order, rates, coefficients, keys = self._plan(1)
         if self.launches is not None and self._unseen(self.launches):
             self.launches.begin(order, coefficients, keys, state.epoch_loss)
             self._launch_steps(self.launches, rates)
@@ -277,6 +274,19 @@ class Training:
         if not self.stop_reason:
             numbers = self.net.device.get(self._epoch_numbers())
             self.end_epoch(numbers, time.perf_counter() - started)
+
+    def _plan(self, epochs: int) -> tuple[Any, Any, Any, Any]:
+        """Return the order of the rows in the next epochs, and what differs between their steps.
+
+        These are the learning rates, (steps,), the optimiser's coefficients, (steps, coefficients),
+        and dropout's keys, (steps, hidden layers), on the host; a stack's have more axes.
+        """
+        state, begin = self.state, self.state.step - self.state.batch
+        rates = self.rates(state.epoch, epochs)
+        steps = np.arange(begin + 1, begin + 1 + len(rates)).reshape(-1, *[1] * (rates.ndim - 1))
+        coefficients = np.broadcast_arrays(*self.options.optimizer.coefficients(rates, steps))
+        keys = self.mask_keys(begin, len(rates))
+        return self.order(state.epoch, epochs), rates, np.stack(coefficients, axis=1), keys
 
     def _take_steps(
         self, take_step: Step, order: Any, rates: Any, coefficients: Any, keys: Any
@@ -348,11 +358,10 @@ class Training:
         launches, state, count = self.launches, self.state, self._unwatched_epochs()
         if count < 2 or not isinstance(launches, CompiledSteps):
             return False
-        started, epochs = time.perf_counter(), range(state.epoch, state.epoch + count)
+        started, end = time.perf_counter(), state.epoch + count
         before = [each.copy() for each in (self.net.flat, *state.optimizer)]
-        rates, order = self.rates(state.epoch, count), self.order(state.epoch, count)
-        coefficients = step_coefficients(self.options.optimizer, rates, state.step)
-        launches.begin(order, coefficients, self.mask_keys(state.step, len(rates)), 0.0)
+        order, rates, coefficients, keys = self._plan(count)
+        launches.begin(order, coefficients, keys, 0.0)
         first_loss, self.loss, self.gradients, self.trace = launches(0, len(rates))
         losses = launches.totals / self.epoch_rows + launches.penalties
         if math.isnan(state.first_loss):
@@ -360,9 +369,9 @@ class Training:
         if not np.isfinite(self.net.flat).all() or is_far_above_start(self, np.max(losses)):
             for own, values in zip((self.net.flat, *state.optimizer), before, strict=True):
                 own[...] = values
-            self._one_by_one = epochs.stop
+            self._one_by_one = end
             return False
-        state.epoch, state.step, state.last_good = epochs.stop, state.step + len(rates), before[0]
+        state.epoch, state.step, state.last_good = end, state.step + len(rates), before[0]
         self.learning_rate = float(rates[-1])
         seconds = (time.perf_counter() - started) / count
         last_rates = rates.reshape(count, -1)[:, -1]
