@@ -165,7 +165,8 @@ class Training:
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self.diverged: DivergenceError | None = None  # what `run` raised, or would have
-        self._begun: list[Any] = []  # callbacks that have been told of the start
+        # Tells all callbacks that begun of the end, even if one raises: they hold locks and files.
+        self._told = ExitStack()
         self._one_by_one = 0  # up to this epoch, epochs are not taken many at a time
         self.learning_rate = options.optimizer.learning_rate
         with net.device.active:
@@ -225,7 +226,7 @@ class Training:
         """Tell the callbacks; one of them may put an earlier state in place."""
         for callback in self.callbacks:
             self._notify("on_train_start", [callback])
-            self._begun.append(callback)
+            self._told.callback(self._notify, "on_train_end", [callback])
 
     def finish(self) -> None:
         """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
@@ -237,9 +238,7 @@ class Training:
             f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
         )
         LOG.info("%s: %s, %s", self.net, state.history, state.history.stopped)
-        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
-            for callback in reversed(self._begun):
-                told.callback(self._notify, "on_train_end", [callback])
+        self._told.close()
 
     def make_step(
         self, net: MLP, gradients: Array, state: Sequence[Array], penalties: Any = None

@@ -23,7 +23,7 @@ from xpnet.nn.optimizers import Optimizer
 from xpnet.nn.schedules import looks_at_losses
 from xpnet.training.batches import Data, gather
 from xpnet.training.callbacks import hooks
-from xpnet.training.compiled import compiled_steps
+from xpnet.training.compiled import CompiledSteps, compiled_steps
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Training, TrainingState
@@ -115,9 +115,21 @@ def train_all(runs: Sequence[Training]) -> None:
 
 
 def train_together(runs: list[Training]) -> None:
-    """Run trainings of one `kind` to their ends; the history of one that diverged says so."""
-    if not _run_compiled(runs):
-        _run_stacked(runs)
+    """Run trainings of one `kind` to their ends; the history of one that diverged says so.
+
+    Uncompiled on the CPU, so many take their steps together as suits its cache.
+    """
+    compiled, net = None, runs[0].net
+    if len({(run.options.l1 > 0.0, run.options.l2 > 0.0) for run in runs}) == 1:  # else other code
+        compiled = compiled_steps(runs[0], len(runs))
+    if compiled is not None:
+        _run_compiled(runs, compiled)
+        return
+    size, count = net.flat.shape[0] + runs[0].batch_size * sum(net.sizes[1:]), len(runs)
+    if net.device is CPU:
+        count = max(1, BYTES_PER_STACK // (size * net.flat.itemsize))
+    for start in range(0, len(runs), count):
+        _run_stack(runs[start : start + count])
 
 
 def kind(run: Training) -> tuple[Any, ...]:
@@ -132,18 +144,12 @@ def kind(run: Training) -> tuple[Any, ...]:
     return *layers, options, run.rows, run.batch_size, run.state.epoch, run.validation is None
 
 
-def _run_compiled(runs: list[Training]) -> bool:
-    """Run them in compiled code; return False where it would not pay, or cannot be had."""
-    if len({(run.options.l1 > 0.0, run.options.l2 > 0.0) for run in runs}) > 1:  # other code
-        return False
-    compiled = compiled_steps(runs[0], len(runs))
-    if compiled is None:
-        return False
+def _run_compiled(runs: list[Training], compiled: CompiledSteps) -> None:
+    """Run each by itself, on all cores."""
     for run in runs:
         run.launches = compiled.of(run)
     with ThreadPoolExecutor(processors()) as pool, finish_step_first(lambda: _stop(runs)):
         list(pool.map(_run_to_the_end, runs))
-    return True
 
 
 def _run_to_the_end(run: Training) -> None:
@@ -154,16 +160,6 @@ def _run_to_the_end(run: Training) -> None:
 def _stop(runs: list[Training]) -> None:
     for run in runs:
         run.stop(INTERRUPTED)
-
-
-def _run_stacked(runs: list[Training]) -> None:
-    """Take the steps of all together, on the CPU of so many at a time as suits its cache."""
-    net, rows = runs[0].net, runs[0].batch_size
-    size, count = net.flat.shape[0] + rows * sum(net.sizes[1:]), len(runs)
-    if net.device is CPU:
-        count = max(1, BYTES_PER_STACK // (size * net.flat.itemsize))
-    for start in range(0, len(runs), count):
-        _run_stack(runs[start : start + count])
 
 
 def _run_stack(runs: list[Training]) -> None:
