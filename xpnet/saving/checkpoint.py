@@ -56,12 +56,7 @@ class Checkpoint:
     needs_traces = False
 
     def __init__(
-        self,
-        directory: PathLike,
-        *,
-        every: str = "1 epoch",
-        keep: int = 3,
-        resume: bool = False,
+        self, directory: PathLike, *, every: str = "1 epoch", keep: int = 3, resume: bool = False
     ) -> None:
         interval = _EVERY.fullmatch(str(every).strip())
         number, unit = interval.groups() if interval else ("0", "")
