@@ -67,7 +67,8 @@ class Playground:
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Follow a message and return the reply."""
         actions: dict[str, Callable[..., dict[str, Any]]] = {
-            "start": self._start, "train": self._train, "edit": self._edit, "export": self._export
+            "start": self._start, "train": self._train, "edit": self._edit,
+            "export": lambda: {"zip": base64.b64encode(export(self)).decode()},
         }  # fmt: skip
         before = dict(vars(self))  # a run that cannot be started leaves the present one as it is
         try:
@@ -288,9 +289,6 @@ class Playground:
             units += [(layer, unit) for unit in range(self.sizes[layer])]
         named = {int(number) - 1 for number in re.findall(r"\b[Wb](\d+)", finding.where)}
         return {"layers": sorted(named), "units": units}
-
-    def _export(self) -> dict[str, Any]:
-        return {"zip": base64.b64encode(export(self)).decode()}
 
 
 def _named(weights: Any, biases: Any) -> dict[str, Any]:

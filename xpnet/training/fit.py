@@ -191,9 +191,13 @@ def check_parameters(net: MLP) -> None:
 def prepared(net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> tuple[Data, Any]:
     """Check training rows and put them on the device; also return the factors of the classes."""
     check_parameters(net)
-    if is_row_source(x):
-        x, rows = _checked_source(x, net), x.shape[0]
-        y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, rows)
+    if is_row_source(x):  # read once, so that no unusable row turns up during training
+        if x.shape[1] != net.sizes[0]:
+            raise InputError(f"x has shape {x.shape} but the network takes (n, {net.sizes[0]})")
+        for number, block in enumerate(x.blocks()):
+            values = net.device.put(block, "float64")
+            check_finite(net.device.xp, values, f"block {number} of {x}")
+        y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, x.shape[0])
     else:
         x, y, _ = net.prepare(x, y)
     factors = _class_factors(net, y, class_weight)
@@ -253,15 +257,6 @@ def prepared_pair(net: MLP, given: Any, factors: Any) -> Data:
     """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
     x, y, _ = net.prepare(*as_pair(given))
     return Data(x, y, _combined_weights(net, y, None, factors, "validation"))
-
-
-def _checked_source(source: Any, net: MLP) -> Any:
-    """Read all rows of a file once, so that no unusable row turns up during training."""
-    if source.shape[1] != net.sizes[0]:
-        raise InputError(f"x has shape {source.shape} but the network takes (n, {net.sizes[0]})")
-    for number, block in enumerate(source.blocks()):
-        check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {source}")
-    return source
 
 
 def _class_factors(net: MLP, y: Array, class_weight: Any) -> Any:

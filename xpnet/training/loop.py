@@ -325,8 +325,8 @@ class Training:
         """Take the whole batches, many at a time where no callback wants to see a step."""
         while (count := self._unseen(launches)) and not self.stop_reason:
             self.between_steps = False
-            first_loss, self.loss, *seen = launches(self.state.batch, count)
-            self.gradients, self.trace = seen
+            found = launches(self.state.batch, count)
+            first_loss, self.loss, self.gradients, self.trace = found
             self._after_steps(count, first_loss, launches.total)
             self.learning_rate = float(rates[self.state.batch - 1])
             if launches.ends_anywhere or count == 1:
@@ -446,7 +446,11 @@ class Training:
             state.first_loss = first_loss
         if not is_far_above_start(self, first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
-        loss, metrics = loss_sum / self.epoch_rows + extra, self._measured()
+        loss, metrics = loss_sum / self.epoch_rows + extra, dict[str, float]()
+        if self.metrics:
+            get, (x, y, _) = self.net.device.get, self.validation or self.data
+            outputs, targets = get(self.net.outputs(x)), get(y)
+            metrics = {name: metric(outputs, targets) for name, metric in self.metrics.items()}
         self.between_steps = False
         state.history.append(
             metrics, loss=[loss], validation_loss=validation_loss,
@@ -461,14 +465,6 @@ class Training:
         self.between_steps = True
         LOG.debug("epoch %d: %s", state.epoch, state.history)
         self._notify("on_epoch_end")
-
-    def _measured(self) -> dict[str, float]:
-        """Return the metrics on the validation rows or, without them, on the training rows."""
-        if not self.metrics:
-            return {}
-        get, (x, y, _) = self.net.device.get, self.validation or self.data
-        outputs, targets = get(self.net.outputs(x)), get(y)
-        return {name: metric(outputs, targets) for name, metric in self.metrics.items()}
 
     @cached_property
     def loss_at_zero(self) -> float:
