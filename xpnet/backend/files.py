@@ -109,12 +109,6 @@ def require_ordinary(path: str | os.PathLike[str]) -> None:
         raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
-def quoted_value(value: object) -> str:
-    """Show a value found in a file, in at most 80 printable ASCII characters."""
-    text = ascii(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 @contextmanager
 def saving_to(
     path: str | os.PathLike[str], state: str = "what was there before is unchanged"

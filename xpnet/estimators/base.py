@@ -353,7 +353,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             schedule=None if self.learning_rate in OWN_RATES else self.learning_rate,
             seed=self._seed, compile=self.compile,
         )  # fmt: skip
-        callbacks = [*checked_callbacks([self._after_epoch]), *checked_callbacks(self.callbacks)]
+        callbacks = checked_callbacks([self._after_epoch, *(self.callbacks or ())])
         callbacks += [tasks] if hasattr(self, "_skl_callbacks") else []
         self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
         self.n_iter_ = 0

@@ -1,7 +1,7 @@
 """Plots with matplotlib, which is an extra."""
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def plot_results(path: str, series: Mapping[str, list[tuple[float, ...]]], x: st
 
 def _save(figure: Any, path: Any) -> None:
     with atomic_write(path) as file:
-        figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)
+        figure.savefig(file, format=_kind(path), dpi=150)
 
 
 def new_figure(path: Any = None) -> Any:
@@ -83,9 +83,10 @@ def new_figure(path: Any = None) -> Any:
     except ImportError as error:
         raise InputError("plots need matplotlib: pip install 'xpnet[plot]'") from error
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    if (
-        path is not None
-        and Path(path).suffix[1:].lower() not in figure.canvas.get_supported_filetypes()
-    ):
+    if path is not None and _kind(path) not in figure.canvas.get_supported_filetypes():
         raise InputError(f"{path}: end the name in .png, .svg or .pdf")
     return figure
+
+
+def _kind(path: str | os.PathLike[str]) -> str:
+    return os.path.splitext(os.fspath(path))[1].lower().removeprefix(".")

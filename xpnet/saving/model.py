@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnet.backend.device import Device, to_host
-from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError, SaveError, XpnetError
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
@@ -343,14 +342,12 @@ def parameters_in(
     shapes_in = {name: each.shape for name, each in tensors.items()}
     if shapes_in != needed:
         names = sorted(e for e in needed.keys() | shapes_in if needed.get(e) != shapes_in.get(e))
-        refuse(
-            f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
-        )
+        refuse(f"tensors {names!a:.80}", f"do not fit the layer sizes {sizes!a:.80}")
     for name, each in tensors.items():
         if each.dtype.name != dtype or not np.isfinite(each).all():
             refuse(
                 f"tensor {name!r}",
-                f"is {each.dtype}, or not finite; needed is {quoted_value(dtype)}",
+                f"is {each.dtype}, or not finite; needed is {dtype!a:.80}",
             )
     ready = [tensors[name] for name in needed]
     return ready[: len(shapes)], ready[len(shapes) :]
