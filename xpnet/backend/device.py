@@ -30,7 +30,8 @@ _NO_NUMBERS = {
 }
 
 
-def _as_it_is(function: Function) -> Function:
+def as_it_is(function: Function) -> Function:
+    """Return the function, not fused."""
     return function
 
 
@@ -128,7 +129,7 @@ class Device:
     """``ones(count, dtype_name)`` gives a read-only vector, perhaps the same one each time."""
     block: int = field(repr=False, default=1 << 62)
     """Elements that an in-place update should process at a time, to stay in the cache."""
-    fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
+    fuse: Callable[[Function], Function] = field(repr=False, default=as_it_is)
     """``fuse(function)`` gives an elementwise function back, perhaps as one kernel."""
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
     """``record(step)`` gives a step that replays its first call; None if steps just run."""
@@ -144,7 +145,7 @@ class Device:
 
     def opening(self) -> dict[str, Any]:
         """Return the arguments of `open_device` that give this device."""
-        fuse, graph = self.fuse is not _as_it_is, self.record is not None
+        fuse, graph = self.fuse is not as_it_is, self.record is not None
         return {"name": self.name, "fuse": fuse, "graph": graph}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Device":

@@ -7,12 +7,12 @@ Within a launch the device gathers the batches, makes the masks, takes the steps
 losses; between launches the host only sets the step at which the next one begins.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from xpnet.backend.device import Array, Namespace
+from xpnet.backend.device import Step as Launch
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.training.batches import gathered
 from xpnet.training.step import Step
@@ -51,7 +51,7 @@ class Launches:
         self.count = steps_per_launch(self.full_batches, batch_bytes)
         self.total: Array = None
         self._tables: _Tables
-        self._replays: dict[int, Callable[[], Any]] = {}
+        self._replays: dict[int, Launch] = {}
 
     def begin(self, order: Any, coefficients: Any, keys: Any, total: Array) -> None:
         """Put what differs between the steps of an epoch on the device; see `_Tables`.
@@ -89,7 +89,7 @@ class Launches:
             self._replays[count] = self._recorded(count)
         return self._replays[count]()
 
-    def _recorded(self, count: int) -> Callable[[], Any]:
+    def _recorded(self, count: int) -> Launch:
         device, data, step, dropout = self._net.device, self._data, self._step, self._dropout
         xp, rows, tables = device.xp, self.rows, self._tables
         offsets = device.put(np.arange(count), "int64")
