@@ -265,15 +265,12 @@ class Playground:
         s, repair = self.settings, {finding.code: True} | (finding.repair or {})
         wrong = [each for each in s.mistakes.split(",") if each]
         change = {"mistakes": ",".join(each for each in wrong if MISTAKES[each][1] not in repair)}
-        for setting, value in repair.items():
-            if setting in ("init", "l1", "l2"):
-                change[setting] = str(value)
-            elif setting == "learning_rate":
-                change["rate"] = str(value)
-            elif setting == "standardize":
-                change["scale"] = "standardized"
-            elif setting == "hidden":
-                change["layers"] = ",".join(f"{units} {value}" for units, _ in s.hidden)
+        named = {"init": "init", "l1": "l1", "l2": "l2", "learning_rate": "rate"}
+        change |= {named[name]: str(repair[name]) for name in named if name in repair}
+        if "standardize" in repair:
+            change["scale"] = "standardized"
+        if "hidden" in repair:
+            change["layers"] = ",".join(f"{units} {repair['hidden']}" for units, _ in s.hidden)
         return {name: text for name, text in change.items() if text != str(getattr(s, name))}
 
     def _marks(self, finding: Finding) -> dict[str, list[Any]]:

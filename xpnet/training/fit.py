@@ -141,23 +141,21 @@ def fit(
 
 
 def prepare_training(
-    net: MLP, x: Any, y: Any, *, optimizer: str | Optimizer | None = None, metrics: Any = (),
-    validation: Any = None, early_stopping: bool | int | EarlyStopping = False,
-    keep_best: bool = False, sample_weight: Any = None, class_weight: Any = None,
-    callbacks: Sequence[Any] | None = (), progress: bool | None = None, seed: int | None = None,
-    parallel: Any = None, **options: Any,
+    net: MLP, x: Any, y: Any, *, optimizer: str | Optimizer | None = None, validation: Any = None,
+    early_stopping: bool | int | EarlyStopping = False, sample_weight: Any = None,
+    class_weight: Any = None, callbacks: Sequence[Any] | None = (), progress: bool | None = None,
+    seed: int | None = None, parallel: Any = None, **options: Any,
 ) -> Training:  # fmt: skip
     """Check and prepare what `fit` takes; return the training, to be run."""
     if unknown := options.keys() - {each.name for each in fields(TrainingOptions)}:
         raise InputTypeError(f"{', '.join(sorted(unknown))}: not known; xpnet.fit has the options")
     optimizer = _resolve_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
-    if is_row_source(x) and metrics and validation is None:
+    if is_row_source(x) and options.get("metrics") and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
     stopping, seed = _early_stopping(early_stopping), net.seed if seed is None else seed
-    keep_best = keep_best or bool(stopping)
-    options |= {"optimizer": optimizer, "metrics": metrics, "seed": seed, "keep_best": keep_best}
-    settings = TrainingOptions(**options)
+    options |= {"keep_best": True} if stopping else {}
+    settings = TrainingOptions(optimizer=optimizer, seed=seed, **options)
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
         data, held_out = _with_validation(net, data, validation, seed, factors)
