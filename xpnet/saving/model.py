@@ -133,7 +133,7 @@ class Model:
         """Return by how much the score falls if a column is shuffled, the largest first.
 
         The score is the accuracy, or R2 for numbers; each column has the mean and the standard
-        deviation over the repeats. At most 5,000 rows are used.
+        deviation over the repeats. At most 5,000 rows are used. Errors are those of `predict`.
 
         Parameters
         ----------
@@ -141,11 +141,6 @@ class Model:
             As for `predict`, with the target; of an NPZ file its name is ``target``.
         repeats : int, from 1
         seed : int
-
-        Raises
-        ------
-        InputError, InputTypeError
-            As for `predict`.
         """
         from xpnet.tables.scores import permutation_importance
 
