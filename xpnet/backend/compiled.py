@@ -5,16 +5,15 @@ the user's cache folder. Operations on arrays of the same shape share a loop, so
 results never leave the processor.
 """
 
-import atexit
 import ctypes
 import hashlib
 import importlib.util
 import math
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import chain, count, groupby, product
 from pathlib import Path
 from typing import Any
@@ -373,6 +372,11 @@ def _folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):  # there is no home
-        folder = Path(tempfile.mkdtemp(prefix="xpnet-"))  # in which nobody else can put code
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder = Path(_temporary().name)
     return folder
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder, in which nobody else can put code; it is removed at exit."""
+    return tempfile.TemporaryDirectory(prefix="xpnet-")
