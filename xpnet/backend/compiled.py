@@ -12,14 +12,15 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import chain, product
+from itertools import chain, count, groupby, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.files import atomic_write
 from xpnet.backend.tape import NotRecordableError, Operation, Tape, View
 
 ROW_MAJOR = 101  # in BLAS
@@ -94,17 +95,15 @@ class Source:
                 own[place : place + buffer.size] = buffer.reshape(-1)
         operations = _fold_products(tape.operations)
         self.writes_gradients = operations is tape.operations  # or else not the large ones
-        self._body(list(_groups(operations)))
+        self._body(_groups(operations))
 
     def place(self, array: Any) -> int:
         """Return where the numbers of an input begin in the scratch array of its dtype."""
-        view = self._tape.view(array)
-        return self._places[view.buffer] + view.offset
+        return self._start(self._tape.view(array))
 
     def entry(self, array: Any) -> str:
         """Return the text of a 0-d result."""
-        view = self._tape.view(array)
-        return self._entry(view, "")
+        return self._entry(self._tape.view(array), "")
 
     def text(self, parameters: str, prologue: Iterable[str], epilogue: Iterable[str]) -> str:
         """Return the function: a loop over ``s`` from ``begin``, ``count`` times."""
@@ -165,17 +164,17 @@ class Source:
             values = {view: f"c{i}" for i, view in enumerate(every) if not view.shape}
             self._lines += [f"{name} = {self._entry(v, '')}" for v, name in values.items()]
         letters, body = _LETTERS[: len(shape)], []
-        for count, each in enumerate(group):
+        for place, each in enumerate(group):
             for view in _views(each.inputs):
                 if view not in values:
                     values[view] = f"v{len(values)}"
                     body.append(f"{values[view]} = {self._entry(seen[view], letters)}")
             given = [values[v] if isinstance(v, View) else v for v in each.inputs]
-            body.append(f"t{count} = {_expression(each, given)}")
-            values[each.out] = f"t{count}"
+            body.append(f"t{place} = {_expression(each, given)}")
+            values[each.out] = f"t{place}"
             elsewhere = readers.get(each.out.buffer, set()) - {number}
             if each.out.buffer in self._kept or elsewhere or not each.out.shape:
-                body.append(f"{self._entry(seen[each.out], letters)} = t{count}")
+                body.append(f"{self._entry(seen[each.out], letters)} = t{place}")
         indented = ("\n        " + "    " * len(shape)).join(body)
         self._loop(dict(zip(letters, shape, strict=True)), indented)
 
@@ -290,22 +289,18 @@ def _part(each: Operation, shape: tuple[int, ...], start: int, end: int) -> Oper
     return each._replace(inputs=tuple(map(part, each.inputs)), out=part(each.out))
 
 
-def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+def _groups(operations: Iterable[Operation]) -> list[list[Operation]]:
     """Group neighbours that can share a loop: elementwise operations of the same shape."""
-    group: list[Operation] = []
-    for each in operations:
-        alone = each.name == "dot" or each.name in _REDUCTIONS
-        if not alone and each.name not in _FORMS:
+    number = count()
+
+    def key(each: Operation) -> Any:
+        if each.name == "dot" or each.name in _REDUCTIONS:
+            return next(number)  # alone
+        if each.name not in _FORMS:
             raise NotRecordableError(f"numpy.{each.name}")
-        if group and (alone or each.out.shape != group[0].out.shape):
-            yield group
-            group = []
-        if alone:
-            yield [each]
-        else:
-            group.append(each)
-    if group:
-        yield group
+        return each.out.shape
+
+    return [list(group) for _, group in groupby(operations, key)]
 
 
 def _expression(each: Operation, given: list[Any]) -> str:
@@ -359,13 +354,9 @@ def load(text: str) -> Callable[..., None]:
     if name not in sys.modules:
         path = _folder() / f"{name}.py"
         if not path.exists():
-            handle, draft = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(draft, path)  # two processes write the same
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
+            with atomic_write(path) as file:  # another process may write the same
+                file.write(text.encode())
+        spec: Any = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         sys.modules[name] = module

@@ -11,7 +11,7 @@ from functools import cache, partial
 from threading import RLock
 from typing import Any
 
-from xpnet.backend.device import Array, Device, Function, Step
+from xpnet.backend.device import Array, Device, Function, Step, as_it_is
 from xpnet.errors import DeviceError
 
 INSTALL_CUPY = (
@@ -59,14 +59,11 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     def matmul_into(out: Array, a: Array, b: Array) -> None:
         cupy.matmul(a, b, out=out)
 
-    optional: dict[str, Any] = {"active": place}
-    if fuse:
-        optional["fuse"] = partial(_fused, cupy)
-    if graph:
-        optional["record"] = partial(GraphedStep, cupy)
     return Device(
-        name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, xp.vecdot, cupy.ones, **optional
-    )
+        name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, xp.vecdot, cupy.ones, active=place,
+        fuse=partial(_fused, cupy) if fuse else as_it_is,
+        record=partial(GraphedStep, cupy) if graph else None,
+    )  # fmt: skip
 
 
 @cache

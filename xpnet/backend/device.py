@@ -30,13 +30,9 @@ _NO_NUMBERS = {
 }
 
 
-def _as_it_is(function: Function) -> Function:
+def as_it_is(function: Function) -> Function:
+    """Return the function, not fused."""
     return function
-
-
-_add_up: Function = np.add.reduce
-_largest: Function = np.maximum.reduce
-_NONE_GIVEN: Any = np._NoValue
 
 
 class _NumPy:
@@ -46,32 +42,29 @@ class _NumPy:
     """
 
     def __init__(self) -> None:
-        vars(self).update(vars(np), sum=self._sum, max=self._max, astype=self._astype)
+        vars(self).update(vars(np), astype=self._astype)
+        self.sum, self.max = _short(np.sum, np.add), _short(np.max, np.maximum)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)  # what NumPy itself imports on demand, as linalg
 
-    # With the parameters of numpy.sum and numpy.max, in their order: users' own functions are given
-    # this namespace too.
-    @staticmethod
-    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
-             initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
-        usual = initial is _NONE_GIVEN and where is True
-        if axis == -1 and usual and dtype is out is None and _is_narrow(a):
-            return _by_columns(np.add, a, keepdims)
-        return _add_up(a, axis, dtype, out, keepdims, initial, where)
-
-    @staticmethod
-    def _max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False,
-             initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
-        usual = initial is _NONE_GIVEN and where is True
-        if axis == -1 and usual and out is None and _is_narrow(a):
-            return _by_columns(np.maximum, a, keepdims)
-        return _largest(a, axis, None, out, keepdims, initial, where)
-
     @staticmethod
     def _astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
         return x.astype(dtype, copy=copy)
+
+
+def _short(function: Function, pairwise: Any) -> Function:
+    """Return NumPy's sum or max without the wrapper, for the arguments that a step gives."""
+    reduce = pairwise.reduce
+
+    def short(a: Any, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> Any:
+        if more or others:  # users' own functions are given this namespace, too
+            return function(a, axis, *more, keepdims=keepdims, **others)
+        if axis == -1 and _is_narrow(a):
+            return _by_columns(pairwise, a, keepdims)
+        return reduce(a, axis, None, None, keepdims)
+
+    return short
 
 
 def _is_narrow(a: Any) -> bool:
@@ -136,7 +129,7 @@ class Device:
     """``ones(count, dtype_name)`` gives a read-only vector, perhaps the same one each time."""
     block: int = field(repr=False, default=1 << 62)
     """Elements that an in-place update should process at a time, to stay in the cache."""
-    fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
+    fuse: Callable[[Function], Function] = field(repr=False, default=as_it_is)
     """``fuse(function)`` gives an elementwise function back, perhaps as one kernel."""
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
     """``record(step)`` gives a step that replays its first call; None if steps just run."""
@@ -152,7 +145,7 @@ class Device:
 
     def opening(self) -> dict[str, Any]:
         """Return the arguments of `open_device` that give this device."""
-        fuse, graph = self.fuse is not _as_it_is, self.record is not None
+        fuse, graph = self.fuse is not as_it_is, self.record is not None
         return {"name": self.name, "fuse": fuse, "graph": graph}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Device":
@@ -179,12 +172,13 @@ def for_many(device: Device) -> Device:
     return _CPU_STACK if device is CPU else replace(device, record=None)
 
 
-def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> Device:
+def open_device(name: str | Device = "cpu", *, fuse: bool = True, graph: bool = True) -> Device:
     """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never a substitute.
 
     Parameters
     ----------
-    name : str
+    name : str or Device
+        A `Device` is returned as it is.
     fuse, graph : bool
         For a GPU: make one kernel of each activation, and replay the training step as a CUDA
         graph. If CuPy cannot, a warning says why and the step runs unchanged.
@@ -196,6 +190,8 @@ def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> 
     DeviceError
         If that GPU cannot be used; the message says why and what to install.
     """
+    if isinstance(name, Device):
+        return name
     if name == "cpu":
         return CPU
     kind, _, number = str(name).partition(":")

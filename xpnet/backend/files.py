@@ -111,12 +111,6 @@ def require_ordinary(path: str | os.PathLike[str]) -> None:
         raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
-def quoted_value(value: object) -> str:
-    """Show a value found in a file, in at most 80 printable ASCII characters."""
-    text = ascii(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def fingerprint(path: str | os.PathLike[str]) -> str:
     """Return a SHA-256 over a file's size and its first and last megabyte; "" if it is no file."""
     if not os.path.isfile(path):  # standard input, or a folder

@@ -100,11 +100,9 @@ class Recorded(np.ndarray[Any, Any]):
         self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
         given = [_plain(each) for each in inputs]
-        options = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
+        options = {name: each for name, each in options.items() if each is not None}
         target = {} if out is None else {"out": tuple(_plain(each) for each in out)}
         axis = options.get("axis", 0)
-        if options.get("where") is True:
-            del options["where"]
         if options.keys() - {"axis", "keepdims", "dtype"} or method not in ("__call__", "reduce"):
             raise NotRecordableError(f"{ufunc.__name__} with {', '.join(options)}")
         if method == "reduce" and "axis" not in options:  # None means all, and was left out

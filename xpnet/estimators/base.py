@@ -27,20 +27,11 @@ from sklearn.utils._array_api import (
 )
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from xpnet.backend.device import (
-    CPU,
-    Array,
-    Device,
-    device_of,
-    is_foreign,
-    open_device,
-    real_numbers,
-    to_host,
-)
+from xpnet.backend.device import CPU, Array, Device, is_foreign, open_device, to_host
 from xpnet.errors import DivergenceError, InputError
-from xpnet.estimators.data import as_rows, dense, hold_out, host_weights, place_of, scaler_of
+from xpnet.estimators.data import as_rows, dense, hold_out, place_of, scaler_of
 from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import (
     LayerArrays,
@@ -204,17 +195,19 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=first)
         targets = self._encoded(y, first=first, incremental=incremental)
-        weights = self._weighted(y, host_weights(sample_weight, y), incremental=incremental)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(to_host(sample_weight), np.empty((len(y), 1)))
+        weights = self._weighted(y, sample_weight, incremental=incremental)
         sizes = [X.shape[1], *hidden_sizes(self.hidden_layer_sizes), targets.shape[1]]
         drawn = self._drawn(sizes, given=self.warm_start or incremental) if first else None
         train, held_out = None, None
         if self.early_stopping and validation is None and self.solver != "lbfgs":
             two = targets.shape[1] == 1 and hasattr(self, "classes_")
             train, held_out = hold_out(targets, self.validation_fraction, self._seed, stratify=two)
-        X, device, dtype = self._placed(X, first=first)
+        device, dtype = self._place(X, first=first)
         with device.active:
             if first:
-                self._measure(X, targets, weights, slice(None) if train is None else train)
+                self._measure(X, dtype, targets, weights, slice(None) if train is None else train)
             x = as_rows(X, self._scaler, device, dtype)
             if first:
                 self._start(sizes, drawn, device, dtype)
@@ -240,23 +233,18 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         y = dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _placed(self, X: Any, *, first: bool) -> tuple[Any, Device, str]:
+    def _place(self, X: Any, *, first: bool) -> tuple[Device, str]:
+        """Return the network's device and dtype; of a first call, those chosen for it."""
         if not first:
-            device, dtype = self.network_.device, self.network_.dtype
-        else:
-            chosen = place_of(X) if self.device is None else self.device
-            device = open_device(chosen) if isinstance(chosen, str) else chosen
-            dtype = self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
-        if not issparse(X):
-            same = isinstance(X, np.ndarray) or device_of(X).xp is device.xp
-            X = device.put(real_numbers(X if same else to_host(X)), dtype)
-        return X, device, dtype
+            return self.network_.device, self.network_.dtype
+        device = place_of(X) if self.device is None else open_device(self.device)
+        return device, self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
 
-    def _measure(self, X: Any, targets: Any, weights: Any, rows: Any) -> None:
+    def _measure(self, X: Any, dtype: str, targets: Any, weights: Any, rows: Any) -> None:
         """Fit the scalers of features and targets on the training rows, if `standardize`."""
         self._scaler = self._target_scaler = None
         if self.standardize:
-            self._scaler = scaler_of((X if issparse(X) else to_host(X))[rows])
+            self._scaler = scaler_of((X if issparse(X) else np.asarray(to_host(X), dtype))[rows])
             if self._output() == "identity":
                 of_rows = None if weights is None else weights[rows]
                 self._target_scaler = scaler_of(targets[rows], of_rows)
@@ -273,7 +261,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _watched(self, X: Any, y: Any) -> Data:
         """Prepare the rows of ``fit(validation=(X, y))``."""
         X, y = self._validated(X, y, reset=False)
-        X, device, dtype = self._placed(X, first=False)
+        device, dtype = self._place(X, first=False)
         targets = self._encoded(y, first=False, incremental=True)
         data = self._data(as_rows(X, self._scaler, device, dtype), targets)
         return take_rows(data, np.arange(len(targets)), device, dtype)
@@ -365,7 +353,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             schedule=None if self.learning_rate in OWN_RATES else self.learning_rate,
             seed=self._seed, compile=self.compile,
         )  # fmt: skip
-        callbacks = [*checked_callbacks([self._after_epoch]), *checked_callbacks(self.callbacks)]
+        callbacks = checked_callbacks([self._after_epoch, *(self.callbacks or ())])
         callbacks += [tasks] if hasattr(self, "_skl_callbacks") else []
         self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
         self.n_iter_ = 0
@@ -514,7 +502,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 check_same_namespace(X, self, attribute="_flat", method=method)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         device_array = self.device is None and is_foreign(X) and not issparse(X)
-        X, device, dtype = self._placed(X, first=False)
+        device, dtype = self._place(X, first=False)
         with device.active:
             x = as_rows(X, self._scaler, device, dtype)
             nets = self.networks_

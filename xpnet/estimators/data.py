@@ -7,7 +7,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import _check_sample_weight
 
 from xpnet.backend.device import CPU, Device, device_of, is_foreign, to_host
 from xpnet.errors import InputError
@@ -26,13 +25,6 @@ def dense(array: Any) -> Any:
 def place_of(X: Any) -> Device:
     """Return where an array lives; sparse matrices and lists live on the host."""
     return CPU if issparse(X) or not is_foreign(X) else device_of(X)
-
-
-def host_weights(sample_weight: Any, y: Any) -> Any:
-    """Return row weights, checked by scikit-learn, on the host."""
-    if sample_weight is None:
-        return None
-    return _check_sample_weight(to_host(sample_weight), np.empty((len(y), 1)))
 
 
 def scaler_of(columns: Any, weights: Any = None) -> StandardScaler:
@@ -100,6 +92,8 @@ def as_rows(X: Any, scaler: StandardScaler | None, device: Device, dtype: str) -
         if device is CPU and scaler is None and X.nnz <= SPARSE * X.shape[0] * X.shape[1]:
             return SparseArray(X.tocsr().astype(dtype, copy=False))
         return SparseRows(X, scaler)
+    if is_foreign(X) and device_of(X).xp is not device.xp:
+        X = to_host(X)
     x = as_inputs(X, device, dtype, X.shape[1])
     if scaler is None:
         return x

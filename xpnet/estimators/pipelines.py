@@ -13,12 +13,8 @@ def register_skl2onnx() -> None:
     """Let `skl2onnx.to_onnx` convert `MLPClassifier` and `MLPRegressor`, alone or in a pipeline.
 
     As for scikit-learn's own, labels and probabilities come out, or values; options are ``zipmap``
-    and ``nocl``. Networks compute in float32.
-
-    Raises
-    ------
-    InputError
-        Without skl2onnx. Converting raises it for an activation of your own.
+    and ``nocl``. Networks compute in float32. Raises `InputError` without skl2onnx; converting
+    raises it for an activation of your own.
     """
     try:
         from skl2onnx import update_registered_converter

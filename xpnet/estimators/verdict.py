@@ -33,8 +33,7 @@ def no_skill(
 
     `start` has its parameters, (parameters,), before the run.
     """
-    seed = estimator._seed  # chooses the rows to judge by
-    unskilled = find_no_skill(training.net, training.options.loss, training.data, seed)
+    unskilled = find_no_skill(training, estimator._seed)
     if unskilled is None:
         return
     skill, judged = unskilled

@@ -31,11 +31,7 @@ def from_sklearn(estimator: Any) -> MLP:
     """Return the network of a fitted MLPClassifier or MLPRegressor of scikit-learn.
 
     Its outputs (n, outputs) are probabilities (of two classes: that of the second) or values.
-
-    Raises
-    ------
-    InputError
-        If it was not fitted.
+    Raises `InputError` if it was not fitted.
     """
     if not hasattr(estimator, "coefs_"):
         raise InputError(f"{type(estimator).__name__} has no coefs_; give a fitted MLP")
@@ -130,10 +126,7 @@ def from_torch(module: Any, output: str = "") -> MLP:
 def to_torch(net: MLP) -> Any:
     """Return the network as a `torch.nn.Sequential` on the CPU, with copies of the parameters.
 
-    Raises
-    ------
-    InputError
-        For an activation that PyTorch has no layer for.
+    Raises `InputError` for an activation that PyTorch has no layer for.
     """
     import torch
     from torch import nn

@@ -73,11 +73,11 @@ class Graph:
         self.inputs.append(self._helper.make_tensor_value_info(name, kind, ["n", width]))
         return name
 
-    def give(self, kind: str, *values: Any, name: str, type_: int, width: int = 0) -> None:
-        """Add a last node, with an output (n, width) or (n,), whose name no input has."""
+    def give(self, value: str, *, name: str, type_: int, width: int = 0) -> None:
+        """Make a value an output (n, width) or (n,), whose name no input has."""
         taken = {each.name for each in self.inputs}
         name, shape = f"output_{name}" if name in taken else name, ["n", width] if width else ["n"]
-        self.add(kind, *values, out=name)
+        self.add("Identity", value, out=name)
         self.outputs.append(self._helper.make_tensor_value_info(name, type_, shape))
 
     def model(self) -> Any:
@@ -107,7 +107,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
     outputs = graph.add("Mean", *(add_network(graph, x, net) for net in nets))
     if plan is None:
         width = model.net.sizes[-1]
-        graph.give("Identity", outputs, name="y", type_=graph.types.FLOAT, width=width)
+        graph.give(outputs, name="y", type_=graph.types.FLOAT, width=width)
     else:
         nothing = graph.add("Mul", graph.add("ReduceSum", x, np.array([1])), np.float32(0))
         _decoded(graph, plan, graph.add("Add", outputs, nothing))  # NaN if an input is
@@ -207,13 +207,12 @@ def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
         values = graph.add("Add", graph.add("Mul", values, std), mean)
         if plan.target_log:
             values = graph.add("Exp", graph.add("Min", values, MAX_LOG))
-        graph.give("Identity", values, name="value", type_=types.DOUBLE, width=len(mean))
+        graph.give(values, name="value", type_=types.DOUBLE, width=len(mean))
         return
     known, kinds = plan.labels, {"U": types.STRING, "i": types.INT64, "f": types.DOUBLE}
     label, outputs = add_classes(graph, outputs, known, one=plan.outputs == 1)
-    graph.give("Identity", label, name="label", type_=kinds[known.dtype.kind])
-    width = len(known)
-    graph.give("Identity", outputs, name="probabilities", type_=types.FLOAT, width=width)
+    graph.give(label, name="label", type_=kinds[known.dtype.kind])
+    graph.give(outputs, name="probabilities", type_=types.FLOAT, width=len(known))
 
 
 def add_classes(graph: Graph, outputs: str, known: np.ndarray, *, one: bool) -> tuple[str, str]:

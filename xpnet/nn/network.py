@@ -111,15 +111,17 @@ class MLP:
         dropout: float | Sequence[float] = 0.0,
     ) -> None:
         self.sizes = checked_sizes(sizes)
-        layers = len(self.sizes) - 2
-        self.hidden = tuple(resolve_activation(each, HIDDEN) for each in per_layer(hidden, layers))
+        names, rates = (
+            one_for_each(each, len(self.sizes) - 2, "hidden layers") for each in (hidden, dropout)
+        )
+        self.hidden = tuple(resolve_activation(each, HIDDEN) for each in names)
         self.output = resolve_activation(output, OUTPUTS)
-        for rate in per_layer(dropout, layers):
+        for rate in rates:
             check_numbers("must be >= 0 and below 1", dropout=rate)
-        self.dropout = tuple(float(rate) for rate in per_layer(dropout, layers))
+        self.dropout = tuple(map(float, rates))
         check_integers(0, seed=seed)
         self.dtype, self.seed, self.init = checked_dtype(dtype), int(seed), init
-        self.device = opened(device)
+        self.device = open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
         with self.device.active:
             drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
@@ -241,19 +243,7 @@ class MLP:
     ) -> float:
         """Return the mean loss over the rows, without penalties and without dropout.
 
-        Parameters
-        ----------
-        x, y, loss, sample_weight
-            As in `xpnet.fit`.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        InputError
-            For shapes, values and options that cannot be used.
+        Arguments and errors are those of `gradients`.
         """
         head = resolve_head(self.output, loss)
         with self.device.active:
@@ -396,7 +386,7 @@ class MLP:
 
     def to(self, device: str | Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
-        device, dtype = opened(device), checked_dtype(dtype or self.dtype)
+        device, dtype = open_device(device), checked_dtype(dtype or self.dtype)
         own = self.device.get(self.flat).copy()
         twin = self.with_parameters(device.put(own, dtype), device)
         twin.dtype = dtype
@@ -460,18 +450,14 @@ class MLP:
         return f"<p>{escape(repr(self))}</p><table>{head}{''.join(rows)}</table>"
 
 
-def per_layer(value: Any, layers: int) -> list[Any]:
-    """Return one value for each hidden layer: the one given for all, or those given."""
-    if isinstance(value, str) or not hasattr(value, "__len__"):
-        return [value] * layers
-    if len(value) != layers:
-        raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
-    return list(value)
-
-
-def opened(device: str | Device) -> Device:
-    """Return a device by name or as given."""
-    return device if isinstance(device, Device) else open_device(device)
+def one_for_each(given: Any, count: int, of: str) -> list[Any]:
+    """Return one value for each: the one given for all, or those given."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [given] * count
+    values = list(given)
+    if len(values) != count:
+        raise InputError(f"{values!r:.80} has {len(values)} entries for {count} {of}")
+    return values
 
 
 def checked_dtype(dtype: str) -> str:

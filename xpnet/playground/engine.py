@@ -67,7 +67,8 @@ class Playground:
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Follow a message and return the reply."""
         actions: dict[str, Callable[..., dict[str, Any]]] = {
-            "start": self._start, "train": self._train, "edit": self._edit, "export": self._export
+            "start": self._start, "train": self._train, "edit": self._edit,
+            "export": lambda: {"zip": base64.b64encode(export(self)).decode()},
         }  # fmt: skip
         before = dict(vars(self))  # a run that cannot be started leaves the present one as it is
         try:
@@ -142,10 +143,9 @@ class Playground:
         """Train as `xpnet.fit` does; after each step, wait to be asked for the next."""
         s, net = self.settings, self.net
         optimizer = OPTIMIZERS[s.optimizer](s.rate)
-        options = TrainingOptions(optimizer=optimizer)
+        options = TrainingOptions(optimizer=optimizer, l1=s.l1, l2=s.l2)
         state, gradients = optimizer.start(np, [net.flat]), np.zeros_like(net.flat)
-        penalties = s.l1 or None, s.l2 or None
-        take_step = make_step(net, gradients, state, self.head, options, penalties)
+        take_step = make_step(net, gradients, state, self.head, options)
         data, dropout = Data(self.x[self.train], self.y[self.train], None), Dropout(net, s.seed)
         rows = len(data.y)
         size = rows if self.per_row else min(s.batch, rows)  # then each bias belongs to one row
@@ -265,15 +265,12 @@ class Playground:
         s, repair = self.settings, {finding.code: True} | (finding.repair or {})
         wrong = [each for each in s.mistakes.split(",") if each]
         change = {"mistakes": ",".join(each for each in wrong if MISTAKES[each][1] not in repair)}
-        for setting, value in repair.items():
-            if setting in ("init", "l1", "l2"):
-                change[setting] = str(value)
-            elif setting == "learning_rate":
-                change["rate"] = str(value)
-            elif setting == "standardize":
-                change["scale"] = "standardized"
-            elif setting == "hidden":
-                change["layers"] = ",".join(f"{units} {value}" for units, _ in s.hidden)
+        named = {"init": "init", "l1": "l1", "l2": "l2", "learning_rate": "rate"}
+        change |= {named[name]: str(repair[name]) for name in named if name in repair}
+        if "standardize" in repair:
+            change["scale"] = "standardized"
+        if "hidden" in repair:
+            change["layers"] = ",".join(f"{units} {repair['hidden']}" for units, _ in s.hidden)
         return {name: text for name, text in change.items() if text != str(getattr(s, name))}
 
     def _marks(self, finding: Finding) -> dict[str, list[Any]]:
@@ -289,9 +286,6 @@ class Playground:
             units += [(layer, unit) for unit in range(self.sizes[layer])]
         named = {int(number) - 1 for number in re.findall(r"\b[Wb](\d+)", finding.where)}
         return {"layers": sorted(named), "units": units}
-
-    def _export(self) -> dict[str, Any]:
-        return {"zip": base64.b64encode(export(self)).decode()}
 
 
 def _named(weights: Any, biases: Any) -> dict[str, Any]:

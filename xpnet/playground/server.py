@@ -44,10 +44,7 @@ def application(token: str, port: int, table: Points | None = None) -> Starlette
 def serve(table: Points | None, port: int, tell: Callable[[str], None]) -> None:
     """Serve until Ctrl-C; `tell` gets the page's address as soon as it can be opened.
 
-    Raises
-    ------
-    InputError
-        If the port is taken.
+    Raises `InputError` if the port is taken.
     """
     import uvicorn
 

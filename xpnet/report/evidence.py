@@ -15,7 +15,7 @@ MAX_SERIES = 9  # in a picture: layers, or columns
 
 
 class Picture(NamedTuple):
-    """What to draw for findings with some codes; `seen` returns the data by their names."""
+    """What to draw for findings with some codes, or patterns; `seen` returns the data by name."""
 
     codes: str
     title: str
@@ -24,16 +24,13 @@ class Picture(NamedTuple):
     paint: Callable[..., Drawing]
     label: str | tuple[str, str]
 
-    def fits(self, code: str) -> bool:
-        """Return whether the picture is for findings with this code."""
-        return any(fnmatchcase(code, each) for each in self.codes.split())
-
 
 def pictures(codes: Sequence[str], run: Run) -> Iterator[Drawing | None]:
     """Draw a picture for each finding; None if there is none, or it was drawn before."""
     left = [*PICTURES]
     for code in codes:
-        picture = next((each for each in left if each.fits(code)), None)
+        fitting = (each for each in left if any(fnmatchcase(code, c) for c in each.codes.split()))
+        picture = next(fitting, None)
         seen = picture.seen(run) if picture else {}
         series = [(name, values) for name, values in seen.items() if len(values)]
         if picture and series:

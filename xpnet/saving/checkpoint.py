@@ -56,12 +56,7 @@ class Checkpoint:
     needs_traces = False
 
     def __init__(
-        self,
-        directory: PathLike,
-        *,
-        every: str = "1 epoch",
-        keep: int = 3,
-        resume: bool = False,
+        self, directory: PathLike, *, every: str = "1 epoch", keep: int = 3, resume: bool = False
     ) -> None:
         interval = _EVERY.fullmatch(str(every).strip())
         number, unit = interval.groups() if interval else ("0", "")
@@ -204,8 +199,14 @@ def _write(path: Path, training: "Training") -> None:
 
 def _restore(path: Path, fields: dict[str, Any], tensors: Arrays, training: "Training") -> None:
     """Restore the saved state in a run just created with the same data and options."""
-    _check_same(path, fields, training)
     net, state = training.net, training.state
+    for part, now in (("architecture", net.config()), ("options", _options(training))):
+        for name, value in now.items():
+            if (before := fields[part].get(name)) != value:
+                raise InputError(
+                    f"{path}: belongs to another training run: {name} was {before!r} and is now "
+                    f"{value!r}; give the same options and data, or another directory"
+                )
     own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
     net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refusal(path)))
 
@@ -228,18 +229,6 @@ def _restore(path: Path, fields: dict[str, Any], tensors: Arrays, training: "Tra
     training.learning_rate = float(tensors["state.learning_rate"])
     if fields["stop_reason"]:
         training.stop(fields["stop_reason"])
-
-
-def _check_same(path: Path, saved: dict[str, Any], training: "Training") -> None:
-    now = {"architecture": training.net.config(), "options": _options(training)}
-    for part, values in now.items():
-        for name, value in values.items():
-            before = saved[part].get(name)
-            if before != value:
-                raise InputError(
-                    f"{path}: belongs to another training run: {name} was {before!r} and is now "
-                    f"{value!r}; give the same options and data, or another directory"
-                )
 
 
 def _options(training: "Training") -> dict[str, str]:

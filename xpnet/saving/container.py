@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xpnet
-from xpnet.backend.files import atomic_write, quoted_value, require_ordinary
+from xpnet.backend.files import atomic_write, require_ordinary
 from xpnet.errors import FileError, InputError
 
 MAX_TENSORS = 10_000  # a network has two for each layer, a checkpoint a few times as many
@@ -62,12 +62,12 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     fields, tensors = _content(path, refuse)
     file_format, version = fields.get("format"), fields.get("format_version")
     if file_format != f"xpnet {kind}":
-        problem = f"is {quoted_value(file_format)}, not 'xpnet {kind}'"
+        problem = f"is {file_format!a:.80}, not 'xpnet {kind}'"
         refuse("format", problem, f"name a {kind} file")
     if type(version) is not int or not 1 <= version <= newest:
         refuse(
             "format_version",
-            f"is {quoted_value(version)}, by xpnet {quoted_value(fields.get('library'))}, but this "
+            f"is {version!a:.80}, by xpnet {fields.get('library')!a:.80}, but this "
             f"xpnet {xpnet.__version__} reads 1 to {newest}",
             "update xpnet (pip install --upgrade xpnet)",
         )
@@ -108,7 +108,7 @@ def _item(value: Any) -> Any:
     """Return a NumPy number, such as an option may be, as a Python number."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} {quoted_value(value)}")
+    raise TypeError(f"{type(value).__name__} {value!a:.80}")
 
 
 def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
@@ -128,15 +128,15 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
         message = f"{os.fspath(path)}: cannot be read: {error.strerror or error}"
         raise FileError(f"{message}; correct the path.") from error
     except (SafetensorError, TypeError, ValueError, AttributeError) as error:
-        problem = quoted_value(str(error).removeprefix("Error while deserializing header: "))
+        problem = str(error).removeprefix("Error while deserializing header: ")
         remedy = "name a model file or checkpoint of xpnet; restore it from a copy if it is damaged"
-        refuse("the contents", f"not in safetensors format ({problem})", remedy)
+        refuse("the contents", f"not in safetensors format ({problem!a:.80})", remedy)
     if text is None:
         refuse("field 'xpnet'", "is missing", "this file was not written by xpnet")
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
-        refuse("field 'xpnet'", f"is not valid JSON ({quoted_value(str(error))})")
+        refuse("field 'xpnet'", f"is not valid JSON ({str(error)!a:.80})")
     if not isinstance(fields, dict):
-        refuse("field 'xpnet'", f"is {quoted_value(fields)}, not a JSON object")
+        refuse("field 'xpnet'", f"is {fields!a:.80}, not a JSON object")
     return fields, tensors

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnet.backend.device import Device, to_host
-from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError, SaveError, XpnetError
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
@@ -134,7 +133,7 @@ class Model:
         """Return by how much the score falls if a column is shuffled, the largest first.
 
         The score is the accuracy, or R2 for numbers; each column has the mean and the standard
-        deviation over the repeats. At most 5,000 rows are used.
+        deviation over the repeats. At most 5,000 rows are used. Errors are those of `predict`.
 
         Parameters
         ----------
@@ -142,11 +141,6 @@ class Model:
             As for `predict`, with the target; of an NPZ file its name is ``target``.
         repeats : int, from 1
         seed : int
-
-        Raises
-        ------
-        InputError, InputTypeError
-            As for `predict`.
         """
         from xpnet.tables.scores import permutation_importance
 
@@ -343,14 +337,12 @@ def parameters_in(
     shapes_in = {name: each.shape for name, each in tensors.items()}
     if shapes_in != needed:
         names = sorted(e for e in needed.keys() | shapes_in if needed.get(e) != shapes_in.get(e))
-        refuse(
-            f"tensors {quoted_value(names)}", f"do not fit the layer sizes {quoted_value(sizes)}"
-        )
+        refuse(f"tensors {names!a:.80}", f"do not fit the layer sizes {sizes!a:.80}")
     for name, each in tensors.items():
         if each.dtype.name != dtype or not np.isfinite(each).all():
             refuse(
                 f"tensor {name!r}",
-                f"is {each.dtype}, or not finite; needed is {quoted_value(dtype)}",
+                f"is {each.dtype}, or not finite; needed is {dtype!a:.80}",
             )
     ready = [tensors[name] for name in needed]
     return ready[: len(shapes)], ready[len(shapes) :]

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from xpnet.backend.files import quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number
 from xpnet.tables.dates import PAIR, PLACES, TYPED_PATTERNS, date_parts
@@ -238,7 +237,7 @@ def from_json(kind: Any, found: Any, place: str = "preprocessing") -> Any:
             return float(found)
         elif each in (str, bool, NoneType) and isinstance(found, each):
             return found
-    raise FileError(f"{place}: found {quoted_value(found)}, which does not belong there.")
+    raise FileError(f"{place}: found {found!a:.80}, which does not belong there.")
 
 
 def no_date(table: Table, row: Any, name: str, pattern: str) -> InputError:

@@ -8,6 +8,7 @@ stored are not copied at all.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device, to_host
+from xpnet.backend.device import Array, Device, Namespace, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, RowSource, is_row_source, row_shares
@@ -94,6 +95,29 @@ def batches(
             yield Batch(x[part, :], y[part, :], shares)
 
 
+def gather(data: Data, order: Any, device: Device) -> Iterator[tuple[slice, Data]]:
+    """Yield which steps, and their rows, several steps at a time; the data are on the device.
+
+    The order, host (steps, ..., rows), has row numbers, below 0 where there is none; what is
+    gathered is (steps, ..., rows, columns).
+    """
+    row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
+    several = max(1, BLOCK_BYTES // max(1, row_bytes * math.prod(order.shape[1:])))
+    for first in range(0, len(order) if order.size else 0, several):
+        steps = slice(first, first + several)
+        yield steps, gathered(device.xp, data, device.put(np.maximum(order[steps], 0), "int64"))
+
+
+def gathered(xp: Namespace, data: Data, numbers: Array) -> Data:
+    """Return the rows with these numbers, (..., rows), as arrays (..., rows, columns)."""
+    flat = xp.reshape(numbers, (-1,))
+    taken = (None if each is None else xp.take(each, flat, axis=0) for each in data)
+    shape = numbers.shape
+    return Data(
+        *(None if each is None else xp.reshape(each, (*shape, each.shape[1])) for each in taken)
+    )
+
+
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
     """Return some rows on the device, of an array that is there or of a `RowSource`."""
     if is_row_source(x):
@@ -157,19 +181,10 @@ def digest(data: Data | None, device: Device) -> str:
     if data is None:
         return "none"
     count, columns = data.x.shape
-    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
-    sha256 = hashlib.sha256(str(tuple(data.x.shape)).encode())
-
-    def add(array: Any) -> None:
-        sha256.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
-
-    size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
-    for numbers in (rows[start : start + size] for start in range(0, len(rows), size)):
-        if is_row_source(data.x):
-            add(data.x.read_rows(numbers))
-        else:
-            add(device.xp.take(data.x, device.put(numbers, "int64"), axis=0))
-    for array in (data.y, data.row_weights):
+    size = max(1, min(count, 1000, 4 * BLOCK_BYTES // columns))  # wide rows would take much memory
+    rows = np.unique(np.linspace(0, count - 1, size).astype(np.int64))
+    sha256 = hashlib.sha256(str((count, columns)).encode())
+    for array in (take_rows(data, rows, device, "float64").x, data.y, data.row_weights):
         if array is not None:
-            add(array)
+            sha256.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
     return sha256.hexdigest()[:16]

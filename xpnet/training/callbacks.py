@@ -66,12 +66,13 @@ def needs_traces(callbacks: Sequence[Any]) -> bool:
     return any(getattr(each, "needs_traces", True) for each in watching)
 
 
-def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
-    """Return whether a callback has to be called after one of these steps, counted from 1."""
-    watching = [each for each in callbacks if hasattr(each, "on_batch_end")]
-    return any(
-        not hasattr(each, "wants_step") or any(map(each.wants_step, steps)) for each in watching
-    )
+def steps_unwanted(callbacks: Sequence[Any], taken: int, count: int) -> int:
+    """Return how many of the next `count` steps come before one that a callback wants to see."""
+    for each in callbacks:
+        if hasattr(each, "on_batch_end"):
+            wants = getattr(each, "wants_step", lambda step: True)
+            count = next((i for i in range(count) if wants(taken + 1 + i)), count)
+    return count
 
 
 def wants_each_epoch(callbacks: Sequence[Any]) -> bool:

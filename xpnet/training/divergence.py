@@ -3,10 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from xpnet.backend.device import Array
 from xpnet.errors import DivergenceError
-from xpnet.nn.losses import Head, penalty
-from xpnet.nn.network import MLP, PREDICT_ROWS
+from xpnet.nn.losses import penalty
 from xpnet.nn.optimizers import OPTIMIZERS, Adam, lower_rate
 
 if TYPE_CHECKING:
@@ -30,18 +28,6 @@ def is_far_above_start(run: "Training", loss: float) -> bool:
     extra = float(penalty(run.net.device.xp, weights, run.options.l1, run.options.l2))
     start = max(first_loss, run.loss_at_zero, _TINY)
     return not loss <= RUNAWAY_FACTOR * (extra + start)  # true of NaN, too
-
-
-def mean_loss_at_zero(net: MLP, head: Head, targets: Array) -> float:
-    """Return the mean loss of predicting from pre-activations of 0, where any run could start.
-
-    The very first batch alone may be small and fitted by chance, or by an earlier run.
-    """
-    xp, total, rows = net.device.xp, 0.0, int(targets.shape[0])
-    for start in range(0, rows, PREDICT_ROWS):
-        y = targets[start : min(start + PREDICT_ROWS, rows), :]
-        total += float(xp.sum(head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
-    return total / rows
 
 
 def check_divergence(run: "Training", *, finite: bool) -> None:

@@ -141,23 +141,21 @@ def fit(
 
 
 def prepare_training(
-    net: MLP, x: Any, y: Any, *, optimizer: str | Optimizer | None = None, metrics: Any = (),
-    validation: Any = None, early_stopping: bool | int | EarlyStopping = False,
-    keep_best: bool = False, sample_weight: Any = None, class_weight: Any = None,
-    callbacks: Sequence[Any] | None = (), progress: bool | None = None, seed: int | None = None,
-    parallel: Any = None, **options: Any,
+    net: MLP, x: Any, y: Any, *, optimizer: str | Optimizer | None = None, validation: Any = None,
+    early_stopping: bool | int | EarlyStopping = False, sample_weight: Any = None,
+    class_weight: Any = None, callbacks: Sequence[Any] | None = (), progress: bool | None = None,
+    seed: int | None = None, parallel: Any = None, **options: Any,
 ) -> Training:  # fmt: skip
     """Check and prepare what `fit` takes; return the training, to be run."""
     if unknown := options.keys() - {each.name for each in fields(TrainingOptions)}:
         raise InputTypeError(f"{', '.join(sorted(unknown))}: not known; xpnet.fit has the options")
     optimizer = _resolve_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
-    if is_row_source(x) and metrics and validation is None:
+    if is_row_source(x) and options.get("metrics") and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
     stopping, seed = _early_stopping(early_stopping), net.seed if seed is None else seed
-    keep_best = keep_best or bool(stopping)
-    options |= {"optimizer": optimizer, "metrics": metrics, "seed": seed, "keep_best": keep_best}
-    settings = TrainingOptions(**options)
+    options |= {"keep_best": True} if stopping else {}
+    settings = TrainingOptions(optimizer=optimizer, seed=seed, **options)
     with net.device.active:
         data, factors = prepared(net, x, y, sample_weight, class_weight)
         data, held_out = _with_validation(net, data, validation, seed, factors)
@@ -191,9 +189,13 @@ def check_parameters(net: MLP) -> None:
 def prepared(net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> tuple[Data, Any]:
     """Check training rows and put them on the device; also return the factors of the classes."""
     check_parameters(net)
-    if is_row_source(x):
-        x, rows = _checked_source(x, net), x.shape[0]
-        y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, rows)
+    if is_row_source(x):  # read once, so that no unusable row turns up during training
+        if x.shape[1] != net.sizes[0]:
+            raise InputError(f"x has shape {x.shape} but the network takes (n, {net.sizes[0]})")
+        for number, block in enumerate(x.blocks()):
+            values = net.device.put(block, "float64")
+            check_finite(net.device.xp, values, f"block {number} of {x}")
+        y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, x.shape[0])
     else:
         x, y, _ = net.prepare(x, y)
     factors = _class_factors(net, y, class_weight)
@@ -253,15 +255,6 @@ def prepared_pair(net: MLP, given: Any, factors: Any) -> Data:
     """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
     x, y, _ = net.prepare(*as_pair(given))
     return Data(x, y, _combined_weights(net, y, None, factors, "validation"))
-
-
-def _checked_source(source: Any, net: MLP) -> Any:
-    """Read all rows of a file once, so that no unusable row turns up during training."""
-    if source.shape[1] != net.sizes[0]:
-        raise InputError(f"x has shape {source.shape} but the network takes (n, {net.sizes[0]})")
-    for number, block in enumerate(source.blocks()):
-        check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {source}")
-    return source
 
 
 def _class_factors(net: MLP, y: Array, class_weight: Any) -> Any:

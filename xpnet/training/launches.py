@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Array, Namespace, Step
+from xpnet.backend.device import Array, Namespace
+from xpnet.backend.device import Step as Launch
 from xpnet.nn.arrays import Batch, row_shares
-from xpnet.training.batches import BLOCK_BYTES, Data
+from xpnet.training.batches import gathered
+from xpnet.training.step import Step
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -23,10 +25,7 @@ MAX_BYTES = 64 << 20  # of the rows that a launch gathers
 
 
 class _Tables(NamedTuple):
-    """What launches read, and the sum that they add to; always the same arrays.
-
-    For a stack of networks each table has one more axis, (networks,), after the axes given below.
-    """
+    """What launches read, and the sum that they add to; always the same arrays."""
 
     order: Array  # which rows each step takes: int64, (steps of an epoch, rows of a batch)
     coefficients: Array  # the optimiser's, (steps of an epoch, coefficients)
@@ -38,37 +37,33 @@ class _Tables(NamedTuple):
 class Launches:
     """Takes the full batches of an epoch, in launches of `count` steps or of one.
 
-    The run's data are in the device's memory. A device that does not record computes each launch
-    anew. `step` is a `xpnet.training.step.Step`. Launches add to `total`, the sum of loss times
-    rows over the epoch so far.
+    The run's data are in the memory of its device, which records. Launches add to `total`, the sum
+    of loss times rows over the epoch so far.
     """
 
     ends_anywhere = False  # each number of steps is a recording of its own
 
-    def __init__(self, run: "Training | Any", step: Any) -> None:
+    def __init__(self, run: "Training", step: Step) -> None:
         # Not the run itself: a cycle would keep a GPU's memory until the collector comes by.
         self._net, self._data, self._dropout, self._step = run.net, run.data, run.dropout, step
         self.rows, self.full_batches = run.batch_size, run.full_batches
-        networks = run.net.flat.shape[0] if run.net.flat.ndim == 2 else 1
-        batch_bytes = 8 * networks * self.rows * (run.data.x.shape[1] + run.data.y.shape[1])
-        most = BLOCK_BYTES if run.net.device.record is None else MAX_BYTES
-        self.count = steps_per_launch(self.full_batches, batch_bytes, most)
+        batch_bytes = 8 * self.rows * (run.data.x.shape[1] + run.data.y.shape[1])
+        self.count = steps_per_launch(self.full_batches, batch_bytes)
         self.total: Array = None
         self._tables: _Tables
-        self._replays: dict[int, Step] = {}
+        self._replays: dict[int, Launch] = {}
 
     def begin(self, order: Any, coefficients: Any, keys: Any, total: Array) -> None:
         """Put what differs between the steps of an epoch on the device; see `_Tables`.
 
-        All but the total are on the host. The order, (rows,) or (networks, rows), may end with the
-        rows of a short last batch, which is not taken here.
+        All but the total are on the host. The order, (rows,), may end with the rows of a short last
+        batch, which is not taken here.
         """
-        net, full, lead = self._net, self.full_batches, order.shape[:-1]
-        cut = np.reshape(order[..., : full * self.rows], (*lead, full, self.rows))
+        net, full = self._net, self.full_batches
         tables = _Tables(
-            net.device.put(np.ascontiguousarray(np.moveaxis(cut, -2, 0)), "int64"),
-            net.device.put(coefficients, net.dtype),
-            net.device.put(keys, "int64"),
+            net.device.put(order[: full * self.rows].reshape(full, self.rows), "int64"),
+            net.device.put(coefficients[:full], net.dtype),
+            net.device.put(keys[:full], "int64"),
             net.device.put(total, net.dtype),
             net.device.put(np.asarray(0), "int64"),
         )
@@ -94,14 +89,15 @@ class Launches:
             self._replays[count] = self._recorded(count)
         return self._replays[count]()
 
-    def _recorded(self, count: int) -> Step:
+    def _recorded(self, count: int) -> Launch:
         device, data, step, dropout = self._net.device, self._data, self._step, self._dropout
         xp, rows, tables = device.xp, self.rows, self._tables
         offsets = device.put(np.arange(count), "int64")
 
         def take_steps() -> tuple[Any, ...]:
             steps, total = tables.start + offsets, tables.total
-            batches = gathered(xp, data, xp.take(tables.order, steps, axis=0))
+            x, y, weights = gathered(xp, data, xp.take(tables.order, steps, axis=0))
+            batches = Batch(x, y, row_shares(xp, y, weights))
             coefficients = _entries(xp, tables.coefficients, steps)
             keys, first_loss = _entries(xp, tables.keys, steps), None
             for i in range(count):
@@ -111,23 +107,13 @@ class Launches:
                 first_loss = loss if first_loss is None else first_loss
             return first_loss, loss, *seen
 
-        return take_steps if device.record is None else device.record(take_steps)  # without self
+        assert device.record is not None
+        return device.record(take_steps)  # without self
 
 
-def gathered(xp: Namespace, data: Data, numbers: Array) -> Batch:
-    """Return the rows with these numbers, (..., rows), and their shares."""
-    flat = xp.reshape(numbers, (-1,))
-    x, y, weights = (
-        None if each is None
-        else xp.reshape(xp.take(each, flat, axis=0), (*numbers.shape, each.shape[1]))
-        for each in data
-    )  # fmt: skip
-    return Batch(x, y, row_shares(xp, y, weights))
-
-
-def steps_per_launch(steps: int, batch_bytes: int, most_bytes: int = MAX_BYTES) -> int:
+def steps_per_launch(steps: int, batch_bytes: int) -> int:
     """Return a number of steps per launch that is large and leaves few steps of an epoch over."""
-    most = max(1, min(steps, MAX_STEPS, most_bytes // batch_bytes))
+    most = max(1, min(steps, MAX_STEPS, MAX_BYTES // batch_bytes))
     return min(range(most, most // 2, -1), key=lambda count: steps % count)
 
 

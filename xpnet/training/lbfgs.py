@@ -52,12 +52,8 @@ class LBFGS:
     def run(self) -> History:
         """Train to the end; return the history, with one entry for each iteration.
 
-        Its `stopped` begins with "converged", or names the limit that was reached.
-
-        Raises
-        ------
-        DivergenceError
-            If the loss is not finite; the network keeps the weights it had.
+        Its `stopped` begins with "converged", or names the limit that was reached. Raises
+        `DivergenceError` if the loss is not finite; the network keeps the weights it had.
         """
         from scipy.optimize import minimize
 

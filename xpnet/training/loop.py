@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from xpnet.backend.device import Array
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch, is_row_source
-from xpnet.nn.losses import Head, Loss, penalty, resolve_head
+from xpnet.nn.losses import Loss, penalty, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import (
@@ -34,19 +34,14 @@ from xpnet.nn.schedules import (
     resolve_schedule,
 )
 from xpnet.training.batches import Data, batches, epoch_order
-from xpnet.training.callbacks import hooks, wants_any, wants_each_epoch
+from xpnet.training.callbacks import hooks, steps_unwanted, wants_each_epoch
 from xpnet.training.compiled import CompiledSteps, compiled_steps
-from xpnet.training.divergence import (
-    DIVERGED,
-    check_divergence,
-    is_far_above_start,
-    mean_loss_at_zero,
-)
+from xpnet.training.divergence import DIVERGED, check_divergence, is_far_above_start
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches
 from xpnet.training.metrics import resolve_metrics
-from xpnet.training.step import Step, make_step, step_coefficients
+from xpnet.training.step import Step, make_step
 
 LOG = logging.getLogger("xpnet")
 LOG.addHandler(logging.NullHandler())
@@ -158,6 +153,7 @@ class Training:
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
         self.head = resolve_head(net.output, options.loss)
+        self.penalties: Any = options.l1 or None, options.l2 or None
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
@@ -169,7 +165,8 @@ class Training:
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self.diverged: DivergenceError | None = None  # what `run` raised, or would have
-        self._begun: list[Any] = []  # callbacks that have been told of the start
+        # Tells all callbacks that begun of the end, even if one raises: they hold locks and files.
+        self._told = ExitStack()
         self._one_by_one = 0  # up to this epoch, epochs are not taken many at a time
         self.learning_rate = options.optimizer.learning_rate
         with net.device.active:
@@ -182,12 +179,8 @@ class Training:
     def run(self) -> History:
         """Train to the end, or until stopped; return the history.
 
-        Raises
-        ------
-        DivergenceError
-            If the loss is not finite or runs away; the network keeps its last good weights.
-        KeyboardInterrupt
-            On Ctrl-C, after the current step; a second one does not wait for it.
+        Raises `DivergenceError` if the loss is not finite or runs away: the network keeps its last
+        good weights. Ctrl-C ends it after the current step; a second one does not wait for that.
         """
         # Overflow on the way to a divergence is reported once, by end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -233,7 +226,7 @@ class Training:
         """Tell the callbacks; one of them may put an earlier state in place."""
         for callback in self.callbacks:
             self._notify("on_train_start", [callback])
-            self._begun.append(callback)
+            self._told.callback(self._notify, "on_train_end", [callback])
 
     def finish(self) -> None:
         """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
@@ -245,9 +238,7 @@ class Training:
             f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
         )
         LOG.info("%s: %s, %s", self.net, state.history, state.history.stopped)
-        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
-            for callback in reversed(self._begun):
-                told.callback(self._notify, "on_train_end", [callback])
+        self._told.close()
 
     def make_step(
         self, net: MLP, gradients: Array, state: Sequence[Array], penalties: Any = None
@@ -274,39 +265,56 @@ class Training:
         self._notify("on_epoch_start")
         if state.batch == 0:
             state.epoch_start = self._copy_parameters()
-        order, rates = self.order(state.epoch, 1), self.rates(state.epoch, 1)
-        begin = state.step - state.batch
-        coefficients = step_coefficients(self.options.optimizer, rates, begin)
+        order, rates, coefficients, keys = self._plan(1)
         if self.launches is not None and self._unseen(self.launches):
-            keys = self.dropout.keys(begin, self.full_batches)
-            self.launches.begin(order, coefficients[: self.full_batches], keys, state.epoch_loss)
+            self.launches.begin(order, coefficients, keys, state.epoch_loss)
             self._launch_steps(self.launches, rates)
-        self._take_steps(take_step, order, rates, coefficients)
+        self._take_steps(take_step, order, rates, coefficients, keys)
         if not self.stop_reason:
-            losses = state.epoch_loss, state.epoch_first_loss
-            penalties = self.options.l1 or None, self.options.l2 or None
-            numbers = measure_epoch(self.net, self.head, losses, penalties, self.validation)
-            self.end_epoch(EpochNumbers(*map(float, numbers)), time.perf_counter() - started)
+            numbers = self.net.device.get(self._epoch_numbers())
+            self.end_epoch(numbers, time.perf_counter() - started)
 
-    def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
+    def _plan(self, epochs: int) -> tuple[Any, Any, Any, Any]:
+        """Return the order of the rows in the next epochs, and what differs between their steps.
+
+        These are the learning rates, (steps,), the optimiser's coefficients, (steps, coefficients),
+        and dropout's keys, (steps, hidden layers), on the host; a stack's have more axes.
+        """
+        state, begin = self.state, self.state.step - self.state.batch
+        rates = self.rates(state.epoch, epochs)
+        steps = np.arange(begin + 1, begin + 1 + len(rates)).reshape(-1, *[1] * (rates.ndim - 1))
+        coefficients = np.broadcast_arrays(*self.options.optimizer.coefficients(rates, steps))
+        keys = self.mask_keys(begin, len(rates))
+        return self.order(state.epoch, epochs), rates, np.stack(coefficients, axis=1), keys
+
+    def _take_steps(
+        self, take_step: Step, order: Any, rates: Any, coefficients: Any, keys: Any
+    ) -> None:
         """Take the epoch's remaining steps, one by one."""
         state, on_batch_end = self.state, hooks(self.callbacks, "on_batch_end")
-        keys = self._mask_keys(state.step - state.batch, len(rates))
-        rates, numbers, epoch_rows = rates.tolist(), coefficients.tolist(), self.epoch_rows
+        rates, keys, epoch_rows = rates.tolist(), self._entries(keys, "int64"), self.epoch_rows
+        coefficients = self._entries(coefficients, self.net.dtype)
         for batch in self._batches(order):
             if self.stop_reason:
                 return
-            self.between_steps, self.learning_rate = False, rates[state.batch]
-            masks = self.dropout.masks(batch.x.shape[-2], keys[state.batch])
-            self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
-            rows = min(self.batch_size, epoch_rows - self.batch_size * state.batch)
+            at, self.between_steps, self.learning_rate = state.batch, False, rates[state.batch]
+            masks = self.dropout.masks(batch.x.shape[-2], keys[at])
+            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients[at])
+            rows = min(self.batch_size, epoch_rows - self.batch_size * at)
             self._after_steps(1, self.loss, state.epoch_loss + self.loss * rows)
             for hook in on_batch_end:
                 hook(self)
 
-    def _mask_keys(self, begin: int, count: int) -> Any:
-        """Return what `Dropout.masks` takes at each of `count` steps after `begin` others."""
-        return self.dropout.keys(begin, count).tolist()
+    def mask_keys(self, begin: int, count: int) -> Any:
+        """Return the keys of dropout for `count` steps after `begin` others, host int64."""
+        return self.dropout.keys(begin, count)
+
+    def _entries(self, table: Any, dtype: str) -> Any:
+        """Return a host table by step and column: numbers, or of a stack arrays on the device."""
+        if table.ndim == 2:
+            return table.tolist()
+        table = self.net.device.put(table, dtype)
+        return [[table[i, j, ...] for j in range(table.shape[1])] for i in range(table.shape[0])]
 
     def _batches(self, order: Any) -> Iterator[Batch]:
         """Yield the epoch's remaining batches."""
@@ -317,8 +325,8 @@ class Training:
         """Take the whole batches, many at a time where no callback wants to see a step."""
         while (count := self._unseen(launches)) and not self.stop_reason:
             self.between_steps = False
-            first_loss, self.loss, *seen = launches(self.state.batch, count)
-            self.gradients, self.trace = seen
+            found = launches(self.state.batch, count)
+            first_loss, self.loss, self.gradients, self.trace = found
             self._after_steps(count, first_loss, launches.total)
             self.learning_rate = float(rates[self.state.batch - 1])
             if launches.ends_anywhere or count == 1:
@@ -335,13 +343,11 @@ class Training:
 
     def _unseen(self, launches: Launches | CompiledSteps) -> int:
         """Return how many steps the next launch takes, up to one that a callback wants to see."""
-        state, count = self.state, launches.steps_from(self.state.batch)
-        if not hooks(self.callbacks, "on_batch_end"):
+        count = launches.steps_from(self.state.batch)
+        unwanted = steps_unwanted(self.callbacks, self.state.step, count)
+        if unwanted == count:
             return count
-        for i in range(1, count + 1):
-            if wants_any(self.callbacks, range(state.step + i, state.step + i + 1)):
-                return i if launches.ends_anywhere else 1
-        return count
+        return unwanted + 1 if launches.ends_anywhere else 1
 
     def _run_epochs(self) -> bool:
         """Take several epochs in one compiled call; return whether they were taken.
@@ -351,11 +357,9 @@ class Training:
         launches, state, count = self.launches, self.state, self._unwatched_epochs()
         if count < 2 or not isinstance(launches, CompiledSteps):
             return False
-        started, epochs = time.perf_counter(), range(state.epoch, state.epoch + count)
+        started, end = time.perf_counter(), state.epoch + count
         before = [each.copy() for each in (self.net.flat, *state.optimizer)]
-        rates, order = self.rates(state.epoch, count), self.order(state.epoch, count)
-        coefficients = step_coefficients(self.options.optimizer, rates, state.step)
-        keys = self.dropout.keys(state.step, len(rates))
+        order, rates, coefficients, keys = self._plan(count)
         launches.begin(order, coefficients, keys, 0.0)
         first_loss, self.loss, self.gradients, self.trace = launches(0, len(rates))
         losses = launches.totals / self.epoch_rows + launches.penalties
@@ -364,9 +368,9 @@ class Training:
         if not np.isfinite(self.net.flat).all() or is_far_above_start(self, np.max(losses)):
             for own, values in zip((self.net.flat, *state.optimizer), before, strict=True):
                 own[...] = values
-            self._one_by_one = epochs.stop
+            self._one_by_one = end
             return False
-        state.epoch, state.step, state.last_good = epochs.stop, state.step + len(rates), before[0]
+        state.epoch, state.step, state.last_good = end, state.step + len(rates), before[0]
         self.learning_rate = float(rates[-1])
         seconds = (time.perf_counter() - started) / count
         last_rates = rates.reshape(count, -1)[:, -1]
@@ -387,13 +391,8 @@ class Training:
             return 0
         if looks_at_losses(self.schedule) or wants_each_epoch(self.callbacks):
             return 0
-        count: int = min(options.epochs - state.epoch, launches.epochs)
-        while count > 1:
-            end = state.step + 1 + count * self.full_batches
-            if not wants_any(self.callbacks, range(state.step + 1, end)):
-                break
-            count //= 2
-        return count
+        count: int = min(options.epochs - state.epoch, launches.epochs) * self.full_batches
+        return steps_unwanted(self.callbacks, state.step, count) // self.full_batches
 
     def order(self, epoch: int, epochs: int) -> Any:
         """Return the row numbers of some epochs; all rows at once are not shuffled."""
@@ -421,22 +420,44 @@ class Training:
             found.append(factor)
         return np.repeat(found, same)
 
-    def end_epoch(self, numbers: "EpochNumbers", seconds: float) -> None:
-        """Record an epoch; check it, keep the best, tell the callbacks."""
+    def _epoch_numbers(self) -> Array:
+        """Return what an epoch is recorded and checked by, on the device, to be read at once.
+
+        That are: the sum of loss times rows, the loss of the first batch, 1 if all parameters are
+        finite, the penalty, the validation loss if there is one. (numbers,), or (numbers, networks)
+        for a stack of networks.
+        """
+        net, state, xp = self.net, self.state, self.net.device.xp
+        finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
+        extra = xp.zeros_like(finite)
+        if any(each is not None for each in self.penalties):
+            l1, l2 = (0.0 if each is None else each for each in self.penalties)
+            extra = penalty(xp, net.flat_weights, l1, l2)
+        numbers = [state.epoch_loss, state.epoch_first_loss, finite, extra]
+        if self.validation is not None:
+            numbers.append(net.mean_loss(self.head, *self.validation))
+        return xp.stack([net.device.put(each, net.dtype) for each in numbers])
+
+    def end_epoch(self, numbers: Any, seconds: float) -> None:
+        """Record an epoch by its numbers; check it, keep the best, tell the callbacks."""
         state, options = self.state, self.options
+        loss_sum, first_loss, finite, extra, *validation_loss = numbers.tolist()
         if math.isnan(state.first_loss):
-            state.first_loss = numbers.first_loss
-        if not is_far_above_start(self, numbers.first_loss):
+            state.first_loss = first_loss
+        if not is_far_above_start(self, first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
-        loss = numbers.loss_sum / self.epoch_rows + numbers.penalty
-        metrics, held_out = self._measured(), numbers.validation_loss
+        loss, metrics = loss_sum / self.epoch_rows + extra, dict[str, float]()
+        if self.metrics:
+            get, (x, y, _) = self.net.device.get, self.validation or self.data
+            outputs, targets = get(self.net.outputs(x)), get(y)
+            metrics = {name: metric(outputs, targets) for name, metric in self.metrics.items()}
         self.between_steps = False
         state.history.append(
-            metrics, loss=[loss], validation_loss=[] if held_out is None else [held_out],
+            metrics, loss=[loss], validation_loss=validation_loss,
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
-        check_divergence(self, finite=bool(numbers.finite) and math.isfinite(loss))
+        check_divergence(self, finite=bool(finite) and math.isfinite(loss))
         monitored = state.history.monitored[-1]
         if options.keep_best and monitored < state.best_loss:
             state.best_loss, state.best = monitored, self._copy_parameters()
@@ -445,18 +466,14 @@ class Training:
         LOG.debug("epoch %d: %s", state.epoch, state.history)
         self._notify("on_epoch_end")
 
-    def _measured(self) -> dict[str, float]:
-        """Return the metrics on the validation rows or, without them, on the training rows."""
-        if not self.metrics:
-            return {}
-        get, (x, y, _) = self.net.device.get, self.validation or self.data
-        outputs, targets = get(self.net.outputs(x)), get(y)
-        return {name: metric(outputs, targets) for name, metric in self.metrics.items()}
-
     @cached_property
     def loss_at_zero(self) -> float:
-        """Mean loss of predicting from pre-activations of 0."""
-        return mean_loss_at_zero(self.net, self.head, self.data.y)
+        """Mean loss of predicting from pre-activations of 0, where any run could start.
+
+        The very first batch alone may be small and fitted by chance, or by an earlier run.
+        """
+        xp, y = self.net.device.xp, self.data.y
+        return float(xp.mean(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
 
     def _copy_parameters(self) -> Array:
         return self.net.device.xp.asarray(self.net.flat, copy=True)
@@ -464,33 +481,3 @@ class Training:
     def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
         for hook in hooks(self.callbacks if callbacks is None else callbacks, name):
             hook(self)
-
-
-class EpochNumbers(NamedTuple):
-    """What an epoch is recorded and checked by."""
-
-    loss_sum: float  # of loss times rows
-    first_loss: float  # of its first batch
-    finite: float  # 1 if all parameters are, else 0
-    penalty: float
-    validation_loss: float | None = None
-
-
-def measure_epoch(
-    net: MLP, head: Head, losses: Sequence[Array], penalties: Any, held_out: Data | None
-) -> Any:
-    """Return an epoch's `EpochNumbers` on the host, all in one transfer; the losses are given.
-
-    (numbers,), or (numbers, networks) for a stack of networks.
-    """
-    xp, dtype = net.device.xp, net.dtype
-    finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
-    extra = xp.zeros_like(finite)
-    if any(each is not None for each in penalties):
-        extra = penalty(
-            xp, net.flat_weights, *(0.0 if each is None else each for each in penalties)
-        )
-    numbers = [*losses, finite, extra]
-    if held_out is not None:
-        numbers.append(net.mean_loss(head, *held_out))
-    return net.device.get(xp.stack([net.device.put(each, dtype) for each in numbers]))

@@ -5,10 +5,9 @@ taken for all together: parameters stand in one array, (networks, parameters), a
 view of its row. Where steps are compiled, networks are trained one by one instead, on all cores.
 """
 
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import is_dataclass, replace
 from typing import Any
 
@@ -18,19 +17,17 @@ from xpnet.backend.device import CPU, Array, for_many
 from xpnet.backend.signals import finish_step_first
 from xpnet.backend.threads import processors
 from xpnet.errors import DivergenceError, InputError
-from xpnet.nn.arrays import is_row_source
-from xpnet.nn.network import MLP
+from xpnet.nn.arrays import Batch, is_row_source, row_shares
+from xpnet.nn.network import MLP, one_for_each
 from xpnet.nn.optimizers import Optimizer
 from xpnet.nn.schedules import looks_at_losses
-from xpnet.training.batches import Data
+from xpnet.training.batches import Data, gather
 from xpnet.training.callbacks import hooks
-from xpnet.training.compiled import compiled_steps
-from xpnet.training.dropout import Dropout
+from xpnet.training.compiled import CompiledSteps, compiled_steps
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
-from xpnet.training.launches import Launches, gathered
-from xpnet.training.loop import INTERRUPTED, EpochNumbers, Training, measure_epoch
-from xpnet.training.step import make_step, step_coefficients
+from xpnet.training.loop import INTERRUPTED, Training, TrainingState
+from xpnet.training.step import Step
 
 BYTES_PER_STACK = 800_000  # of parameters and activations; larger stacks were slower by up to half
 
@@ -77,7 +74,10 @@ def fit_many(
         raise InputError(f"{count} networks given; pass one or more, each another one")
     if is_row_source(x):
         raise InputError(f"x is {x}; fit_many needs an array")
-    each = zip(*(_of_each(given, count) for given in (optimizer, l1, l2, seed)), strict=True)
+    each = zip(
+        *(one_for_each(given, count, "networks") for given in (optimizer, l1, l2, seed)),
+        strict=True,
+    )
     with nets[0].device.active:
         x, y, _ = nets[0].prepare(x, y)
         runs = [
@@ -115,9 +115,21 @@ def train_all(runs: Sequence[Training]) -> None:
 
 
 def train_together(runs: list[Training]) -> None:
-    """Run trainings of one `kind` to their ends; the history of one that diverged says so."""
-    if not _run_compiled(runs):
-        _run_stacked(runs)
+    """Run trainings of one `kind` to their ends; the history of one that diverged says so.
+
+    Uncompiled on the CPU, so many take their steps together as suits its cache.
+    """
+    compiled, net = None, runs[0].net
+    if len({(run.options.l1 > 0.0, run.options.l2 > 0.0) for run in runs}) == 1:  # else other code
+        compiled = compiled_steps(runs[0], len(runs))
+    if compiled is not None:
+        _run_compiled(runs, compiled)
+        return
+    size, count = net.flat.shape[0] + runs[0].batch_size * sum(net.sizes[1:]), len(runs)
+    if net.device is CPU:
+        count = max(1, BYTES_PER_STACK // (size * net.flat.itemsize))
+    for start in range(0, len(runs), count):
+        _run_stack(runs[start : start + count])
 
 
 def kind(run: Training) -> tuple[Any, ...]:
@@ -132,27 +144,12 @@ def kind(run: Training) -> tuple[Any, ...]:
     return *layers, options, run.rows, run.batch_size, run.state.epoch, run.validation is None
 
 
-def _of_each(given: Any, count: int) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return [given] * count
-    values = list(given)
-    if len(values) != count:
-        raise InputError(f"{values!r:.80} has {len(values)} entries for {count} networks")
-    return values
-
-
-def _run_compiled(runs: list[Training]) -> bool:
-    """Run them in compiled code; return False where it would not pay, or cannot be had."""
-    if len({(run.options.l1 > 0.0, run.options.l2 > 0.0) for run in runs}) > 1:  # other code
-        return False
-    compiled = compiled_steps(runs[0], len(runs))
-    if compiled is None:
-        return False
+def _run_compiled(runs: list[Training], compiled: CompiledSteps) -> None:
+    """Run each by itself, on all cores."""
     for run in runs:
         run.launches = compiled.of(run)
     with ThreadPoolExecutor(processors()) as pool, finish_step_first(lambda: _stop(runs)):
         list(pool.map(_run_to_the_end, runs))
-    return True
 
 
 def _run_to_the_end(run: Training) -> None:
@@ -165,138 +162,127 @@ def _stop(runs: list[Training]) -> None:
         run.stop(INTERRUPTED)
 
 
-def _run_stacked(runs: list[Training]) -> None:
-    """Take the steps of all together, on the CPU of so many at a time as suits its cache."""
-    net, rows = runs[0].net, runs[0].batch_size
-    size, count = net.flat.shape[0] + rows * sum(net.sizes[1:]), len(runs)
-    if net.device is CPU:
-        count = max(1, BYTES_PER_STACK // (size * net.flat.itemsize))
-    for start in range(0, len(runs), count):
-        _run_stack(runs[start : start + count])
-
-
 def _run_stack(runs: list[Training]) -> None:
     """Take the steps of these together; as networks end, the others move closer together."""
-    own, left = {id(run): run.net for run in runs}, runs
-    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    with finish_step_first(lambda: _stop(runs)), quiet, runs[0].net.device.active:
-        stack = Stack(runs)
-        try:
-            for run in runs:
-                run.begin()
-            while left:
-                stack.run_epoch(left[0].state.epoch)
-                ended = [run for run in left if run.has_ended]
-                left = [run for run in left if not run.has_ended]
-                for run in ended:
-                    _leave(run, own[id(run)])
-                if left and 2 * len(left) <= len(stack.runs):
-                    stack = Stack(left)
-        finally:
-            for run in left:
-                _leave(run, own[id(run)])
+    with runs[0].net.device.active, ExitStack() as ended:
+        for run in runs:
+            ended.callback(run.finish)
+            run.begin()
+        while runs := [run for run in runs if not run.has_ended]:
+            Stack(runs).run()
 
 
-def _leave(run: Training, net: MLP) -> None:
-    """End a run whose arrays are the stack's, which goes on writing into them."""
-    xp = net.device.xp
-    net.flat[...] = run.net.flat
-    run.state.optimizer = [xp.asarray(each, copy=True) for each in run.state.optimizer]
-    run.net = net
-    run.finish()
+class Stack(Training):
+    """Runs that take their steps together, as one run of a stack of networks.
 
-
-class Stack:
-    """Runs that take their steps together; for `Launches` it is one run of a stack of networks."""
+    It ends when half of them have ended. Each has views of the stack's arrays until then.
+    """
 
     def __init__(self, runs: list[Training]) -> None:
         first, self.runs = runs[0], runs
-        device, xp = for_many(first.net.device), first.net.device.xp
+        xp, self._own = first.net.device.xp, [run.net for run in runs]
         flat = xp.stack([run.net.flat for run in runs])
         states = zip(*(run.state.optimizer for run in runs), strict=True)
-        state = [xp.stack(each) for each in states]
-        for number, run in enumerate(runs):
-            run.net = run.net.with_parameters(flat[number, :])
-            run.state.optimizer = [each[number, :] for each in state]
-        self.net = first.net.with_parameters(flat, device)
-        self.batch_size, self.full_batches = first.batch_size, first.full_batches
-        self.dropout = Dropout(self.net, first.seed)
+        state = TrainingState(
+            first.state.epoch, step=first.state.step, optimizer=[xp.stack(each) for each in states]
+        )
         apart = {id(run.data.x): run.data for run in runs}
-        self.data = first.data if len(apart) == 1 else _together(xp.concat, list(apart.values()))
+        data = first.data if len(apart) == 1 else _together(xp.concat, list(apart.values()))
+        held_out = [run.validation for run in runs if run.validation is not None]
+        validation = held_out[0] if held_out else None
+        if any(each.x is not held_out[0].x for each in held_out):
+            validation = _together(xp.stack, held_out)
+        net = first.net.with_parameters(flat, for_many(first.net.device))
+        super().__init__(net, data, first.options, validation=validation, state=state)
+        self.rows, self.batch_size = first.rows, first.batch_size
         places = [list(apart).index(id(run.data.x)) for run in runs]
         self._offsets = np.asarray(places)[:, None] * first.rows
-        held_out = [run.validation for run in runs if run.validation is not None]
-        self._validation = held_out[0] if held_out else None
-        if any(each.x is not held_out[0].x for each in held_out):
-            self._validation = _together(xp.stack, held_out)
-        self._penalties = self._column("l1"), self._column("l2")
-        gradients = xp.zeros_like(flat)
-        self._step = make_step(
-            self.net, gradients, state, first.head, first.options, self._penalties
-        )
-        self._launches = Launches(self, self._step)
+        self.penalties = self._penalty("l1"), self._penalty("l2")
 
-    def _column(self, name: str) -> Array | None:
-        """Return a penalty's factors, (networks, 1); None if all are 0."""
-        values = [[getattr(run.options, name)] for run in self.runs]
-        return self.net.device.put(np.asarray(values), self.net.dtype) if np.any(values) else None
+    def _penalty(self, name: str) -> Array | None:
+        """Return a penalty's factors, (networks,); None if all are 0."""
+        values = [getattr(run.options, name) for run in self.runs]
+        return self.net.device.put(np.asarray(values), self.net.dtype) if any(values) else None
 
     @property
-    def _was_stopped(self) -> bool:
-        return all(run.stop_reason for run in self.runs)
+    def has_ended(self) -> bool:
+        """Whether half of the runs have ended, or all were stopped."""
+        left = sum(not run.has_ended for run in self.runs)
+        return bool(self.stop_reason) or 2 * left <= len(self.runs)
 
-    def run_epoch(self, epoch: int) -> None:
-        """Take the steps of an epoch, and end it for each network that goes on.
+    def stop(self, reason: str) -> None:
+        """Stop all runs."""
+        super().stop(reason)
+        for run in self.runs:
+            run.stop(reason)
 
-        One that is interrupted is taken back: the networks are those of the epoch before.
-        """
-        started, runs, net = time.perf_counter(), self.runs, self.net
-        before = net.device.xp.asarray(net.flat, copy=True)
-        apart = looks_at_losses(runs[0].schedule)
-        factors = None if apart else runs[0].factors(epoch, 1)
-        rates = np.stack([run.rates(epoch, 1, factors) for run in runs], axis=1)[..., None]
-        losses = self._take_steps(epoch, rates)
-        if self._was_stopped:
-            net.flat[...] = before
-            return
-        penalties = [None if each is None else each[:, 0] for each in self._penalties]
-        numbers = measure_epoch(net, runs[0].head, losses, penalties, self._validation)
-        seconds = (time.perf_counter() - started) / len(runs)
-        for number, run in enumerate(runs):
+    def begin(self) -> None:
+        """Let each run's arrays be views of the stack's."""
+        for number, run in enumerate(self.runs):
+            run.net = run.net.with_parameters(self.net.flat[number, :])
+            run.state.optimizer = [each[number, :] for each in self.state.optimizer]
+
+    def finish(self) -> None:
+        """Give all runs their own arrays back, as they were before an epoch that was cut short."""
+        if self.state.batch and self.stop_reason:
+            self.net.flat[...] = self.state.epoch_start
+        for number in range(len(self.runs)):
+            self._leave(number)
+
+    def _leave(self, number: int) -> None:
+        """Copy a run's arrays to its own: in the stack's, the others go on."""
+        run, own = self.runs[number], self._own[number]
+        if run.net is not own:
+            own.flat[...] = run.net.flat
+            copy = own.device.xp.asarray
+            run.state.optimizer = [copy(each, copy=True) for each in run.state.optimizer]
+            run.net = own
+
+    def _prepare(self) -> Step:
+        """Return the step, of all networks."""
+        columns = (None if each is None else each[:, None] for each in self.penalties)
+        return self.make_step(self.net, self.flat_gradients, self.state.optimizer, (*columns,))
+
+    def order(self, epoch: int, epochs: int) -> Any:
+        """Return which rows each network takes, (networks, rows)."""
+        return np.stack([run.order(epoch, epochs) for run in self.runs]) + self._offsets
+
+    def rates(self, epoch: int, epochs: int, factors: Any = None) -> Any:
+        """Return the learning rate of each step and network, (steps, networks, 1)."""
+        if not looks_at_losses(self.schedule):
+            factors = self.factors(epoch, epochs)
+        rates = np.stack([run.rates(epoch, epochs, factors) for run in self.runs], axis=1)
+        self._last_rates = rates[-1, :]
+        return rates[..., None]
+
+    def mask_keys(self, begin: int, count: int) -> Any:
+        """Return the keys of dropout, (steps, layers, networks, 1, 1)."""
+        keys = [run.mask_keys(begin, count) for run in self.runs]
+        return np.stack(keys, axis=-1)[..., None, None]
+
+    def _batches(self, order: Any) -> Iterator[Batch]:
+        """Yield the batches of an epoch; the last one may be short."""
+        xp, full = self.net.device.xp, self.full_batches * self.batch_size
+        whole = order[:, :full].reshape(len(order), -1, self.batch_size).swapaxes(0, 1)
+        for numbers in (whole, order[None, :, full:]):
+            for _, (x, y, weights) in gather(self.data, numbers, self.net.device):
+                shares = row_shares(xp, y, weights)
+                for i in range(x.shape[0]):
+                    yield Batch(x[i, ...], y[i, ...], shares[i, ...])
+
+    def end_epoch(self, numbers: Any, seconds: float) -> None:
+        """End the epoch for each network that goes on."""
+        state = self.state
+        state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
+        for number, run in enumerate(self.runs):
             if run.has_ended:
                 continue
-            run.state.step += len(rates)
-            run.state.epoch_start = before[number, :]
-            run.learning_rate = float(rates[-1, number, 0])
+            run.state.step, run.state.epoch_start = state.step, state.epoch_start[number, :]
+            run.learning_rate = float(self._last_rates[number])
             with suppress(DivergenceError):  # the run has stopped then
-                run.end_epoch(EpochNumbers(*map(float, numbers[:, number])), seconds)
-
-    def _take_steps(self, epoch: int, rates: Any) -> tuple[Array, Array]:
-        """Take the steps; return the sums of loss times rows, and the first losses, (networks,)."""
-        runs, launches, size, dtype = self.runs, self._launches, self.batch_size, self.net.dtype
-        xp, put, begin = self.net.device.xp, self.net.device.put, epoch * len(rates)
-        by_seed = {run.seed: run for run in runs}
-        orders = {seed: run.order(epoch, 1) for seed, run in by_seed.items()}
-        order = np.stack([orders[run.seed] for run in runs]) + self._offsets
-        of_seed = {seed: run.dropout.keys(begin, len(rates)) for seed, run in by_seed.items()}
-        keys = np.stack([of_seed[run.seed] for run in runs], axis=-1)
-        keys = keys[..., None, None]  # (steps, layers, networks, 1, 1)
-        coefficients = step_coefficients(runs[0].options.optimizer, rates, begin)
-        zeros = np.zeros(len(runs))
-        launches.begin(order, coefficients[: self.full_batches], keys[: self.full_batches], zeros)
-        batch, first_loss = 0, None
-        while (count := launches.steps_from(batch)) and not self._was_stopped:
-            loss, *_ = launches(batch, count)
-            first_loss = xp.asarray(loss, copy=True) if first_loss is None else first_loss
-            batch += count
-        total = launches.total
-        for step in range(batch, 0 if self._was_stopped else len(rates)):  # of a short batch
-            numbers = put(order[:, step * size : (step + 1) * size], "int64")
-            masks = self.dropout.masks(numbers.shape[1], [put(key, "int64") for key in keys[step]])
-            own = [put(each, dtype) for each in coefficients[step]]
-            loss, *_ = self._step(gathered(xp, self.data, numbers), masks, own)
-            total = total + loss * numbers.shape[1]
-        return total, first_loss
+                run.end_epoch(numbers[:, number], seconds / len(self.runs))
+            if run.has_ended:
+                self._leave(number)
 
 
 def _together(join: Any, parts: Sequence[Data]) -> Data:

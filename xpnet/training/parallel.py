@@ -18,7 +18,7 @@ import numpy as np
 from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, is_row_source
-from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, rows_of, take_rows
+from xpnet.training.batches import Data, epoch_order, gather, rows_of
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Training
@@ -142,32 +142,23 @@ class ParallelTraining(Training):
             loss_and_gradients=compute,
         )  # fmt: skip
 
-    def _mask_keys(self, begin: int, count: int) -> Any:
-        """Return the keys of each step's masks, each an array (chunks, 1, 1)."""
-        keys = np.stack([Dropout(self.net, seed).keys(begin, count) for seed in self._seeds], -1)
-        put = self.net.device.put
-        return [[put(each, "int64") for each in of_step] for of_step in keys[..., None, None]]
+    def mask_keys(self, begin: int, count: int) -> Any:
+        """Return the keys of dropout, (steps, layers, chunks, 1, 1)."""
+        keys = [Dropout(self.net, seed).keys(begin, count) for seed in self._seeds]
+        return np.stack(keys, axis=-1)[..., None, None]
 
     def _batches(self, order: Any) -> Iterator[Batch]:
         """Yield the epoch's remaining batches: of each array (chunks, rows, ...).
 
         The shares are those in the whole batch, before they are divided by its weight.
         """
-        net, own, size = self.net, self._own, self.batch_size
-        row_bytes = 8 * (own.x.shape[1] + own.y.shape[1])
-        several = max(1, BLOCK_BYTES // (row_bytes * order[0].size))
-        rows = np.minimum(size, self.epoch_rows - size * np.arange(len(order)))[:, None, None]
-        for first in range(self.state.batch, len(order), several):
-            some = slice(first, first + several)
-            numbers = order[some]
-            found = take_rows(own, np.maximum(numbers, 0).reshape(-1), net.device, net.dtype)
-            shares = net.device.put((numbers >= 0) / rows[some], net.dtype)
-            if found.row_weights is not None:
-                shares = shares * net.device.xp.reshape(found.row_weights, numbers.shape)
-            x, y = (
-                net.device.xp.reshape(each, (*numbers.shape, each.shape[1])) for each in found[:2]
-            )
-            for i in range(len(numbers)):
+        net, size = self.net, self.batch_size
+        rows = np.minimum(size, self.epoch_rows - size * np.arange(len(order)))
+        share = ((order >= 0) / rows[:, None, None])[self.state.batch :]
+        for steps, (x, y, weights) in gather(self._own, order[self.state.batch :], net.device):
+            shares = net.device.put(share[steps], net.dtype)
+            shares = shares if weights is None else shares * weights[..., 0]
+            for i in range(x.shape[0]):
                 yield Batch(x[i, ...], y[i, ...], shares[i, ...])
 
 

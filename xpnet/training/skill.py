@@ -72,12 +72,13 @@ class Skill:
         )
 
 
-def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Skill, Data] | None:
+def find_no_skill(training: Any, seed: int) -> tuple[Skill, Data] | None:
     """Return the skill of a network without a clear one, and the rows that show it; else None.
 
-    The loss is the one that was trained, since what is best for it need not be best for another.
-    The data are training rows with their weights then; the seed chooses among them.
+    The training, a `Training` or `LBFGS`, gives the loss, since what is best for it need not be
+    best for another, and the rows, with their weights then; the seed chooses among them.
     """
+    net, loss, data = training.net, training.options.loss, training.data
     rows, judged = data.y.shape[0], data
     size = min(rows, MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], net.sizes[-1])))
     if size < rows or is_row_source(data.x):
@@ -144,7 +145,7 @@ def verdict(training: Training, penalty_at_start: float) -> str:
     state = training.state
     if not any(state.epoch >= epochs and state.step >= steps for epochs, steps in LONG_ENOUGH):
         return ""
-    unskilled = find_no_skill(training.net, training.options.loss, training.data, training.seed)
+    unskilled = find_no_skill(training, training.seed)
     if unskilled is None:
         return ""
     skill, judged = unskilled

@@ -4,13 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from xpnet.backend.device import Array, Scalar
 from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Head, add_penalty_gradients
 from xpnet.nn.network import MLP, Gradients, Trace
-from xpnet.nn.optimizers import Optimizer, StepArrays, clip_by_norm
+from xpnet.nn.optimizers import StepArrays, clip_by_norm
 
 if TYPE_CHECKING:
     from xpnet.training.loop import TrainingOptions
@@ -62,13 +60,3 @@ def _blocks(flat: Array, block: int) -> list[Array]:
     """Cut all parameters into views that are updated one by one."""
     size = flat.shape[-1]
     return [flat[..., i : min(i + block, size)] for i in range(0, size, block)]
-
-
-def step_coefficients(optimizer: Optimizer, rates: Any, begin: int) -> Any:
-    """Return the optimiser's coefficients for the steps after the first `begin`, float64.
-
-    (steps, coefficients) for rates (steps,); (steps, coefficients, networks, 1) for rates
-    (steps, networks, 1).
-    """
-    steps = np.arange(begin + 1, begin + 1 + len(rates)).reshape(-1, *[1] * (rates.ndim - 1))
-    return np.stack(np.broadcast_arrays(*optimizer.coefficients(rates, steps)), axis=1)
