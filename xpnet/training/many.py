@@ -5,7 +5,7 @@ taken for all together: parameters stand in one array, (networks, parameters), a
 view of its row. Where steps are compiled, networks are trained one by one instead, on all cores.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import is_dataclass, replace
@@ -245,7 +245,7 @@ class Stack(Training):
 
     def order(self, epoch: int, epochs: int) -> Any:
         """Return which rows each network takes, (networks, rows)."""
-        return np.stack([run.order(epoch, epochs) for run in self.runs]) + self._offsets
+        return np.stack(self._by_seed(lambda run: run.order(epoch, epochs))) + self._offsets
 
     def rates(self, epoch: int, epochs: int, factors: Any = None) -> Any:
         """Return the learning rate of each step and network, (steps, networks, 1)."""
@@ -257,8 +257,13 @@ class Stack(Training):
 
     def mask_keys(self, begin: int, count: int) -> Any:
         """Return the keys of dropout, (steps, layers, networks, 1, 1)."""
-        keys = [run.mask_keys(begin, count) for run in self.runs]
+        keys = self._by_seed(lambda run: run.mask_keys(begin, count))
         return np.stack(keys, axis=-1)[..., None, None]
+
+    def _by_seed(self, draw: Callable[[Training], Any]) -> list[Any]:
+        """Return what each run draws; those of one seed draw the same."""
+        drawn = {seed: draw(run) for seed, run in {run.seed: run for run in self.runs}.items()}
+        return [drawn[run.seed] for run in self.runs]
 
     def _batches(self, order: Any) -> Iterator[Batch]:
         """Yield the batches of an epoch; the last one may be short."""
