@@ -268,14 +268,18 @@ class Csv:
             line, tail = line + data.count(b"\n", 0, cut), data[cut:]
 
     def _without_headers(self, records: bytes) -> bytes:
-        """Blank out repeated headers and rulers, as in lists of several pages."""
-        if b'"' in records or len(self.names) == 1:
+        """Blank out repeated headers, titles above them, and rulers, as in lists of pages."""
+        quotes = b'"' in records  # in which there may be dashes
+        if len(self.names) == 1 or (
+            self.header not in records and (quotes or b"---" not in records)
+        ):
             return records
-        if b"---" not in records and self.header not in records:
-            return records
-        again = rb"(?m)^(?:%s|[-=+:| \t]*---[-=+:| \t]*)$" % re.escape(self.header)
-        self.passed_over.update(passed_over(re.findall(again, records), "between rows"))
-        return re.sub(again, b"", records)
+        title, header = rb"[^\n%s]*\n" % self.delimiter.encode(), re.escape(self.header)
+        ruler = b"" if quotes else rb"|[-=+:| \t]*---[-=+:| \t]*"
+        again = rb"(?m)^(?:(?:%s){,10}%s%s)$" % (title, header, ruler)
+        lines = b"\n".join(re.findall(again, records)).split(b"\n")
+        self.passed_over.update(passed_over(lines, "between rows"))
+        return re.sub(again, lambda found: b"\n" * found[0].count(b"\n"), records)
 
     def _rows(self, data: bytes) -> tuple[np.ndarray, bytes]:
         """Return where rows begin in some records, and the records without blank lines.
