@@ -273,6 +273,15 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
         (['"45,5 z\u0142"', '"7,25 z\u0142"'], [45.5, 7.25], "decimal commas, in z\u0142"),
         (["20\u33a1", "57.5 m\u00b2"], [20, 57.5], "in \u33a1"),
         (["\u7bc91\u5e74", "\u7bc912\u5e74", "-"], [1, 12, np.nan], "after \u7bc9, in \u5e74"),
+        (["2.5 min", "9", "4 minutes"], [2.5, 9, 4], "in min, minutes as min"),
+        (["45.2 miles", "8k miles"], [72742.3488, 12874752], "in m, k miles as m, miles as m"),
+        (
+            ["1 204.5", "2 500 b", "3 100", "980 p", "4 (1)"],
+            [1204.5, 2500, 3100, 980, 4],
+            "notes, thousands separators",
+        ),
+        (["0 - never", "3", "7", "10 \u2013 always", "5"], [0, 3, 7, 10, 5], "notes"),
+        (["2012 (12 reg)", "2016 (66 reg)"], [2012, 2016], "notes"),
         (["$450/mo", "$380/mo"], [450, 380], "currency signs, in /mo"),
     ],
 )

@@ -124,14 +124,16 @@ _POINT_GROUPS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}$"
 # A decimal comma, and points between thousands, if any: 1.234,5, not 1.23,5.
 _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 
-# Marks of a number that is not exact, or has a note.
+# Marks of a number that is not exact, or has a note; and the share of the cells that may have it.
 _ROUGHLY = (
-    ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
-    ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
-    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
-    ("notes", r"^[*`]+([^*`]+)", "${1}"),
-    ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
-    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
+    ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}", 1),
+    ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}", 1),
+    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}", 1),
+    ("notes", r"^[*`]+([^*`]+)", "${1}", 1),
+    ("notes", r"([0-9]) ?\([0-9]\)$", "${1}", 0.5),
+    ("notes", r"^([0-9]+) [-\u2013=] \pL[^0-9]*$", "${1}", 0.5),  # 10 - extremely likely
+    ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}", 1),
+    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}", 0.5),
 )
 # Numbers of several parts, such as 2h 5m or 4 1/2; and the weight of each part.
 _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
@@ -280,10 +282,9 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
         plain, signs = _with_points(cells, how, money=False)
         return plain.cast(polars.Float64), signs or {PLAIN} if cells.count() else signs
     cells = cells.str.replace("^\u2212", "-")
-    for sign, pattern, bare in _ROUGHLY:
+    for sign, pattern, bare, most in _ROUGHLY:
         found = cells.str.contains(pattern)
-        few = how.known or pattern[:2] != "^[" or 2 * found.sum() <= cells.count()
-        if few and found.any():
+        if found.any() and (how.known or found.sum() <= most * cells.count()):
             signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
     for sign, pattern in _NEGATIVE.items():
         signs |= {sign} if cells.str.contains(pattern).any() else set()
@@ -323,9 +324,16 @@ def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple
 
 
 def _factors(units: set[str]) -> dict[str, float]:
-    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none."""
+    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none.
+
+    A unit may be in thousands, such as k miles.
+    """
+    of_one = {unit: unit[2:] if unit[:2] in ("k ", "K ") else unit for unit in units}
     for table in _UNITS:
-        found = {unit: of for unit in units for each, of in table.items() if _is_same(unit, each)}
+        found = {
+            unit: of if unit == one else 1e3 * of
+            for unit, one in of_one.items() for each, of in table.items() if _is_same(one, each)
+        }  # fmt: skip
         if found.keys() == units:
             return table | found
     return {}
@@ -389,6 +397,8 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     factors = tables[0] if tables else {}
     powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
+    if base and len({factors[each] for each in kinds}) == 1:  # one unit in several spellings
+        base, factors = min(kinds), dict.fromkeys(kinds, 1.0)
     signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     signs |= {_AFTER + prefix} if prefix else set()
@@ -397,7 +407,8 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
     few = 1 < units.count() < cells.count() / 2 and not factors
     letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
-    notes = few and not _are_codes(bare.cast(polars.Float64, strict=False).drop_nulls())
+    digits = bare.str.replace_all("[^0-9.]", "").cast(polars.Float64, strict=False)
+    notes = few and not _are_codes(digits.drop_nulls())
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)

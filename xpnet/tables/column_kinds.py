@@ -23,7 +23,7 @@ MIN_DISTINCT = 0.95  # share of distinct cells of a column that is named like an
 MIN_WORD = 0.005  # share of the rows that a word must be in, and be missing from, to have an input
 MIN_WORD_ROWS = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
-_CODE = re.compile(r"[^\W\d_]+([-_./][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
+_CODE = re.compile(r"[^\W\d_]+([-_./,][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
 _IDENTIFIER = re.compile(
     r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
     r"|index|__index_level_\d+__|#)|.*[a-z0-9](ID|Id|No|Nr)"
