@@ -43,7 +43,12 @@ def test_a_last_row_called_like_a_total_is_none_if_no_other_is_called_so(table):
 
 @pytest.mark.parametrize(
     "footer",
-    ["Balance of 31/12/2023,,,17195.88\n", "\nall:,6,,\nM\u00e9dia,,2,\n", "\n# End of 7,ok\n"],
+    [
+        "Balance of 31/12/2023,,,17195.88\n",
+        "\nall:,6,,\nM\u00e9dia,,2,\n",
+        "\n# End of 7,ok\n",
+        ",Class average,,5\n",
+    ],
 )
 def test_rows_at_the_end_that_are_half_empty_and_unlike_the_others_are_no_rows(footer, table):
     rows = "".join(f"{day:02}/12/2023,ab,1.5,{day}.25\n" for day in range(1, 7))
@@ -80,7 +85,7 @@ def test_titles_above_a_repeated_header_are_no_rows_nor_are_lines_with_asterisks
     found = read_table(path, columns=["n"])
     assert found.column("n").tolist() == [1, -2, 3, 4] * 12
     assert found.place(24, "n").split(": ")[1] == "line 38, column 'n'"
-    assert found.passed_over["totals between rows"] == "2, such as '* Best 10'"
+    assert found.passed_over["totals between rows"] == "2, such as '* Best 10  '"
     path = tmp_path / "t.csv"
     path.write_text('a,y\n"1,5",2\na,y\n"--",3\n')
     assert read_table(path).column("y").tolist() == [2, 3]

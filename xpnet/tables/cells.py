@@ -80,7 +80,7 @@ _NEGATIVE = {
 }
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
 _WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
-_UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD})(?:[ -][a-z]+)?)\.?$"
+_UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD}|/ ?[0-9]+)(?:[ -][a-z]+)?)\.?$"  # 78/100
 _PREFIX = r"^(\p{Lo}+) ?[0-9][0-9.,]*[^0-9]+$"  # in a script without capitals; a unit follows
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = tuple(

@@ -45,8 +45,8 @@ class Frame:
     delimiter: str = ""
     decimal: str = ""
     guesses: Mapping[str, Any] = field(default_factory=dict)
-    passed_over: ClassVar = dict[str, str]()  # it has no lines
-    line_of: ClassVar = None
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    line_of: ClassVar = None  # it has no lines
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""

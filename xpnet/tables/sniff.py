@@ -23,7 +23,7 @@ _HEADER_LINES = 3  # at most, below the first
 _QUOTE, _NEWLINE = 34, 10
 _WORDS = rb"(grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme|moyenne"
 _TOTAL = re.compile(rb"(?i)[\W_]*(%s)\b:?[^\w \n]" % _WORDS)
-_SPARSE = re.compile(rb"(?i)\W*(%s|all|balance|saldo|solde|m(\xc3.|e)dia)\b" % _WORDS)
+_SPARSE = re.compile(rb"(?i)\W*(\w+ )?(%s|all|balance|saldo|solde|m(\xc3.|e)dia)\b" % _WORDS)
 _UNIT = re.compile(r"(?=.{1,5}$|.*[^\w\s])(?:[^\s\d]|(?<=[A-Za-z^])\d)+")  # kg, m/s2, (%), mm:ss
 # A number, with signs or a note, or a date.
 _FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?([^A-Za-z]*$| [-\u2013=] )")
