@@ -206,6 +206,17 @@ def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
         prepare(table("a,code\n" + rows), "a")
 
 
+def test_a_target_of_a_few_numbers_among_words_is_refused(table):
+    rows = "".join(
+        f"{i % 7},{each}\n"
+        for i, each in enumerate(["x", "..", "x", "x(2)"] * 9 + ["0.5", "1.5", "2.5"])
+    )
+    with pytest.raises(
+        InputError, match=r"line 38, column 'y': found '0.5', .*, beside 'x'; empty"
+    ):
+        prepare(table("a,y\n" + rows), "y")
+
+
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
     rows = table("id,a\n" + "".join(f"{i},{i % 7}\n" for i in range(1, 31)))
     with pytest.raises(InputError, match=r"found '1', .*: row numbers; pass another column"):
@@ -282,6 +293,7 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
         ),
         (["0 - never", "3", "7", "10 \u2013 always", "5"], [0, 3, 7, 10, 5], "notes"),
         (["2012 (12 reg)", "2016 (66 reg)"], [2012, 2016], "notes"),
+        (["78/100", "64.5/100", "abs", "abs"], [78, 64.5, np.nan, np.nan], "in /100"),
         (["$450/mo", "$380/mo"], [450, 380], "currency signs, in /mo"),
     ],
 )
@@ -457,6 +469,22 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone gives y away")
     rows = "".join(f"{i // 50},{i % 7},{i // 100}\n" for i in range(300))  # in the target's order
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
+
+
+def test_a_column_that_is_given_in_one_class_only_is_named(table):
+    def rows(given):
+        return "".join(
+            f"{i % 7},{i * 37 % 90 + 0.5 if given(i) else ''},{'ab'[i % 3 > 0]}\n"
+            for i in range(300)
+        )
+
+    for given, count in (
+        (lambda i: i % 6 == 0, 1),
+        (lambda i: i % 9 < 5, 0),
+        (lambda i: i % 90 == 0, 0),
+    ):
+        notes = notes_of(table("a,end,y\n" + rows(given)))
+        assert sum("'end' alone gives y away" in each for each in notes) == count
 
 
 def test_neighbouring_rows_that_are_alike_are_noted(table):
