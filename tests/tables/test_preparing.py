@@ -311,13 +311,13 @@ def test_a_unit_in_some_cells_only_is_of_all_if_they_are_as_large(table):
 
 
 def test_letters_that_many_codes_share_are_words(table):
-    kinds = ("AB-{:05d}", "CDE-{:05d}-XL", "F{:06d}")
-    rows = "".join(f"{kinds[i % 3].format(i * 37)},{i % 2}\n" for i in range(120))
+    kinds = ("AB-{:05d}", "CDE-{:05d}-XL", "F{:06d}", '"GH,G{:02d}"')
+    rows = "".join(f"{kinds[i % 4].format(i * 37)},{i % 2}\n" for i in range(120))
     ready = prepare(table("sku,y\n" + rows), "y")
-    assert ready.decisions[-1].text() == "sku (4 words) [--drop COLUMN]"
-    assert ready.preprocessing.columns[0].words == ("ab", "cde", "f", "xl")
+    assert ready.decisions[-1].text() == "sku (5 words) [--drop COLUMN]"
+    assert ready.preprocessing.columns[0].words == ("ab", "cde", "f", "gh", "xl")
     x = ready.preprocessing.transform(table("sku\nF000001\nAB-1-XL\n"))
-    assert x.tolist() == [[0, 0, 1, 0], [1, 0, 0, 1]]
+    assert x.tolist() == [[0, 0, 1, 0, 0], [1, 0, 0, 0, 1]]
 
 
 @pytest.mark.parametrize("cell", ["{}/{}", '"{}, {}"', "{}x{}", "{} of {}", '"{}.25,{}.75"'])
