@@ -170,7 +170,8 @@ class Fixer:
         named = {each["code"] for each in self.start.report["findings"]}
         more = [what for what, its in changes if what not in named and texts != self._edited(
                 before.texts, (each for each in edits if each not in its))[0]]  # fmt: skip
-        tried = Attempt(texts, self._report(), (*before.what, *map(_in_short, more)))
+        told = (each if each in TRIED else f"the remedy of {each}" for each in more)
+        tried = Attempt(texts, self._report(), (*before.what, *told))
         self.skills.append(tried.skill)
         self.best = tried if tried.better_than(self.best, by) else self.best
         return tried
@@ -278,11 +279,6 @@ def fix(found: Examination, roles: Sequence[str] = (), look: float = TO_MEND) ->
         changes += [*lines][2:]
     return {"file": str(fixer.target), "after": best.skill, "changes": changes,
             "tried": [*dict.fromkeys(best.what)], **told}  # fmt: skip
-
-
-def _in_short(change: str) -> str:
-    """Say what a change is: one of those tried, or what mends a finding, by its code."""
-    return change if change in TRIED else f"the remedy of {change}"
 
 
 def in_words(fixed: dict[str, Any]) -> list[str]:

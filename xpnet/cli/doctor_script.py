@@ -15,6 +15,11 @@ from xpnet.errors import InputError, SaveError, XpnetError
 
 NOTHING = 2  # exit status where no network was found
 ROLES = ("weights", "outputs", "targets", "loss")
+LACKING = {
+    "not_mapped": "not found, and so not checked:",
+    "not_looked_at": "not looked at: what is trained by",
+    "not_measured": "its gradients were not measured:",
+}
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.examine import Examination
@@ -109,12 +114,7 @@ def _in_words(found: "Examination") -> list[str]:
     if facts["recognised"]:
         lines = ["", "The network, as far as it was recognised:"]
         lines += [f"  {line}" for line in facts["mapping"]]
-        if facts["not_mapped"]:
-            lines.append(f"  not found, and so not checked: {facts['not_mapped']}")
-        if facts["not_looked_at"]:
-            lines.append(f"  not looked at: what is trained by {facts['not_looked_at']}")
-        if facts.get("not_measured"):
-            lines.append(f"  its gradients were not measured: {facts['not_measured']}")
+        lines += [f"  {what} {facts[name]}" for name, what in LACKING.items() if facts.get(name)]
         lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
         lines += ["", facts["gradients"]] if facts.get("gradients") else []
         unjudged = facts.get("stopped_looking") or facts.get("taught_otherwise")

@@ -25,14 +25,15 @@ from xpnet.errors import DivergenceError, InputError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
-MODULES = {
-    "train": "train", "sweep": "sweep", "predict": "models", "evaluate": "models",
-    "inspect": "models", "report": "models", "export": "models", "doctor": "doctor",
-    "parity": "devices", "playground": "playground", "devices": "devices",
+COMMANDS: dict[str, tuple[type, str]] = {
+    "train": (options.TrainOptions, "train"), "sweep": (options.SweepOptions, "sweep"),
+    "predict": (options.PredictOptions, "models"), "evaluate": (options.EvaluateOptions, "models"),
+    "inspect": (options.InspectOptions, "models"), "report": (options.ReportOptions, "models"),
+    "export": (options.ExportOptions, "models"), "doctor": (options.DoctorOptions, "doctor"),
+    "parity": (options.ParityOptions, "devices"),
+    "playground": (options.PlaygroundOptions, "playground"),
+    "devices": (options.DevicesOptions, "devices"),
 }  # fmt: skip
-COMMANDS = {
-    name: (getattr(options, f"{name.title()}Options"), module) for name, module in MODULES.items()
-}
 """By name: its options, whose docstring is its help, and its module, imported when it runs."""
 
 

@@ -13,6 +13,7 @@ from xpnet.cli.options import (
     PredictOptions,
     ReportOptions,
     TrainOptions,
+    reading,
 )
 from xpnet.cli.output import as_csv, check_outputs, say, show, show_report, table_kind, write_table
 from xpnet.cli.scores import describe, describe_importance, describe_training, described_task
@@ -152,10 +153,4 @@ def _read(options: ModelOptions, **arrays: Any) -> tuple[Model, Table]:
             f"{options.model}: holds only a network, without the preprocessing that a table needs; "
             "use it from Python: xpnet.load(...).predict(x)"
         )
-    arrays |= {"sheet": options.sheet, "query": options.query}
-    given = {"decimal": options.decimal, "header": False if options.no_header else None}
-    how = model.reading | {name: each for name, each in given.items() if each is not None}
-    table = read_table(
-        options.data, encoding=options.encoding, delimiter=options.delimiter, **arrays, **how
-    )
-    return model, table
+    return model, read_table(options.data, **arrays, **model.reading | reading(options))

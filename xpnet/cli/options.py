@@ -36,6 +36,14 @@ def argument(name: str, help: str, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"help": help, "argument": name})
 
 
+def reading(options: Any) -> dict[str, Any]:
+    """Return what is given of the options of `read_table`."""
+    names = ("encoding", "delimiter", "decimal", "sheet", "query")
+    given = {name: getattr(options, name) for name in names}
+    given["header"] = False if options.no_header else None
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def flag(name: str) -> str:
     """Return the option of a field, such as --batch-size."""
     return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's

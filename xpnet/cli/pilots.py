@@ -29,7 +29,7 @@ from xpnet.cli.task import Task, fit_options, limit_threads, make_network, read_
 from xpnet.errors import DivergenceError
 from xpnet.nn.network import MLP
 from xpnet.saving.model import mean_outputs
-from xpnet.tables.columns import Category, Number
+from xpnet.tables.columns import Category, Column, Number
 from xpnet.tables.messages import Decision
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.rows import PreparedRows
@@ -62,7 +62,7 @@ def with_choices(task: Task, given: TrainOptions) -> Task:
         return _with_effects(task)
     epochs = min(START_EPOCHS, options.epochs or START_EPOCHS)
     best = _Pilots(task, {"epochs": epochs, "schedule": "constant"})
-    if options.encode == "auto" and (plain := _without_bins(task)):
+    if options.encode == "auto" and (plain := _without(task, Number, edges=())) is not task:
         best = best.unless_better(plain, GAIN)
     if given.dropout is None and options.dropout and options.hidden != "none":
         none = replace(options, dropout=0.0)
@@ -70,52 +70,29 @@ def with_choices(task: Task, given: TrainOptions) -> Task:
     return _with_effects(best.task)
 
 
-def _without_bins(task: Task) -> Task | None:
-    """Return a task without the bins of numbers; None if there are none."""
-    plan = task.plan
-    binned = [each for each in plan.columns if isinstance(each, Number) and each.edges]
-    if not binned:
-        return None
-    ends = [plan.inputs_of(each.name).stop for each in binned]
-    inputs = [range(end + 1 - len(e.edges), end) for end, e in zip(ends, binned, strict=True)]
-    columns = (replace(e, edges=()) if isinstance(e, Number) else e for e in plan.columns)
-    return _without_inputs(task, np.concatenate(inputs), replace(plan, columns=tuple(columns)))
-
-
 def _with_effects(task: Task) -> Task:
     """Return a task with effects of texts with many values, if held-out rows gain by them."""
-    plan = task.plan
-    told = {
-        name: f"; {len(effects):,} by their mean {plan.target}" for name, effects in _effects(plan)
-    }
-    if not told:
-        return task
-    best = _Pilots(_without_effects(task)).unless_better(task, GAIN).task
-    if best is not task:
-        return best
+    without = _without(task, Category, texts=(), effects=())
+    if without is task or _Pilots(without).unless_better(task, GAIN).task is without:
+        return without
     encoded = next(each for each in task.decisions if each.kind == "encoded")
-    columns = {name: what + told.get(name, "") for name, what in encoded.columns.items()}
+    columns = dict(encoded.columns)
+    for each in task.plan.columns:
+        if isinstance(each, Category) and each.effects:
+            columns[each.name] += f"; {len(each.effects):,} by their mean {task.plan.target}"
     others = (each for each in task.decisions if each is not encoded)
     return replace(task, decisions=(*others, replace(encoded, columns=columns)))
 
 
-def _effects(plan: Preprocessing) -> list[tuple[str, tuple[float, ...]]]:
-    categories = (each for each in plan.columns if isinstance(each, Category))
-    return [(each.name, each.effects) for each in categories if each.effects]
-
-
-def _without_effects(task: Task) -> Task:
-    plan = task.plan
-    places = [plan.inputs_of(name).stop - 1 for name, _ in _effects(plan)]
-    columns = tuple(
-        replace(each, texts=(), effects=()) if isinstance(each, Category) else each
-        for each in plan.columns
-    )
-    return _without_inputs(task, places, replace(plan, columns=columns))
-
-
-def _without_inputs(task: Task, places: Any, plan: Preprocessing) -> Task:
-    """Return a task without inputs that a plan does not make."""
+def _without(task: Task, kind: type[Column], **unset: Any) -> Task:
+    """Return a task whose columns of one kind lack the last of their inputs, such as bins."""
+    columns = [replace(e, **unset) if isinstance(e, kind) else e for e in task.plan.columns]
+    plan, places = replace(task.plan, columns=tuple(columns)), list[int]()
+    for each in columns:
+        inputs = task.plan.inputs_of(each.name)
+        places += range(inputs.start + len(each.input_names()), inputs.stop)
+    if not places:
+        return task
     x, held_out = task.x, task.held_out
     if held_out:
         held_out = np.delete(held_out[0], places, axis=1), held_out[1]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.threads import blas_threads, free_memory, threads_for
-from xpnet.cli.options import LBFGS, TrainOptions, flag
+from xpnet.cli.options import LBFGS, TrainOptions, flag, reading
 from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
 from xpnet.nn.arrays import is_row_source
@@ -107,8 +107,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
             "measured on other rows, held in memory; give a share or a file"
         )
-    source = {"sheet": options.sheet, "query": options.query, "cache": options.cache}
-    table = _read(options, options.data, options.target, stream=stream, **source)
+    table = _read(options, options.data, options.target, stream=stream, cache=options.cache)
     if options.target is None and table.layout == "table":
         what = f"{table.path}: use --target to name the column to predict; the columns are "
         raise InputError(f"{what}{up_to_ten(table.names)}.")
@@ -142,12 +141,9 @@ def _names(given: list[str] | None) -> list[str]:
 
 
 def _read(options: TrainOptions, path: str, target: str | None, **others: Any) -> Table:
-    header, names = False if options.no_header else None, options.target or ""
-    others = {"columns": {*filter(None, (names, *names.split(",")))}, **others}
-    return read_table(
-        path, encoding=options.encoding, target=target, delimiter=options.delimiter,
-        decimal=options.decimal, header=header, **others,
-    )  # fmt: skip
+    names = options.target or ""
+    columns = {*filter(None, (names, *names.split(",")))}
+    return read_table(path, target=target, **{"columns": columns, **reading(options), **others})
 
 
 def _nets(nets: str, rows: int, *, single: bool) -> str:
@@ -239,7 +235,8 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
     target = options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
-    table = _read(options, options.validation, target, **plan.reading)
+    apart = {"sheet": None, "query": None, **plan.reading}
+    table = _read(options, options.validation, target, **apart)
     if table.layout != "table" and not table.labels:
         remedy = "name the file with its targets: --validation-target FILE"
         raise InputError(f"--validation {options.validation}: {remedy}")

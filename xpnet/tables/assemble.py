@@ -25,13 +25,11 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-Found: TypeAlias = tuple[Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]
-"""By column: its texts, the signs beside its numbers, the words among them that mean "missing"."""
+Cells: TypeAlias = tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]
+"""The matrix and, by column, its texts, the signs beside its numbers, the words for no number."""
 
 
-def assemble(
-    source: Any, folder: str | None = None, known: Notations | None = None
-) -> tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]:
+def assemble(source: Any, folder: str | None = None, known: Notations | None = None) -> Cells:
     """Return all rows of a `Csv` or `Frame`, and what was found in them; see `Table`.
 
     With a folder, the rows are in a temporary file there, which vanishes with them. Of columns that
@@ -39,13 +37,13 @@ def assemble(
     """
     if folder is None:
         memory = io.BytesIO()
-        shape, found = _write(source, memory, free_memory(), known or {})
-        return np.frombuffer(memory.getbuffer(), np.float64).reshape(shape), *found
+        columns = _write(source, memory, free_memory(), known or {})
+        return _found(np.frombuffer(memory.getbuffer(), np.float64), columns)
     try:
         with tempfile.TemporaryFile(prefix=".xpnet-", dir=folder) as file:
-            shape, found = _write(source, file, sys.maxsize, known or {})
+            columns = _write(source, file, sys.maxsize, known or {})
             file.flush()
-            return np.memmap(file, np.float64, "r", 0, shape), *found
+            return _found(np.memmap(file, np.float64, "r"), columns)
     except OSError as error:
         message = f"{folder}: the table's rows cannot be kept here ({error.strerror or error})"
         raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
@@ -55,11 +53,10 @@ class _Column:
     """What was found so far in one column."""
 
     def __init__(self, written: Writing, is_text: bool) -> None:
-        self.written, self.name, notation = written, written.name, written.known
-        self.is_text = is_text
+        self.written, self.name, self.is_text = written, written.name, is_text
         self.known: dict[str, int] = {}  # the distinct texts, with their numbers
-        self.signs = {*notation.signs} - {PLAIN} if notation else set[str]()
-        self.words = {*notation.gaps} if notation else set[str]()
+        self.signs = {*written.expected} - {PLAIN}
+        self.words = {*written.known.gaps} if written.known else set[str]()
         self.has_numbers = False  # whether a block of it was read as numbers
 
     def read(self, cells: Any) -> Any:
@@ -75,8 +72,8 @@ class _Column:
         return _numbered(as_text(cells), self.known)
 
 
-def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[int, int], Found]:
-    """Write all rows to a file of up to `limit` bytes; return its shape, and what is in it.
+def _write(source: Any, file: Any, limit: int, known: Notations) -> list[_Column]:
+    """Write all rows to a file of up to `limit` bytes; return the columns.
 
     If a later block makes a column text, all is read again: of its numbers, 7 may have been 07. So
     it is if it shows that 1.234 is 1234.
@@ -87,27 +84,27 @@ def _write(source: Any, file: Any, limit: int, known: Notations) -> tuple[tuple[
             _Column(Writing(name, source.decimal, source.delimiter, known.get(name)), is_text)
             for name, is_text in zip(source.names, are_texts, strict=True)
         ]
-        rows = blocks = 0
+        blocks = 0
         for frame in source.blocks():
             block = np.empty(frame.shape)
             for at, column in enumerate(columns):
                 block[:, at] = column.read(frame[:, at])
             check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
-            rows, blocks = rows + len(block), blocks + 1
+            blocks += 1
             del frame, block  # before the next ones are read
         are_texts = [e.is_text or contradict(e.signs, e.written.known) for e in columns]
         found = {each.name: Notation(frozenset(each.signs), (*each.words,)) for each in columns}
         later = {name: each for name, each in found.items() if blocks > 1 and each.is_european}
         again = any(are_texts[at] and each.has_numbers for at, each in enumerate(columns))
         if not again and later.keys() <= known.keys():
-            return (rows, len(columns)), _found(columns)
+            return columns
         known = {**later, **known}
         file.seek(0)
         file.truncate()
 
 
-def _found(columns: Sequence[_Column]) -> Found:
+def _found(cells: np.ndarray, columns: Sequence[_Column]) -> Cells:
     texts = {
         each.name: tuple(each.known) if len(each.known) <= MAX_TEXTS else None
         for each in columns if each.is_text
@@ -115,7 +112,8 @@ def _found(columns: Sequence[_Column]) -> Found:
     numeric = [each for each in columns if not each.is_text]
     signs = {each.name: ", ".join(sorted(each.signs - {PLAIN})) for each in numeric}
     words = {each.name: tuple(sorted(each.words)) for each in numeric if each.words}
-    return texts, {name: each for name, each in signs.items() if each}, words
+    signs = {name: each for name, each in signs.items() if each}
+    return cells.reshape(-1, len(columns)), texts, signs, words
 
 
 def _numbered(cells: Any, known: dict[str, int]) -> Any:

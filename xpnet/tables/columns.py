@@ -47,7 +47,6 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
-    unit: str = ""  # of older files
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -62,7 +61,7 @@ class Category:
     If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, the
     last input is the effect of the cell's text, one of `texts`: its scaled mean target, 0 for other
     texts. A cell in other capital or small letters counts as the category or text that it can only
-    mean; `also` has such spellings in training, for older versions.
+    mean; `also` has such spellings in training, for ONNX, which folds none.
     """
 
     name: str
@@ -140,7 +139,7 @@ class Dates:
 
     def values(self, table: Table, cells: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the parts of some rows, not scaled; NaN where a cell is missing."""
-        words = texts_of(table, self.name) if self.name in table.texts else ()
+        words = texts_of(table, self.name)
         read_as = date_parts(words, self.pattern)
         if self.pattern != PAIR and np.isnan(read_as).any():
             for typed in (*TYPED_PATTERNS, self.pattern.replace(":%S", "")):
@@ -174,9 +173,8 @@ class Words:
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
     ) -> None:
         """Write the inputs of some rows; as for `Category`."""
-        texts = texts_of(table, self.name) if self.name in table.texts else ()
-        none = np.zeros((1, len(self.words)))
-        x[:] = np.concatenate([occurrences(texts, self.words), none])[text_numbers(cells)]
+        found = occurrences(texts_of(table, self.name), self.words)
+        x[:] = np.append(found, np.zeros((1, len(self.words))), axis=0)[text_numbers(cells)]
 
 
 def words_of(text: str) -> set[str]:
@@ -210,7 +208,7 @@ class Target:
 
 # What version 1 did not have.
 _LATER = {
-    "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "also", "left_out",
+    "fill", "indicator", "edges", "gap", "pooled", "texts", "effects", "also", "left_out",
     "target_log", "more_targets", "gap_words", "target_gap", "signs",
 }  # fmt: skip
 

@@ -83,7 +83,7 @@ def note_outliers(
             # One among n, all others alike, is sqrt(n - 1) deviations from the mean; here n is
             # the number of training rows, or it is held out, and further away.
             if max(ends) > 0.6 * np.sqrt(len(rows)) * each.std:
-                slip = _slip(table.numbers([each.name], rows)[:, 0])
+                slip = _slip(table.column(each.name, rows))
                 told += [] if slip is None else [f"{quoted(each.name)} ({slip:g})"]
     if plan.task == "regression" and not plan.more_targets and _slip(y) is not None:
         told.append(plan.target)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,8 @@ def _unscaled_plan(
     return Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
         left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
-        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words,
+        gap_words=tuple(dict.fromkeys(chain(*table.words.values()))),
+        target_gap=table.gaps.get(targets[0]),
         signs=tuple(each for each in table.signs.items() if each[0] in used),
     )  # fmt: skip
 
@@ -355,7 +357,7 @@ def _with_task(
 ) -> tuple[Preprocessing, np.ndarray]:
     """Find task and classes from the target; also return its class numbers, or raw values."""
     name = plan.target
-    cells = source.numbers([name], rows)[:, 0]
+    cells = source.column(name, rows)
     if (infinite := np.flatnonzero(np.isinf(cells))).size:
         raise source.fault(rows[infinite[0]], name, "", "give finite numbers")
     used = np.unique(cells)
@@ -417,7 +419,7 @@ def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
 def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
     others = dict[str, str]()
     for one in plan.each_target:
-        texts = texts_of(source, one.target) if one.classes and one.target in source.texts else ()
+        texts = texts_of(source, one.target) if one.classes else ()
         if words := [each for each in texts if each not in one.classes]:
             others[one.target] = f"also written {up_to_ten(map(quoted, words))}"
     return [Decision("classes", others)] if others else []
@@ -441,27 +443,28 @@ def _with_scales(
 
     Without `encode` numbers stay as they are. `total` is the number of all rows.
     """
-    numbers = {each.name: each.indicator for each in plan.columns if isinstance(each, Number)}
-    mean, std, same = _scales(table, [*numbers], rows)
-    used = zip(numbers.items(), same, strict=True)
-    if constant := [name for (name, indicator), each in used if each and not indicator]:
+    numbers = [each for each in plan.columns if isinstance(each, Number)]
+    mean, std, same = _scales(table, [each.name for each in numbers], rows)
+    used = zip(numbers, same, strict=True)
+    if constant := [each.name for each, alike in used if alike and not each.indicator]:
         notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
     bins = bins_for(total, len(numbers), encode) if encode else 0
-    if not encode:
-        mean, std = np.zeros_like(mean), np.ones_like(std)
-    scales = dict(zip(numbers, zip(mean.tolist(), std.tolist(), strict=True), strict=True))
+    scales = iter(zip(mean.tolist(), std.tolist(), strict=True))  # in the order of the columns
 
     def measured(column: Column) -> Column:
-        if isinstance(column, Dates):
-            return _with_date_scales(column, table, rows)
+        if isinstance(column, Dates):  # even if numbers are not: days since 1970 are large
+            values = column.values(table, table.column(column.name, rows), rows)
+            mean, std, _ = moments([values], len(column.parts))
+            std = np.where(std > 0, std, 1.0)
+            return replace(column, means=tuple(mean.tolist()), stds=tuple(std.tolist()))
         if not isinstance(column, Number):
             return column
-        mean, std = scales[column.name]
+        mean, std = next(scales) if encode else (0.0, 1.0)
         column = replace(column, mean=mean, std=std)
         gaps = plan.missing == "impute" and found[column.name].missing
         if not (gaps or bins):
             return column
-        cells = table.numbers([column.name], rows)[:, 0]
+        cells = table.column(column.name, rows)
         cells = cells[~np.isnan(cells)]
         fill = (float(np.median(cells)) if cells.size else 0.0) if gaps else None
         return replace(column, fill=fill, edges=quantile_edges(cells, bins) if bins else ())
@@ -503,14 +506,6 @@ def _with_target_scales(plan: Preprocessing, source: Table, rows: np.ndarray) ->
     return replace(plan, target_mean=mean[0], target_std=std[0], more_targets=more)
 
 
-def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:
-    """Standardise the parts of dates, even if numbers are not: days since 1970 are large."""
-    values = column.values(table, table.numbers([column.name], rows)[:, 0], rows)
-    mean, std, _ = moments([values], len(column.parts))
-    std = np.where(std > 0, std, 1.0)
-    return replace(column, means=tuple(mean.tolist()), stds=tuple(std.tolist()))
-
-
 def _scales(
     table: Table, names: list[str], rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -520,7 +515,7 @@ def _scales(
         mean, std, same = moments((table.numbers(names, rows[each]) for each in parts), len(names))
     if not (finite := np.isfinite(std + mean)).all():
         name = names[np.argmin(finite)]
-        row = rows[np.nanargmax(np.abs(table.numbers([name], rows)[:, 0]))]
+        row = rows[np.nanargmax(np.abs(table.column(name, rows)))]
         remedy = "give finite numbers, in another unit"
         raise table.fault(row, name, ", too large to standardise", remedy)
     return mean, np.where(std > 0, std, 1.0), same

@@ -101,10 +101,8 @@ class Preprocessing:
     @cached_property
     def notations(self) -> dict[str, Notation]:
         """How the numbers of columns and targets were written."""
-        numbers = [each for each in self.columns if isinstance(each, Number)]
-        signs = {each.name: [f"in {each.unit}"] for each in numbers if each.unit}
-        signs |= {name: each.split(", ") for name, each in self.signs}
-        names = {*(each.name for each in numbers), *self.targets} - {*self.text_columns}
+        signs = {name: each.split(", ") for name, each in self.signs}
+        names = {*self._names, *self.targets} - {*self.text_columns}
         return {name: Notation(frozenset(signs.get(name, ())), self.gap_words) for name in names}
 
     @property
@@ -280,7 +278,7 @@ class Preprocessing:
         source, name = target_of(table, self.target)
         source.index(name, "target column")
         rows = np.arange(table.rows) if rows is None else rows
-        cells = source.numbers([name], rows)[:, 0]
+        cells = source.column(name, rows)
         if np.isnan(cells).any():
             raise InputError(missing_message(source, [name], "fill it in or remove the row"))
         if self.task == "regression":

@@ -141,8 +141,8 @@ def min_count(rows: int) -> int:
 
 
 def texts_of(table: Table, name: str) -> tuple[str, ...]:
-    """Return the distinct texts of a column; refuse a column with too many to be of use."""
-    if (words := table.texts[name]) is None:
+    """Return the distinct texts of a column, if any; refuse too many to be of use."""
+    if (words := table.texts.get(name, ())) is None:
         found = f"column {quoted(name)} has more than {MAX_TEXTS:,} different texts"
         raise InputError(f"{table.path}: {found}; make it numbers or categories.")
     return words

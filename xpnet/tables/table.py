@@ -1,6 +1,5 @@
 """Tables on the host: what a table is, and reading one from a file or from memory."""
 
-import itertools
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -70,11 +69,6 @@ class Table:
         """The number of rows."""
         return len(self.matrix)
 
-    @property
-    def gap_words(self) -> tuple[str, ...]:
-        """The words of all columns that mean "missing" among numbers."""
-        return tuple(dict.fromkeys(itertools.chain(*self.words.values())))
-
     @cached_property
     def places(self) -> dict[str, int]:
         """The place of each column by its name."""
@@ -106,9 +100,9 @@ class Table:
                 cells[cells <= gap if gap < 0 else cells == gap] = np.nan
         return found
 
-    def column(self, name: str) -> np.ndarray:
-        """Return a column, float64 (rows,)."""
-        return self.numbers([name], slice(None))[:, 0]
+    def column(self, name: str, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return some rows of a column, by default all, float64 (rows,)."""
+        return self.numbers([name], rows)[:, 0]
 
     def place(self, row: int | np.integer[Any], name: str) -> str:
         """Say where a cell is: file, line (or row) and column."""

@@ -44,7 +44,7 @@ def _failed(recorder: Recorder) -> Operation:
     given = [*hook.get("operands", ()), getattr(function, "__self__", None), *hook.get("args", ()),
              hook.get("old"), hook.get("value")]  # fmt: skip
     given = [each.object if isinstance(each, Value) else each for each in given]
-    arrays = tuple(recorder.value(each) for each in given if isinstance(each, np.ndarray))
+    arrays = tuple(recorder.objects.value(each) for each in given if isinstance(each, np.ndarray))
     if len(arrays) < 2:
         return NOTHING
     name = str(getattr(function, "__name__", hook.get("name")))

@@ -7,12 +7,9 @@ often that all looking, also what measures then, keeps within its `Budget`.
 
 import logging
 import math
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from itertools import islice
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,28 +17,22 @@ import numpy as np
 from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
 from xpnet.doctor.scripts.recording.flat import taken_apart
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
+from xpnet.doctor.scripts.recording.objects import MAX_LIST, Objects, names_by_id
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     Draws,
     Search,
-    ancestors,
+    as_update,
     lost,
-    mere_number,
-    origin,
     redrawn,
-    scalar_side,
     updated_in,
     written,
 )
 
-COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SCOUTED, AT_ONCE = 50_000, 500  # operations in which updates are searched; between looks at time
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS, FEWEST_STEPS = 16, 4  # that are all looked at; where that takes long
 MAX_AFTER = 5000  # operations that are recorded after a loop
-MAX_LIST = 256  # items of a list whose numbers are followed
-MAX_PLACES = 10_000  # where a parameter is looked for
-MAX_VIEWS = 64  # of one array, that others may be parts of
 ADDING_AT = np.add.at, np.subtract.at
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
@@ -106,9 +97,7 @@ class Recorder:
     def restart(self) -> None:
         """Record from here, where a step begins."""
         self.operations: list[Operation] = []
-        self._known: dict[int, Value] = {}
-        # By the id of the array that has the memory, and their own: the first are the largest.
-        self._views: dict[int, dict[int, Value]] = {}
+        self.objects = Objects()
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
@@ -198,7 +187,7 @@ class Recorder:
         owner = getattr(function, "__self__", None)
         given = [owner] if isinstance(owner, np.ndarray) else []
         operands = [*given, *_flat(args), *_flat(tuple(options.values()))]
-        if self._latest(result) and result is not options.get("out"):
+        if self.objects.latest(result) and result is not options.get("out"):
             return result
         name = str(getattr(function, "__name__", "call"))
         return self._recorded(place, SYNONYMS.get(name, name), tuple(operands), result)
@@ -221,7 +210,7 @@ class Recorder:
     def in_place(self, place: int, old: Any, value: Any) -> Any:
         """``old += value``, for names and attributes."""
         name, _, compute = OPERATORS[self.sites[place].operator]
-        operands = self._values((old, value))  # before they change
+        operands = self.objects.values((old, value))  # before they change
         return self._recorded(place, name, operands, compute(old, value))
 
     def part_in_place(self, place: int, owner: Any, index: Any, value: Any) -> None:
@@ -232,7 +221,7 @@ class Recorder:
         name, _, compute = OPERATORS[self.sites[place].operator]
         one = np.size(value) == 1 and value == 1  # a class's output, minus its target
         chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
-        operands = self._values((owner, value, *chosen))
+        operands = self.objects.values((owner, value, *chosen))
         self._store(place, name, operands, index, compute(owner[index], value))
 
     def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
@@ -241,7 +230,7 @@ class Recorder:
             owner[index] = self.name(place, value)
             return
         chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
-        self._store(place, "put", self._values((owner, value, *chosen)), index, value)
+        self._store(place, "put", self.objects.values((owner, value, *chosen)), index, value)
 
     def _store(
         self, place: int, name: str, operands: tuple[Value, ...], index: Any, value: Any
@@ -255,72 +244,11 @@ class Recorder:
 
     def name(self, place: int, value: Any) -> Any:
         """``name = value``."""
-        if known := self._latest(value):
+        if known := self.objects.latest(value):
             known.names.append(self.sites[place].text)
         return value
 
     # The record.
-
-    def _values(
-        self, objects: tuple[Any, ...], literals: tuple[float, ...] = ()
-    ) -> tuple[Value, ...]:
-        """Return objects' values; a literal is one object wherever it stands, but not one value."""
-        return tuple(
-            each if isinstance(each, Value)
-            else Value(each, each) if type(each) is float and each in literals
-            else self.value(each)
-            for each in objects
-        )  # fmt: skip
-
-    def value(self, given: Any) -> Value:
-        """Return the latest value of an object of the script."""
-        return self._latest(given) or self._new(given, NOTHING)
-
-    def _latest(self, given: Any) -> Value | None:
-        known = self._known.get(id(given))
-        return known if known is not None and known.object is given else None
-
-    def _new(self, given: Any, made_by: Operation) -> Value:
-        data = given
-        if isinstance(given, np.ndarray):
-            data = given.copy() if given.size <= COPIED else given
-        elif hasattr(given, "shape") and not isinstance(given, np.generic):
-            data = np.array(given)
-        value = Value(given, data, made_by)
-        if isinstance(given, int):  # shared by all of Python
-            return value
-        self._known[id(given)] = value
-        if isinstance(given, np.ndarray):
-            self._share(given, value)
-        return value
-
-    def _share(self, given: Any, value: Value) -> None:
-        """Note whose memory an array has; what changes there changes in the others, too."""
-        root, made = given, value.made_by
-        while isinstance(root.base, np.ndarray):
-            root = root.base
-        part = root.ndim == 1 and root.size > given.size and root.dtype.kind == "f"
-        if part and not made:
-            self.value(root)  # the first, which is the base
-        sharing = self._views.setdefault(id(root), {})
-        if made is NOTHING and root is not given:
-            first = islice(sharing.values(), MAX_VIEWS)
-            value.base = next((v for v in first if _overlap(v.object, given)), None)
-        if part or (value.base is None and made.name not in ("T", "item")):
-            sharing.pop(id(given), None)
-            sharing[id(given)] = value
-        if all(each.object is not given for each in made.operands):
-            return
-        if part:  # the whole has changed
-            start = (given.ctypes.data - root.ctypes.data) // root.itemsize
-            put = Operation(made.site, "put", (self.value(root), value), value, made.place,
-                            slice(start, start + given.size))  # fmt: skip
-            self.operations.append(put)
-            self._known[id(root)] = sharing[id(root)] = put.result = Value(root, root.copy(), put)
-        elif root is given:
-            for number in sharing.keys() - {id(given)}:
-                self._known.pop(number, None)
-            self._views[id(root)] = {id(given): value}
 
     def _recorded(
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any = None
@@ -341,10 +269,12 @@ class Recorder:
     def _record(
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any
     ) -> None:
-        values = self._values(operands, self.sites[place].literals)
+        values = self.objects.values(operands, self.sites[place].literals)
         operation = Operation(self.sites[place], name, values, NOTHING.result, place, index)
         self.operations.append(operation)
-        operation.result = self._new(result, operation)
+        operation.result = self.objects.new(result, operation)
+        if whole := self.objects.changed(operation):
+            self.operations.append(whole)
         if name in ("T", "item") and values[0].object is not result:
             operation.result.base = values[0]
         if not self.pattern:
@@ -375,7 +305,7 @@ class Recorder:
 
     def _found(self) -> None:
         """Take over what the search has found: two steps, and how a step is recognised."""
-        places, everything = self._reached(), self.operations
+        places, everything = names_by_id(self.modules), self.operations
         found = [(each, tuple(places.get(id(each.operations[1].result.object), ())))
                  for each in self._search.found]  # fmt: skip
         if wanted := {*self.roles.get("weights", ())}:
@@ -402,22 +332,6 @@ class Recorder:
         for operation in self.operations[:]:
             if operation.place in self.pattern:
                 self._update(operation)
-
-    def _reached(self) -> dict[int, list[str]]:
-        """Return how the script reaches its objects, by their ids."""
-        frame: FrameType | None = sys._getframe()
-        scopes = list[Mapping[str, Any]]()
-        while frame is not None:
-            scopes += [frame.f_locals] * any(frame.f_globals is each for each in self.modules)
-            frame = frame.f_back
-        found, own = dict[int, list[str]](), {each.get("__name__") for each in self.modules}
-        waiting = [(name, value, 0) for scope in (*self.modules, *reversed(scopes))
-                   for name, value in scope.items() if not name.startswith("__")]  # fmt: skip
-        for text, value, depth in waiting:
-            found.setdefault(id(value), []).append(text)
-            if depth < 3 and len(waiting) < MAX_PLACES:
-                waiting += [(text + n, each, depth + 1) for n, each in _inside(value, own)]
-        return found
 
     def _as_update(self, operation: Operation) -> Update:
         """Return an operation at an update's place as an update."""
@@ -510,74 +424,6 @@ class Recorder:
             self._keep_used()
         self.steps, self._rest = self._done, 0
         self._switch(False)
-
-
-def as_update(operation: Operation, side: int, parameter: int) -> Update:
-    """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
-    old = operation.operands[side]
-    made = old.made_by  # (1 - rate * penalty) * W
-    if made.line == operation.line and made.name in ("multiply", "divide"):
-        old = origin(old)[0]
-    delta = operation.operands[1 - side]
-    sign = -1 if operation.name == "subtract" else 1
-    factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
-    stages = [(value, factor, 0)]
-    while (made := value.made_by) and made.index is None:
-        number, text = mere_number(made) if old not in made.operands else (1.0, "")
-        if error := _factor_from(old, made):  # is a part of the gradient
-            number, text = mere_number(error)
-            if text and error.name == "multiply":
-                factor *= number
-                scalars.append((text, number))
-                stages.append((value, factor, len(scalars)))
-            break
-        if made.name == "negative":
-            factor, value = -factor, made.operands[0]
-        elif made.name in ("multiply", "divide") and text:
-            factor *= number
-            scalars.append((text, number))
-            value = made.operands[1 - (scalar_side(made) or 0)]
-        else:
-            break
-        stages.append((value, factor, len(scalars)))
-    named = [stage for stage in stages if stage[0].names and stage[2]]
-    best = named[0] if named else stages[0] if delta.names else stages[-1]
-    gradient, factor, used = best
-    if gradient.made_by.name == "matmul" and not gradient.names:
-        for value in gradient.made_by.operands:  # rate * inputs.T @ delta
-            if not value.names and (made := value.made_by).name in ("multiply", "divide"):
-                number, text = mere_number(made)
-                if text:
-                    factor *= number
-                    scalars[used:] = [(text, number)]
-                    used += 1
-    return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
-                  tuple(scalars[:used]))  # fmt: skip
-
-
-def _factor_from(old: Value, made: Operation) -> Operation:
-    """Return what computed a product's factor of one number from a parameter: an error."""
-    side = scalar_side(made) if made.name == "multiply" else None
-    factors = [] if side is None else [made.operands[side]]
-    return factors[0].made_by if old in ancestors(factors) else NOTHING
-
-
-def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what a list, a dict or an object of the script's own classes holds."""
-    if isinstance(value, list | tuple | dict) and len(value) <= MAX_LIST:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        yield from ((f"[{key!r}]", each) for key, each in items)
-    elif type(value).__module__ in modules:
-        yield from ((f".{key}", each) for key, each in getattr(value, "__dict__", {}).items())
-
-
-def _overlap(one: Any, other: Any) -> bool:
-    """Return whether two views have memory in common: not as a table's first and last columns."""
-    work: Any = 1000  # NumPy's types know two numbers only
-    try:
-        return bool(np.shares_memory(one, other, max_work=work))
-    except np.exceptions.TooHardError:
-        return True
 
 
 def _is_numeric(value: Any) -> bool:

@@ -14,7 +14,7 @@ from functools import reduce
 from operator import or_
 
 from xpnet.doctor.scripts.recording.instrument import Site
-from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.step import grouped
 
 DRAWN = re.compile("rand|normal|uniform|choice")
@@ -103,6 +103,56 @@ def mere_number(operation: Operation) -> tuple[float, str]:
         number = 1.0 / number if number else 1.0
     texts = operation.site.operands
     return number, texts[side] if len(texts) > side else "a number"
+
+
+def as_update(operation: Operation, side: int, parameter: int) -> Update:
+    """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
+    old = operation.operands[side]
+    made = old.made_by  # (1 - rate * penalty) * W
+    if made.line == operation.line and made.name in ("multiply", "divide"):
+        old = origin(old)[0]
+    delta = operation.operands[1 - side]
+    sign = -1 if operation.name == "subtract" else 1
+    factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
+    stages = [(value, factor, 0)]
+    while (made := value.made_by) and made.index is None:
+        number, text = mere_number(made) if old not in made.operands else (1.0, "")
+        if error := _factor_from(old, made):  # is a part of the gradient
+            number, text = mere_number(error)
+            if text and error.name == "multiply":
+                factor *= number
+                scalars.append((text, number))
+                stages.append((value, factor, len(scalars)))
+            break
+        if made.name == "negative":
+            factor, value = -factor, made.operands[0]
+        elif made.name in ("multiply", "divide") and text:
+            factor *= number
+            scalars.append((text, number))
+            value = made.operands[1 - (scalar_side(made) or 0)]
+        else:
+            break
+        stages.append((value, factor, len(scalars)))
+    named = [stage for stage in stages if stage[0].names and stage[2]]
+    best = named[0] if named else stages[0] if delta.names else stages[-1]
+    gradient, factor, used = best
+    if gradient.made_by.name == "matmul" and not gradient.names:
+        for value in gradient.made_by.operands:  # rate * inputs.T @ delta
+            if not value.names and (made := value.made_by).name in ("multiply", "divide"):
+                number, text = mere_number(made)
+                if text:
+                    factor *= number
+                    scalars[used:] = [(text, number)]
+                    used += 1
+    return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
+                  tuple(scalars[:used]))  # fmt: skip
+
+
+def _factor_from(old: Value, made: Operation) -> Operation:
+    """Return what computed a product's factor of one number from a parameter: an error."""
+    side = scalar_side(made) if made.name == "multiply" else None
+    factors = [] if side is None else [made.operands[side]]
+    return factors[0].made_by if old in ancestors(factors) else NOTHING
 
 
 @dataclass(eq=False)
