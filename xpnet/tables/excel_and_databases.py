@@ -31,7 +31,9 @@ def open_excel(path: str, how: Reading) -> Csv | Frame:
     sheets, told = _sheets(path, how)
     import polars
 
-    first, *others = found = [_as_csv(path, how, *each) for each in sheets.values()]
+    read = [_as_csv(path, how, *each) for each in sheets.values()]
+    filled = [each for each in read if (each.data or b"")[each.start :].strip()]
+    first, *others = found = filled or read
     if not others:
         return replace(first, guesses={**first.guesses, **told})
     if {each.names for each in others} == {first.names}:
