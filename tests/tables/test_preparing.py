@@ -200,6 +200,17 @@ def test_codes_with_zeros_or_with_letters_that_are_as_frequent_are_categories(co
     assert prepare(table("a,code\n" + rows), "code").preprocessing.classes == tuple(codes)
 
 
+@pytest.mark.parametrize(
+    ("step", "is_code"), [(27, True), (2700, False), (0.5, False), (9e6, False)]
+)
+def test_few_long_integers_that_are_not_round_are_categories(step, is_code, table):
+    rows = "".join(f"{100500 + i % 7 * step},{i}\n" for i in range(70))
+    ready = prepare(table("supplier,y\n" + rows), "y", task="regression").preprocessing
+    assert ready.inputs == (7 if is_code else 1)
+    if is_code:
+        assert ready.transform(table("supplier\n100554\n"))[0].tolist() == [0, 0, 1, 0, 0, 0, 0]
+
+
 def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
     rows = "".join(f"{i / 7},{('13', '5%', '33')[i % 3]}\n" for i in range(60))
     with pytest.raises(InputError, match="found '5%', which has signs"):
