@@ -1,21 +1,17 @@
 """Short trainings decide what differs from table to table, by the loss of held-out rows.
 
-They decide how a target is modelled: as it is, by its logarithm, or as counts. The squared error of
-a skewed target depends mostly on the largest values. Where effects multiply, the logarithm is
-better: on 2,500 simulated rows the root mean square error was 6 % lower; elsewhere it does harm (up
-to 55 % on Forbes2000). The Poisson loss takes into account that large counts vary more, which
-gained up to 3 % on simulated counts. So held-out rows decide. The exponential of a mean logarithm
-is below the mean, so all predictions are multiplied by one factor (Duan, "Smearing estimate", 1983,
-in its simplest form: such that the training rows keep their mean).
+How a target is modelled: as it is, by its logarithm, or as counts. The squared error of a skewed
+target depends mostly on the largest values. Where effects multiply, the logarithm is better (6 % on
+2,500 simulated rows); elsewhere it does harm (up to 55 % on Forbes2000). As the exponential of a
+mean logarithm is below the mean, predictions are multiplied by one factor, such that the training
+rows keep their mean (Duan, "Smearing estimate", 1983). The Poisson loss takes into account that
+large counts vary more, which gained up to 3 % on simulated counts.
 
-They decide whether numbers are encoded in bins, which helps where the target has steps or bends (up
-to 40 % on 22 public tables, `benchmarks/tables.py`), and does harm where it depends on sums of many
-numbers; and whether units are dropped, which helps against noise, and does harm where there is
-hardly any. On 21 simulated tables these choices lower the errors by up to 56 and 88 %
-(`benchmarks/tables_simulated.py`).
-
-They decide whether texts with many values have an input with their mean target, which helps if
-these differ (12 to 16 % on simulated rows), and does harm if not.
+Whether numbers are encoded in bins, which helps where the target has steps or bends (up to 40 % on
+22 public tables, `benchmarks/tables.py`), and does harm where it depends on sums of many numbers.
+Whether units are dropped, which helps against noise, and does harm where there is hardly any (on
+both see `benchmarks/tables_simulated.py`). Whether texts with many values have an input with their
+mean target, which helps if these differ (12 to 16 % on simulated rows), and does harm if not.
 """
 
 from collections.abc import Sequence

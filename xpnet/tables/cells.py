@@ -49,35 +49,24 @@ _DATE = (
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
 # What a cell that is not a number looks like, with the remedy; the first match names it.
-_LOOKS_LIKE = tuple(
-    (re.compile(pattern, re.IGNORECASE), what, remedy)
-    for pattern, what, remedy in (
-        (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
-        (
-            r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
-            "has a decimal comma, or separators of thousands",
-            "write a decimal point, or pass --decimal ','",
-        ),
-        (_DATE, "is a date or time", "write numbers (year, month, or days since some day)"),
-        (
-            r"[^\w(]*(\d+([.,]\d*)?|\d{1,3}([.,' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
-            r"[ \u00a0\u202f]?[^\w)]?",
-            "has signs or separators of its own",
-            "write plain numbers, such as 1234.5",
-        ),
-    )
+_LOOKS_LIKE = (
+    (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
+    (
+        r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
+        "has a decimal comma, or separators of thousands",
+        "write a decimal point, or pass --decimal ','",
+    ),
+    (_DATE, "is a date or time", "write numbers (year, month, or days since some day)"),
+    (
+        r"[^\w(]*(\d+([.,]\d*)?|\d{1,3}([.,' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
+        r"[ \u00a0\u202f]?[^\w)]?",
+        "has signs or separators of its own",
+        "write plain numbers, such as 1234.5",
+    ),
 )
 
 _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
-_CURRENCY = (
-    (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
-    (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
-)
-_NEGATIVE = {
-    "parentheses around negative numbers": r"^\(([^()+-]*[0-9][^()]*)\)$",
-    "minus signs behind": r"^([0-9][0-9.,']*)-$",
-}
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
 _WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
 _UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD}|/ ?[0-9]+)(?:[ -][a-z]+)?)\.?$"  # 78/100
@@ -124,16 +113,20 @@ _POINT_GROUPS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}$"
 # A decimal comma, and points between thousands, if any: 1.234,5, not 1.23,5.
 _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 
-# Marks of a number that is not exact, or has a note; and the share of the cells that may have it.
-_ROUGHLY = (
-    ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}", 1),
-    ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}", 1),
-    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}", 1),
-    ("notes", r"^[*`]+([^*`]+)", "${1}", 1),
-    ("notes", r"([0-9]) ?\([0-9]\)$", "${1}", 0.5),
-    ("notes", r"^([0-9]+) [-\u2013=] \pL[^0-9]*$", "${1}", 0.5),  # 10 - extremely likely
-    ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}", 1),
-    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}", 0.5),
+# Marks of a number that is not exact, has a note, or is negative.
+_MARKS = (
+    ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
+    ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
+    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}"),
+    ("notes", r"^[*`]+([^*`]+)", "${1}"),
+    ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
+    ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
+    ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
+)
+_SELDOM = (  # at most half of the cells have them
+    ("notes", r"([0-9]) ?\([0-9]\)$", "${1}"),
+    ("notes", r"^([0-9]+) [-\u2013=] \pL[^0-9]*$", "${1}"),  # 10 - extremely likely
+    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
 # Numbers of several parts, such as 2h 5m or 4 1/2; and the weight of each part.
 _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
@@ -155,6 +148,10 @@ AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
 """What may stand before and after the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
+_CURRENCY = (
+    (CURRENCY, rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
+    (CURRENCY, rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
+)
 POINTS, COMMAS, MIXED = "points between thousands", "decimal commas", "decimal points"
 MAX_APART = 10.0  # times the median of cells with a unit, or of those without
 MIN_GROUPED = 3  # cells like 1.234 from which on they may be thousands
@@ -277,33 +274,37 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     """Read numbers with currencies, units and separators; null for other cells. Also the signs."""
     import polars
 
-    signs = set[str]()
     if cells.cast(polars.Float64, strict=False).is_finite().sum() == cells.count():
         plain, signs = _with_points(cells, how, money=False)
         return plain.cast(polars.Float64), signs or {PLAIN} if cells.count() else signs
-    cells = cells.str.replace("^\u2212", "-")
-    for sign, pattern, bare, most in _ROUGHLY:
-        found = cells.str.contains(pattern)
-        if found.any() and (how.known or found.sum() <= most * cells.count()):
-            signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
-    for sign, pattern in _NEGATIVE.items():
-        signs |= {sign} if cells.str.contains(pattern).any() else set()
-        cells = cells.str.replace(pattern, "-${1}")
+    cells, signs = _without_marks(cells.str.replace("^\u2212", "-"), _MARKS)
+    cells, few = _without_marks(cells, _SELDOM, 1.0 if how.known else 0.5)
+    signs |= few
     if cells.str.contains(_SEVERAL).any():
         cells = cells.replace({each: _in_one_part(each) for each in cells.unique().drop_nulls()})
     with_units = cells
     cells, factors, told = _without_units(cells, how)
     unitless = cells == with_units
-    for pattern, bare in _CURRENCY:
-        signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
-        cells = cells.str.replace(pattern, bare)
-    plain, separators = _with_points(cells, how, money=CURRENCY in signs)
+    cells, currency = _without_marks(cells, _CURRENCY)
+    plain, separators = _with_points(cells, how, money=bool(currency))
     numbers = plain.cast(polars.Float64, strict=False)
     told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
     numbers, parts = _with_parts(plain, numbers, told, how)
     if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
         numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
-    return numbers * factors, signs | separators | told | parts
+    return numbers * factors, signs | currency | separators | told | parts
+
+
+def _without_marks(
+    cells: Any, marks: Sequence[tuple[str, str, str]], most: float = 1.0
+) -> tuple[Any, set[str]]:
+    """Return cells without the marks that a share of at most `most` has, and which they were."""
+    signs = set[str]()
+    for sign, pattern, bare in marks:
+        found = cells.str.contains(pattern)
+        if 0 < found.sum() <= most * cells.count():
+            signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
+    return cells, signs
 
 
 def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple[Any, set[str]]:
@@ -552,6 +553,6 @@ def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | 
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     for pattern, what, remedy in _LOOKS_LIKE:
-        if len(text) <= 100 and pattern.fullmatch(text):
+        if len(text) <= 100 and re.fullmatch(pattern, text, re.IGNORECASE):
             return what, remedy
     return None

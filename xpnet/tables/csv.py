@@ -319,21 +319,23 @@ class Csv:
 
     def _explain(self, data: bytes, line: int) -> NoReturn:
         delimiter, width = self.delimiter.encode(), len(self.names)
-        field = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^"\n%s]*' % re.escape(delimiter))
-        at, record, place = 0, 0, 0
+        # A cell, what should not be behind it, and what ends it.
+        field = rb'("[^"]*+(?:""[^"]*+)*+"|[^"\n%s]*)([^\n%s]*)(\n|%s|\Z)'
+        record = place = 0
         refuse, zeros = partial(self._refuse, data, line), data.count(b"\0")
         is_utf16 = 3 * zeros > len(data)
-        while at < len(data):
-            end = field.match(data, at).end()  # type: ignore[union-attr]  # it matches anything
-            cell, mark = data[at:end], data[end : end + 1]
-            if mark not in (b"\n", delimiter, b""):
-                around = cell + re.match(rb"[^\n%s]*" % re.escape(delimiter), data[end:])[0]  # type: ignore[index]
-                if at == end:
-                    what = "the quote opened here is never closed"
-                    refuse(at, place, what, around, "close it or remove it")
+        for found in re.finditer(field % (3 * (re.escape(delimiter),)), data):
+            at, end, (cell, behind, mark) = found.start(), found.end(1), found.groups()
+            if at == len(data):
+                break
+            if behind and not cell:
+                what = "the quote opened here is never closed"
+                refuse(at, place, what, behind, "close it or remove it")
+            if behind:
                 opened = line + data.count(b"\n", 0, at)
                 what = f"a stray quote (the field was opened on line {opened})"
-                refuse(end, place, what, around, 'quote the whole field and write "" within it')
+                remedy = 'quote the whole field and write "" within it'
+                refuse(end, place, what, cell + behind, remedy)
             if b"\0" in cell or (zeros and _REPLACED in cell):
                 remedy = "this is damaged or no text, so get it again, or save it as CSV"
                 remedy = "pass --encoding utf-16-le, or utf-16-be" if is_utf16 else remedy
@@ -352,7 +354,6 @@ class Csv:
                     remedy = "complete the line (is the file cut off?)"
                     refuse(record, place, what, data[record:end], remedy)
                 record, place = end + 1, 0
-            at = end + 1
         refuse(0, 0, "something from here on cannot be read", data[:60], "save the file anew")
 
     def _refuse(
