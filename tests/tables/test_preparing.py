@@ -318,6 +318,7 @@ def test_a_unit_in_some_cells_only_is_of_all_if_they_are_as_large(table):
     assert "a" in table("a,b\n5.5 km,1\n300,2\n7 km,1\n420,3\n").texts
     assert "a" in table("a,b\n" + "1,1\n2,2\n3,1\n3b,3\n" * 2).texts
     assert "a" in table("a,b\n1OT,1\n2OT,2\n1,1\n3,3\n").texts
+    assert "a" in table("a,b\n3/16,1\n2.5,2\n5/16,1\n1,3\n").texts
     assert table("a,b\n5.5 km,1\n6,2\n7 km,1\n4,3\n").column("a").tolist() == [5.5, 6, 7, 4]
 
 

@@ -348,10 +348,11 @@ def _is_same(unit: str, other: str) -> bool:
 
 
 def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
-    """Return whether cells without a unit may have the others' unit: 5 and 6 years, not 5 %."""
+    """Return whether cells without a unit may have the others': 5 and 6 years, not 5 or 5 %."""
     sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
-    often = (~unitless).sum() > 1 and "in %" not in told and not _are_codes(values)
-    return bool(often and max(sizes) <= MAX_APART * min(sizes))
+    often = (~unitless).sum() > 1 and not _are_codes(values)
+    shares = any(re.match("in (%|/ ?[0-9])", each) for each in told)
+    return bool(often and not shares and max(sizes) <= MAX_APART * min(sizes))
 
 
 def _are_codes(numbers: Any) -> bool:
