@@ -62,6 +62,7 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
         (["u", "v", "u", "v", "u", "u"], "binary", ("u", "v")),
         ([1, 2, 3, 1, 2, 3], "multiclass", (1, 2, 3)),
         (["u", "v", "w", "v", "u", "u"], "multiclass", ("u", "v", "w")),
+        (["1 - bad", 2, 3, 2, "1 - bad", 3], "regression", ()),
         ([1, 2, 3, 4, 5, 6], "regression", ()),
         ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "regression", ()),
         ([*range(1, 13)] * 2, "multiclass", tuple(range(1, 13))),

@@ -363,6 +363,7 @@ def _with_task(
     used = np.unique(cells)
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells, len(classes))
+    kind = "regression" if kind == "multiclass" and name in source.signs else kind  # 3 days
     if name in source.texts:
         classes = _text_classes(source, name, task, rows, text_numbers(cells), strict)
         kind = "binary" if len(classes) == 2 else "multiclass"
