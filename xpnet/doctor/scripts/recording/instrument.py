@@ -112,8 +112,7 @@ class Instrumenter(ast.NodeTransformer):
             ends = node.orelse if isinstance(node, ast.While) else node.body
             ends[:0] = (_placed(each, node) for each in _parsed("__xp__.satisfied()"))
         names = {getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call)}
-        # At the top, functions that are called may update.
-        steps = self.counted > before or (not self.functions and not names <= LEFT_ALONE)
+        steps = self.counted > before or not names <= LEFT_ALONE  # what is called may update
         if isinstance(node, ast.For | ast.While) and steps:
             ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
             return [node, *(_placed(each, node) for each in ended)]
