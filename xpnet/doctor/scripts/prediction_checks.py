@@ -213,7 +213,7 @@ def by_variance(seen: Observer, roles: Roles, run: Run) -> Seen:
     """In training, features are divided by their deviation, which is the root of the variance."""
     step, kept = roles.step.operations, set[str]()
     roots = ancestors(each.result for each in step if each.name == "sqrt")
-    for each in (e for e in step if e.name == "add"):
+    for each in (e for e in step if e.name == "add" and all(v.size > 1 for v in e.operands)):
         made = [maker(value) for value in each.operands]
         if any(e.name in ("var", "mean") and e.result in roots for e in made):
             kept |= {*each.result.names, each.site.operands[0]}

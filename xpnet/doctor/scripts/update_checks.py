@@ -137,17 +137,19 @@ def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
     for branch in (n for n in ast.walk(tree(file)) if isinstance(n, ast.If)):
         tests = [n for n in ast.walk(branch.test) if isinstance(n, ast.Compare)
                  and isinstance(n.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)]  # fmt: skip
-        for s in branch.body if tests else ():
-            for name, value in assigned_by(s) if isinstance(s, ast.Assign) else ():
+        made = [pair for s in branch.body if isinstance(s, ast.Assign) for pair in assigned_by(s)]
+        for test in tests:
+            better = {*map(ast.unparse, ast.walk(test))} & {name for name, _ in made}
+            for name, value in made if better else ():
                 parts = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
-                yield from ((tests[0], name, each) for each in parts)
+                yield from ((test, name, each) for each in parts)
 
 
 def _holds(test: ast.Compare, numbers: Mapping[str, float]) -> bool:
     """Return whether a comparison of some numbers holds, other names being 0."""
     names = re.compile(r"(?<![\w.])[^\W\d][\w.]*")
     text = names.sub(lambda name: str(numbers.get(name[0], 0.0)), ast.unparse(test))
-    return bool(re.fullmatch(r"[-+*/<>=\d.e ]+", text) and eval(text))
+    return bool(re.fullmatch(r"[-+*<>=\d.e ]+", text) and eval(text))
 
 
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
@@ -311,10 +313,8 @@ def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("gradient-scale", "Pascanu et al., On the difficulty of training, 2013", needs=FAILURE)
 def by_its_norm(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A limit divided by the norm cuts what is too long. Its inverse cuts short ones even more."""
-    for each in (
-        e for e in roles.step.operations if e.name == "multiply" and e.result in roles.cone
-    ):
-        side = scalar_side(each)
+    for each in roles.step.operations:
+        side = scalar_side(each) if each.name == "multiply" and each.result in roles.cone else None
         gradient = None if side is None else each.operands[1 - side]
         ratios = (v.made_by for v in ancestors([each.operands[side or 0]]) if gradient)
         for ratio in (e for e in ratios if e.name == "divide" and e.result.size == 1):
