@@ -221,3 +221,8 @@ def test_what_follows_a_loop_within_a_function_is_looked_at(report):
     text += "    for n in range(90):\n        step()\n"
     text += "    return np.mean((squash(np.tanh(X @ W1 + b1) @ W2 + b2) > 0.5) == labels)\nmain()\n"
     assert report(text).codes[:1] == ("prediction-wrong",)
+
+
+def test_rows_that_are_added_where_an_index_has_them_twice_are_followed(report):
+    right = WORDS.replace("dE[ids] += d @ W.T", "np.add.at(dE, ids, d @ W.T)")
+    assert report(right).facts["gradients"].startswith("Right: every gradient")
