@@ -207,6 +207,17 @@ def test_what_is_kept_wrongly_is_named_and_mended(report, right, old, new, code,
     assert mended in apply(wrong, found.repair["edits"])
 
 
+def test_a_copy_that_the_script_defines_may_be_of_all_arrays(report):
+    own = """class Net(dict):
+    def copy(self):
+        return {k: w.copy() for k, w in self.items()}
+net = Net("""
+    text = LISTED.replace("net = {", f"{own}{{").replace("'b2': b2}\n", "'b2': b2})\n")
+    text = text.replace("{k: w.copy() for k, w in net.items()}", "net.copy()")
+    assert "0, net.copy()" in text
+    assert report(text).codes == ()
+
+
 def test_a_derivative_is_mended_in_two_factors_where_a_velocity_makes_the_step(report):
     right = DECLINE.replace("(1 + step)", "1.001")
     wrong = right.replace("d2 @ W2.T * (1 - h**2)", "d2 @ W2.T * h * (1 - h)")

@@ -101,9 +101,11 @@ def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
     in_place = all(u.old.object is u.new.object for u in roles.step.updates)
     arrays = {text for some in roles.step.places if in_place for text in some}
     holders = {text[: m.start()] for text in arrays for m in re.finditer(r"[.[]", text)}
-    edits = dict[ast.expr, Edit]()
+    edits, nodes = dict[ast.expr, Edit](), ast.walk(tree(roles.file))
+    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}  # may copy all
+    forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()
     for test, _, value in _bettered(roles.file):
-        shallow = any(matches(form, value, known := dict[str, str]()) for form in SHALLOW)
+        shallow = any(matches(form, value, known := dict[str, str]()) for form in forms)
         source = known["_x"] if shallow else ast.unparse(value)
         names = {e.rpartition(".")[2] for e in (holders if shallow else holders | arrays)}
         loop = around(roles.file, test.lineno, LOOPS)[-1:]
