@@ -21,7 +21,7 @@ from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
-from xpnet.doctor.scripts.telling import FAULTS, LENGTH, SYMPTOMS, left_to_say, told
+from xpnet.doctor.scripts.telling import BAD, FAULTS, LENGTH, STARTS, SYMPTOMS, left_to_say, told
 
 CHECKS = rules_of(checks, data_checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
@@ -122,7 +122,8 @@ def _found(
     found = [each for each in found if each.code not in doubtful]
     if seen.recorder.begun + 2 * (last - seen.recorder.begun) < seen.recorder.steps:
         facts["stopped_looking"] = last
-        found = [each for each in found if each.code not in SYMPTOMS
+        unknown = SYMPTOMS | STARTS if run.last.skill > BAD else SYMPTOMS  # it has begun to learn
+        found = [each for each in found if each.code not in unknown
                  and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
     return found, report.facts | {
         "mapping": in_words(seen.latest),
