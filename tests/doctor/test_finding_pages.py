@@ -12,7 +12,7 @@ import xpnet
 pytestmark = pytest.mark.process
 
 EXAMPLES = examples()
-NOT_FIRST = ("shared-parameters", "diverged", "constant-output")
+NOT_FIRST = ("diverged", "constant-output")
 
 
 @pytest.mark.untraced(but=[

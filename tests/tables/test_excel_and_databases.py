@@ -66,6 +66,19 @@ def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
         read_table(path, sheet="third")
 
 
+def test_sheets_with_the_same_columns_are_one_table_unless_they_are_copies(tmp_path):
+    pages = {each: {**CELLS, "no": [n, n + 1, n + 2]} for n, each in ((0.5, "May"), (8.5, "June"))}
+    pages["July"] = {" " * at or "List": [name] for at, name in enumerate(pages["May"])}
+    path = write_excel(tmp_path / "book.xlsx", **pages, codes={"a": ["u", "v"]})
+    for how in ({"columns": ["no"]}, {"sheet": "May, June"}):
+        table = read_table(path, **how)
+        assert table.column("no").tolist() == [0.5, 1.5, 2.5, 8.5, 9.5, 10.5]
+    assert read_table(path, columns=["no"]).guesses == {"sheet": "May, June, July"}
+    path = write_excel(path, May=CELLS, copy=CELLS)
+    with pytest.raises(xpnet.InputError, match=r"name one of the sheets May, copy: --sheet"):
+        read_table(path)
+
+
 def test_titles_totals_and_signs_beside_numbers_are_dealt_with_as_in_csv_files(tmp_path):
     rows = [["day", "price"], ["2024-05-01", "$1,200.50"], ["2024-05-02", "$7.50"]]
     names = [["name", "colour"], ["Ann", "red"], ["Bob", "blue"]]

@@ -62,6 +62,7 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
         (["u", "v", "u", "v", "u", "u"], "binary", ("u", "v")),
         ([1, 2, 3, 1, 2, 3], "multiclass", (1, 2, 3)),
         (["u", "v", "w", "v", "u", "u"], "multiclass", ("u", "v", "w")),
+        (["1 - bad", 2, 3, 2, "1 - bad", 3], "regression", ()),
         ([1, 2, 3, 4, 5, 6], "regression", ()),
         ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "regression", ()),
         ([*range(1, 13)] * 2, "multiclass", tuple(range(1, 13))),
@@ -200,10 +201,32 @@ def test_codes_with_zeros_or_with_letters_that_are_as_frequent_are_categories(co
     assert prepare(table("a,code\n" + rows), "code").preprocessing.classes == tuple(codes)
 
 
+@pytest.mark.parametrize(
+    ("step", "is_code"), [(27, True), (2700, False), (0.5, False), (9e6, False)]
+)
+def test_few_long_integers_that_are_not_round_are_categories(step, is_code, table):
+    rows = "".join(f"{100500 + i % 7 * step},{i}\n" for i in range(70))
+    ready = prepare(table("supplier,y\n" + rows), "y", task="regression").preprocessing
+    assert ready.inputs == (7 if is_code else 1)
+    if is_code:
+        assert ready.transform(table("supplier\n100554\n"))[0].tolist() == [0, 0, 1, 0, 0, 0, 0]
+
+
 def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
     rows = "".join(f"{i / 7},{('13', '5%', '33')[i % 3]}\n" for i in range(60))
     with pytest.raises(InputError, match="found '5%', which has signs"):
         prepare(table("a,code\n" + rows), "a")
+
+
+def test_a_target_of_a_few_numbers_among_words_is_refused(table):
+    rows = "".join(
+        f"{i % 7},{each}\n"
+        for i, each in enumerate(["x", "..", "x", "x(2)"] * 9 + ["0.5", "1.5", "2.5"])
+    )
+    with pytest.raises(
+        InputError, match=r"line 38, column 'y': found '0.5', .*, beside 'x'; empty"
+    ):
+        prepare(table("a,y\n" + rows), "y")
 
 
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
@@ -273,6 +296,16 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
         (['"45,5 z\u0142"', '"7,25 z\u0142"'], [45.5, 7.25], "decimal commas, in z\u0142"),
         (["20\u33a1", "57.5 m\u00b2"], [20, 57.5], "in \u33a1"),
         (["\u7bc91\u5e74", "\u7bc912\u5e74", "-"], [1, 12, np.nan], "after \u7bc9, in \u5e74"),
+        (["2.5 min", "9", "4 minutes"], [2.5, 9, 4], "in min, minutes as min"),
+        (["45.2 miles", "8k miles"], [72742.3488, 12874752], "in m, k miles as m, miles as m"),
+        (
+            ["1 204.5", "2 500 b", "3 100", "980 p", "4 (1)"],
+            [1204.5, 2500, 3100, 980, 4],
+            "notes, thousands separators",
+        ),
+        (["0 - never", "3", "7", "10 \u2013 always", "5"], [0, 3, 7, 10, 5], "notes"),
+        (["2012 (12 reg)", "2016 (66 reg)"], [2012, 2016], "notes"),
+        (["78/100", "64.5/100", "abs", "abs"], [78, 64.5, np.nan, np.nan], "in /100"),
         (["$450/mo", "$380/mo"], [450, 380], "currency signs, in /mo"),
     ],
 )
@@ -286,17 +319,18 @@ def test_a_unit_in_some_cells_only_is_of_all_if_they_are_as_large(table):
     assert "a" in table("a,b\n5.5 km,1\n300,2\n7 km,1\n420,3\n").texts
     assert "a" in table("a,b\n" + "1,1\n2,2\n3,1\n3b,3\n" * 2).texts
     assert "a" in table("a,b\n1OT,1\n2OT,2\n1,1\n3,3\n").texts
+    assert "a" in table("a,b\n3/16,1\n2.5,2\n5/16,1\n1,3\n").texts
     assert table("a,b\n5.5 km,1\n6,2\n7 km,1\n4,3\n").column("a").tolist() == [5.5, 6, 7, 4]
 
 
 def test_letters_that_many_codes_share_are_words(table):
-    kinds = ("AB-{:05d}", "CDE-{:05d}-XL", "F{:06d}")
-    rows = "".join(f"{kinds[i % 3].format(i * 37)},{i % 2}\n" for i in range(120))
+    kinds = ("AB-{:05d}", "CDE-{:05d}-XL", "F{:06d}", '"GH,G{:02d}"')
+    rows = "".join(f"{kinds[i % 4].format(i * 37)},{i % 2}\n" for i in range(120))
     ready = prepare(table("sku,y\n" + rows), "y")
-    assert ready.decisions[-1].text() == "sku (4 words) [--drop COLUMN]"
-    assert ready.preprocessing.columns[0].words == ("ab", "cde", "f", "xl")
+    assert ready.decisions[-1].text() == "sku (5 words) [--drop COLUMN]"
+    assert ready.preprocessing.columns[0].words == ("ab", "cde", "f", "gh", "xl")
     x = ready.preprocessing.transform(table("sku\nF000001\nAB-1-XL\n"))
-    assert x.tolist() == [[0, 0, 1, 0], [1, 0, 0, 1]]
+    assert x.tolist() == [[0, 0, 1, 0, 0], [1, 0, 0, 0, 1]]
 
 
 @pytest.mark.parametrize("cell", ["{}/{}", '"{}, {}"', "{}x{}", "{} of {}", '"{}.25,{}.75"'])
@@ -448,6 +482,22 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone gives y away")
     rows = "".join(f"{i // 50},{i % 7},{i // 100}\n" for i in range(300))  # in the target's order
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
+
+
+def test_a_column_that_is_given_in_one_class_only_is_named(table):
+    def rows(given):
+        return "".join(
+            f"{i % 7},{i * 37 % 90 + 0.5 if given(i) else ''},{'ab'[i % 3 > 0]}\n"
+            for i in range(300)
+        )
+
+    for given, count in (
+        (lambda i: i % 6 == 0, 1),
+        (lambda i: i % 9 < 5, 0),
+        (lambda i: i % 90 == 0, 0),
+    ):
+        notes = notes_of(table("a,end,y\n" + rows(given)))
+        assert sum("'end' alone gives y away" in each for each in notes) == count
 
 
 def test_neighbouring_rows_that_are_alike_are_noted(table):

@@ -43,7 +43,12 @@ def test_a_last_row_called_like_a_total_is_none_if_no_other_is_called_so(table):
 
 @pytest.mark.parametrize(
     "footer",
-    ["Balance of 31/12/2023,,,17195.88\n", "\nall:,6,,\nM\u00e9dia,,2,\n", "\n# End of 7,ok\n"],
+    [
+        "Balance of 31/12/2023,,,17195.88\n",
+        "\nall:,6,,\nM\u00e9dia,,2,\n",
+        "\n# End of 7,ok\n",
+        "Class average,,,5\n",
+    ],
 )
 def test_rows_at_the_end_that_are_half_empty_and_unlike_the_others_are_no_rows(footer, table):
     rows = "".join(f"{day:02}/12/2023,ab,1.5,{day}.25\n" for day in range(1, 7))
@@ -70,6 +75,25 @@ def test_lists_of_several_pages_have_one_header(tmp_path):
     found = read_table(path, columns=["n"])
     assert found.column("n").tolist() == [1.5, -2.25] * 26
     assert found.passed_over["3 lines between rows"] == "'-----'"
+
+
+def test_titles_above_a_repeated_header_are_no_rows_nor_are_lines_with_asterisks(
+    tmp_path, monkeypatch
+):
+    head = "List   Page {}\n\n------\n|no  |n |m|\n------\n"
+    rows = "|a   |1 |X|\n|b   |2-|X|\n|a   |3 |Y|\n|b   |4 |Y|\n" * 6 + "|* Best|10| |\n------\n"
+    path = tmp_path / "t.txt"
+    path.write_text("".join(head.format(page) + rows + "\f\n" for page in (1, 2)))
+    found = read_table(path, columns=["n"])
+    assert found.column("n").tolist() == [1, -2, 3, 4] * 12
+    assert found.place(24, "n").split(": ")[1] == "line 38, column 'n'"
+    assert found.passed_over["totals between rows"] == "2, such as '* Best 10  '"
+    for size in range(360, 420, 3):
+        monkeypatch.setattr("xpnet.tables.csv._BLOCK", size)
+        assert read_table(path, columns=["n"]).rows >= 48, size
+    path = tmp_path / "t.csv"
+    path.write_text('a,y\n"1,5",2\na,y\n"--",3\n')
+    assert read_table(path).column("y").tolist() == [2, 3]
 
 
 def test_that_there_is_no_header_can_be_said(tmp_path):
@@ -166,6 +190,12 @@ def test_the_header_is_where_the_target_is(tmp_path):
         assert (found.rows, found.names) == (2, ("Region", "n", "y")), above
 
 
+def test_titles_with_commas_are_none_of_the_header_if_most_of_a_column_are_numbers(table):
+    rows = "North,2,3 b\nSouth,:,5\nEast,4,7 (1)\nWest,6,9\n"
+    found = table(f"Rates, 2023\nUpdated in May\n\nRegion,n,y\n{rows}")
+    assert (found.rows, found.names) == (4, ("Region", "n", "y"))
+
+
 def test_markdown_and_other_lines_of_dashes_are_read(tmp_path):
     path = tmp_path / "t.md"
     path.write_text("# Title\n\n| n | y |\n|:--|--:|\n| 3.5 kg | **1,234** |\n| 4 | 7 |\n\nEnd\n")
@@ -192,6 +222,12 @@ def test_a_header_may_be_of_several_lines(head, names, table):
     found = table(head + "u,1.5,2,7\nv,2.5,3,8\n" * 3)
     assert (found.names, found.rows) == (names, 6)
     assert found.place(5, "y").startswith(f"{found.path}: line {head.count(chr(10)) + 6},")
+
+
+def test_a_line_of_answers_below_questions_is_no_row_but_one_with_a_score_is(table):
+    found = table(",a,,y\n,This,That,Score\n" + "z,no,,9 - good\nu,no,yes,7\n" * 2)
+    assert (found.rows, found.names) == (4, ("unnamed_1", "a", "That", "y"))
+    assert found.column("y").tolist() == [9, 7] * 2
 
 
 def test_totals_between_rows_are_no_rows(table):

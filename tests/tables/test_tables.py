@@ -245,6 +245,10 @@ def test_records_in_json_become_columns_and_rows(tmp_path):
     assert found.names == ("a.b", "a.c.d", "e")
     assert found.column("a.c.d").tolist() == [3.5, 4.0]
     assert found.texts == {"e": ("12", "13")}  # which a file with types holds as text
+    path.write_text('[{"a": {"b": [{"c": 1}, {"c": 2}]}}, {"a": {"b": []}}, {"a": null}]')
+    found = read_table(path)
+    assert (found.names, [*found.unfit]) == (("a.b", "a.b.count"), ["a.b"])
+    np.testing.assert_array_equal(found.column("a.b.count"), [2, 0, np.nan])
 
 
 def test_pandas_usual_json_is_read_by_columns(tmp_path):

@@ -67,7 +67,8 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     judged = model.judge(data, rows)
-    if (model.training or {}).get("file", "") == fingerprint(options.data) != "":
+    source = fingerprint(options.data, options.sheet, options.query)
+    if source and source == (model.training or {}).get("file"):
         notes.append(f"it was trained on {options.data}: new rows may have lower scores")
     if (left_out := data.rows - len(judged.y)) > 0:
         notes.append(f"{left_out:,} of {data.rows:,} rows left out for missing cells")

@@ -69,7 +69,7 @@ _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
 _WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
-_UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD})(?:[ -][a-z]+)?)\.?$"
+_UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD}|/ ?[0-9]+)(?:[ -][a-z]+)?)\.?$"  # 78/100
 _PREFIX = r"^(\p{Lo}+) ?[0-9][0-9.,]*[^0-9]+$"  # in a script without capitals; a unit follows
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = tuple(
@@ -117,12 +117,16 @@ _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 _MARKS = (
     ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
-    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
+    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}"),
     ("notes", r"^[*`]+([^*`]+)", "${1}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
-    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
     ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
     ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
+)
+_SELDOM = (  # at most half of the cells have them
+    ("notes", r"([0-9]) ?\([0-9]\)$", "${1}"),
+    ("notes", r"^([0-9]+) [-\u2013=] \pL[^0-9]*$", "${1}"),  # 10 - extremely likely
+    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
 # Numbers of several parts, such as 2h 5m or 4 1/2; and the weight of each part.
 _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
@@ -273,13 +277,15 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     if cells.cast(polars.Float64, strict=False).is_finite().sum() == cells.count():
         plain, signs = _with_points(cells, how, money=False)
         return plain.cast(polars.Float64), signs or {PLAIN} if cells.count() else signs
-    cells, signs = _without_marks(cells.str.replace("^\u2212", "-"), _MARKS, how)
+    cells, signs = _without_marks(cells.str.replace("^\u2212", "-"), _MARKS)
+    cells, few = _without_marks(cells, _SELDOM, 1.0 if how.known else 0.5)
+    signs |= few
     if cells.str.contains(_SEVERAL).any():
         cells = cells.replace({each: _in_one_part(each) for each in cells.unique().drop_nulls()})
     with_units = cells
     cells, factors, told = _without_units(cells, how)
     unitless = cells == with_units
-    cells, currency = _without_marks(cells, _CURRENCY, how)
+    cells, currency = _without_marks(cells, _CURRENCY)
     plain, separators = _with_points(cells, how, money=bool(currency))
     numbers = plain.cast(polars.Float64, strict=False)
     told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
@@ -290,14 +296,13 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
 
 
 def _without_marks(
-    cells: Any, marks: Sequence[tuple[str, str, str]], how: Writing
+    cells: Any, marks: Sequence[tuple[str, str, str]], most: float = 1.0
 ) -> tuple[Any, set[str]]:
-    """Return cells without some marks, and which were there; those in front of most are none."""
+    """Return cells without the marks that a share of at most `most` has, and which they were."""
     signs = set[str]()
     for sign, pattern, bare in marks:
         found = cells.str.contains(pattern)
-        few = how.known or pattern[:2] != "^[" or 2 * found.sum() <= cells.count()
-        if few and found.any():
+        if 0 < found.sum() <= most * cells.count():
             signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
     return cells, signs
 
@@ -320,9 +325,16 @@ def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple
 
 
 def _factors(units: set[str]) -> dict[str, float]:
-    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none."""
+    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none.
+
+    A unit may be in thousands, such as k miles.
+    """
+    of_one = {unit: unit[2:] if unit[:2] in ("k ", "K ") else unit for unit in units}
     for table in _UNITS:
-        found = {unit: of for unit in units for each, of in table.items() if _is_same(unit, each)}
+        found = {
+            unit: of if unit == one else 1e3 * of
+            for unit, one in of_one.items() for each, of in table.items() if _is_same(one, each)
+        }  # fmt: skip
         if found.keys() == units:
             return table | found
     return {}
@@ -336,10 +348,11 @@ def _is_same(unit: str, other: str) -> bool:
 
 
 def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
-    """Return whether cells without a unit may have the others' unit: 5 and 6 years, not 5 %."""
+    """Return whether cells without a unit may have the others': 5 and 6 years, not 5 or 5 %."""
     sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
-    often = (~unitless).sum() > 1 and "in %" not in told and not _are_codes(values)
-    return bool(often and max(sizes) <= MAX_APART * min(sizes))
+    often = (~unitless).sum() > 1 and not _are_codes(values)
+    shares = any(re.match("in (%|/ ?[0-9])", each) for each in told)
+    return bool(often and not shares and max(sizes) <= MAX_APART * min(sizes))
 
 
 def _are_codes(numbers: Any) -> bool:
@@ -386,6 +399,8 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     factors = tables[0] if tables else {}
     powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
+    if base and len({factors[each] for each in kinds}) == 1:  # one unit in several spellings
+        base, factors = min(kinds), dict.fromkeys(kinds, 1.0)
     signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     signs |= {_AFTER + prefix} if prefix else set()
@@ -394,7 +409,8 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
     few = 1 < units.count() < cells.count() / 2 and not factors
     letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
-    notes = few and not _are_codes(bare.cast(polars.Float64, strict=False).drop_nulls())
+    digits = bare.str.replace_all("[^0-9.]", "").cast(polars.Float64, strict=False)
+    notes = few and not _are_codes(digits.drop_nulls())
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)

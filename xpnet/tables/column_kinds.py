@@ -11,7 +11,7 @@ from xpnet.errors import InputError
 from xpnet.tables.cells import fold_of, is_date
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
-from xpnet.tables.messages import option_for
+from xpnet.tables.messages import format_number, option_for
 from xpnet.tables.summary import Summary, min_count, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
@@ -22,8 +22,10 @@ MIN_INDICATED = 0.01  # share of missing cells from which on there is an input f
 MIN_DISTINCT = 0.95  # share of distinct cells of a column that is named like an identifier
 MIN_WORD = 0.005  # share of the rows that a word must be in, and be missing from, to have an input
 MIN_WORD_ROWS = 10
+MIN_CODE = 10_000  # years are shorter
+MIN_ROWS_PER_CODE = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
-_CODE = re.compile(r"[^\W\d_]+([-_./][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
+_CODE = re.compile(r"[^\W\d_]+([-_./,][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
 _IDENTIFIER = re.compile(
     r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
     r"|index|__index_level_\d+__|#)|.*[a-z0-9](ID|Id|No|Nr)"
@@ -58,6 +60,8 @@ def choose_columns(
                 choice.columns.append(_dates(table, name, pattern, cells.counts))
             elif name in table.texts:
                 choice.columns.append(_category(table, name, cells.counts))
+            elif codes := _codes(table, name, cells):
+                choice.columns.append(Category(name, codes))
             else:
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
                 gap = table.gaps.get(name)  # perhaps a number after all, so it has an input
@@ -117,6 +121,21 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
     if (counted and (rising or shuffled)) or (with_gaps and rising):
         return "row numbers"
     return "identifier" if called and distinct >= MIN_DISTINCT * rows else ""
+
+
+def _codes(table: Table, name: str, cells: Summary) -> tuple[str, ...]:
+    """Return the distinct numbers of a column if they name things, such as suppliers; else ().
+
+    They are long integers with equally many digits, not all of them round, and few.
+    """
+    plain = table.layout == "table" and name not in {*table.signs, *table.gaps}
+    if not (plain and MIN_CODE <= cells.low < cells.high < 10 ** len(f"{cells.low:.0f}")):
+        return ()
+    column = table.column(name)
+    values = np.unique(column[~np.isnan(column)])
+    few = len(values) <= min(MAX_CATEGORIES, table.rows / MIN_ROWS_PER_CODE)
+    are_codes = few and not (values % 1).any() and (values % 10).any()
+    return tuple(map(format_number, values.tolist())) if are_codes else ()
 
 
 def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:

@@ -256,7 +256,7 @@ class Csv:
                 cut = rows_end(data, self.delimiter)
                 self.passed_over.update(passed_over(data[cut:].split(b"\n"), "at the end"))
             elif not last:
-                ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]
+                ends = outside_quotes(data, _NEWLINE) if b'"' in data else [self._last_end(data)]
                 cut = int(ends[-1]) + 1 if len(ends) else 0
             if cut:
                 records = self._without_headers(data[:cut])
@@ -267,15 +267,25 @@ class Csv:
                 self._explain(data, line)
             line, tail = line + data.count(b"\n", 0, cut), data[cut:]
 
+    def _last_end(self, data: bytes) -> int:
+        """Return where the last whole row ends: titles stay with the header below them."""
+        end = data.rfind(b"\n")
+        last = data.rfind(self.delimiter.encode(), 0, max(end, 0))
+        return end if last < 0 or len(self.names) == 1 else data.find(b"\n", last)
+
     def _without_headers(self, records: bytes) -> bytes:
-        """Blank out repeated headers and rulers, as in lists of several pages."""
-        if b'"' in records or len(self.names) == 1:
+        """Blank out repeated headers, titles above them, and rulers, as in lists of pages."""
+        quotes = b'"' in records  # in which there may be dashes
+        if len(self.names) == 1 or (
+            self.header not in records and (quotes or b"---" not in records)
+        ):
             return records
-        if b"---" not in records and self.header not in records:
-            return records
-        again = rb"(?m)^(?:%s|[-=+:| \t]*---[-=+:| \t]*)$" % re.escape(self.header)
-        self.passed_over.update(passed_over(re.findall(again, records), "between rows"))
-        return re.sub(again, b"", records)
+        delimiter, header = map(re.escape, (self.delimiter.encode(), self.header))
+        ruler = b"" if quotes else rb"|[-=+:| \t]*---[-=+:| \t]*"
+        again = rb"(?m)^(?:(?:[^\n%s]*\n){,10}%s%s)$" % (delimiter, header, ruler)
+        lines = b"\n".join(re.findall(again, records)).split(b"\n")
+        self.passed_over.update(passed_over(lines, "between rows"))
+        return re.sub(again, lambda found: b"\n" * found[0].count(b"\n"), records)
 
     def _rows(self, data: bytes) -> tuple[np.ndarray, bytes]:
         """Return where rows begin in some records, and the records without blank lines.

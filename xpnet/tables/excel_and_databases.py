@@ -3,6 +3,7 @@
 import re
 import urllib.parse
 import zipfile
+from collections import ChainMap
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,34 @@ EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
 
 
-def open_excel(path: str, how: Reading) -> Csv:
-    """Read a sheet of an Excel or OpenDocument file: the one with cells, or that `how` wants.
+def open_excel(path: str, how: Reading) -> Csv | Frame:
+    """Read the sheets of an Excel or OpenDocument file that `how` wants, or that have cells.
 
-    It is read like CSV, so that titles, totals and signs beside numbers are treated alike. Only
-    texts have leading zeros, so a column with any holds codes.
+    Several sheets with the same names of columns are one table, unless they are copies. They are
+    read like CSV, so that titles, totals and signs beside numbers are treated alike.
     """
-    frame, exact, told = _sheet(path, how)
+    sheets, told = _sheets(path, how)
+    import polars
+
+    read = [_as_csv(path, how, *each) for each in sheets.values()]
+    filled = [each for each in read if (each.data or b"")[each.start :].strip()]
+    first, *others = found = filled or read
+    if not others:
+        return replace(first, guesses={**first.guesses, **told})
+    if {each.names for each in others} == {first.names}:
+        rows = polars.concat(frame for each in found for frame in each.blocks())
+        if 2 * rows.is_duplicated().sum() <= len(rows):
+            texts = first.texts.union(*(each.texts for each in others))
+            passed_over = dict(ChainMap(*(each.passed_over for each in found)))
+            return Frame(
+                path, first.names, rows.lazy(), len(rows), texts, {}, "\t", first.decimal,
+                {**first.guesses, **told}, passed_over,
+            )  # fmt: skip
+    raise InputError(f"{path}: name one of the sheets {up_to_ten(sheets)}: --sheet NAME")
+
+
+def _as_csv(path: str, how: Reading, frame: Any, exact: Any) -> Csv:
+    """Return a sheet; only texts have leading zeros, so a column with any holds codes."""
     import polars
 
     frame = frame.with_columns(
@@ -44,10 +66,11 @@ def open_excel(path: str, how: Reading) -> Csv:
     csv = open_csv(path, replace(how, encoding=None, delimiter="\t", decimal=None), "\t", data)
     rows = frame[csv.line - 1 :]
     coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
-    return replace(csv, texts=csv.texts | coded, guesses={**csv.guesses, **told})
+    return replace(csv, texts=csv.texts | coded)
 
 
-def _sheet(path: str, how: Reading) -> tuple[Any, Any, dict[str, str]]:
+def _sheets(path: str, how: Reading) -> tuple[dict[str, tuple[Any, Any]], dict[str, str]]:
+    """Return the sheets to read, each as texts and as numbers, and which they are of several."""
     try:
         import fastexcel
         import polars
@@ -59,21 +82,21 @@ def _sheet(path: str, how: Reading) -> tuple[Any, Any, dict[str, str]]:
             check_memory(path, sum(each.file_size for each in zipfile.ZipFile(file).infolist()))
     try:
         book = fastexcel.read_excel(path)
-        names = [how.sheet] if how.sheet else book.sheet_names
+        names: list[str] = book.sheet_names
+        if how.sheet:
+            names = [how.sheet] if how.sheet in names else how.sheet.split(", ")
         frames = {name: _cells(book, name, "string") for name in names}
         found = {name: each for name, each in frames.items() if len(each) > 1 or how.sheet}
         if len(found) > 1:
             fitting = {k: v for k, v in found.items() if any(map(how.fits, v[:10].rows()))}
             found = fitting or found
-        exact = {name: _cells(book, name, "float") for name in found}
+        sheets = {name: (each, _cells(book, name, "float")) for name, each in found.items()}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         remedy = "mend the file, or give another sheet"
         raise FileError(f"{path}: {reason(error)}; {remedy}.") from error
-    if len(found) != 1:
-        sheets = up_to_ten(found or names)
-        raise InputError(f"{path}: name one of the sheets {sheets}: --sheet NAME")
-    ((name, frame),) = found.items()
-    return frame, exact[name], {"sheet": name} if len(frames) > 1 else {}
+    if not sheets:
+        raise InputError(f"{path}: name one of the sheets {up_to_ten(names)}: --sheet NAME")
+    return sheets, {"sheet": ", ".join(sheets)} if len(frames) > 1 else {}
 
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:

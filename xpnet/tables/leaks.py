@@ -14,6 +14,7 @@ from xpnet.tables.table import Table
 MIN_ROWS = 50
 MAX_CELLS = 4_000_000  # looked at, of at most MAX_ROWS rows
 MAX_ROWS = 20_000
+MIN_APART = 20  # pairs of different classes to expect among as many rows of any kind
 CODES = {round(10.0**k - 10.0**-d, d) for d in range(3) for k in range(3 - (d > 0), 10)}
 """999, 9999, ...; 99.9, 999.9, ...; 99.99, ..."""
 BELOW_ZERO = (-9.0, -99.0)  # also, in MANY_ROWS or more, if no other number is negative
@@ -29,8 +30,9 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
 
     A column gives the target away if rows that are neighbours in its order have nearly the same
     target: half the mean square of their differences (J. von Neumann, 1941), or the share of pairs
-    of different classes, is small beside that of rows in any order. The score is also too good if
-    neighbouring rows of the file are alike, and some of them are held out.
+    of different classes, is small beside that of rows in any order. So does one that is given in
+    one class only. The score is also too good if neighbouring rows of the file are alike, and some
+    of them are held out.
     """
     order = np.random.default_rng(0).permutation(len(rows))[:MAX_ROWS]
     order = order[: MAX_CELLS // len(plan.columns)]
@@ -43,6 +45,10 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
 
     shares = np.unique(y, return_counts=True)[1] / len(y)
     before = np.var(y) if plan.task == "regression" else 1.0 - np.sum(shares**2)
+
+    def alike(pairs: np.ndarray, least: float) -> bool:
+        return len(pairs) >= least and bool(np.mean(pairs) <= MAX_LEFT * before)
+
     in_file = y[np.argsort(rows)]
     cells, y = table.numbers([each.name for each in plan.columns], rows[order]), y[order]
     found = []
@@ -51,7 +57,9 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
         steps, gaps = np.diff(values[ascending]), apart(y[ascending])
         if not isinstance(column, Number):
             gaps = gaps[steps == 0]  # neighbours of one category
-        if len(gaps) >= len(y) / 2 and np.mean(gaps) <= MAX_LEFT * before:
+        given = apart(y[~np.isnan(values)])
+        in_one = plan.classes and alike(given, MIN_APART / max(before, 1e-9))
+        if in_one or alike(gaps, len(y) / 2):
             found.append(quoted(column.name))
     gives = "alone gives" if len(found) == 1 else "alone give"
     told = f"{gives} {plan.target} away: if it is not known before, --drop it"

@@ -45,8 +45,8 @@ class Frame:
     delimiter: str = ""
     decimal: str = ""
     guesses: Mapping[str, Any] = field(default_factory=dict)
-    passed_over: ClassVar = dict[str, str]()  # it has no lines
-    line_of: ClassVar = None
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    line_of: ClassVar = None  # it has no lines
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
@@ -140,8 +140,9 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
 def _flat(frame: Any) -> Any:
     """Return a frame with a column for each field of nested records, named outer.inner.
 
-    The rows of an object with one list of records, such as {"meta": ..., "data": [...]}, are these;
-    pandas writes an object of columns, such as {"a": {"0": ..., "1": ...}}.
+    Lists of records have their number as a column, named outer.count. The rows of an object with
+    one list of records, such as {"meta": ..., "data": [...]}, are these; pandas writes an object of
+    columns, such as {"a": {"0": ..., "1": ...}}.
     """
     import polars
 
@@ -155,7 +156,10 @@ def _flat(frame: Any) -> Any:
     if len(records) == 1 and alone:
         return _flat(frame.select(records).explode(records).unnest(records))
     fields = [name for name, kind in schema.items() if kind == polars.Struct]
-    return _flat(frame.unnest(fields, separator=".")) if fields else frame
+    if fields:
+        return _flat(frame.unnest(fields, separator="."))
+    counts = {f"{each}.count": polars.col(each).list.len() for each in records}
+    return frame.with_columns(**{name: each for name, each in counts.items() if name not in schema})
 
 
 def frame_of(data: Any, as_texts: Collection[str]) -> Frame:

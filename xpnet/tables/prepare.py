@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import MIXED, POINTS, fold_of, is_date, meaning_of
+from xpnet.tables.cells import MIXED, POINTS, fold_of, is_date, is_number, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -363,18 +363,9 @@ def _with_task(
     used = np.unique(cells)
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells, len(classes))
+    kind = "regression" if kind == "multiclass" and name in source.signs else kind  # 3 days
     if name in source.texts:
-        words = texts_of(source, name)
-        counts = np.bincount(cells.astype(np.int64), minlength=len(words))
-        refuse_spoilt_numbers(source, name, counts)
-        dates = 2 * sum(map(is_date, words)) > len(words)
-        if task == "regression" or dates:
-            refuse_text(source, name, "" if dates else ", or leave --task regression out")
-        texts = [words[int(each)] for each in used]
-        if len(texts) > 2 and is_various(len(texts), len(rows)):
-            what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
-            raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
-        classes = tuple(sorted(texts)) if strict else _spellings(texts, counts[used.astype(int)])
+        classes = _text_classes(source, name, task, rows, text_numbers(cells), strict)
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
         what = f" in all {len(rows)} rows, so there is nothing to learn"
@@ -393,6 +384,29 @@ def _with_task(
     return replace(plan, task=kind, classes=classes), encode_labels(
         source, name, classes, cells, meaning_of(classes)
     )
+
+
+def _text_classes(
+    source: Table, name: str, task: str, rows: np.ndarray, cells: np.ndarray, strict: bool
+) -> tuple[str, ...]:
+    """Return the classes of a target of texts; refuse those that are meant as something else."""
+    words = texts_of(source, name)
+    counts = np.bincount(cells, minlength=len(words))
+    refuse_spoilt_numbers(source, name, counts)
+    dates = 2 * sum(map(is_date, words)) > len(words)
+    if task == "regression" or dates:
+        refuse_text(source, name, "" if dates else ", or leave --task regression out")
+    used = np.flatnonzero(counts)
+    texts = [words[each] for each in used]
+    once = [e for e in used if counts[e] == 1 and is_number(words[e]) and float(words[e]) % 1]
+    if len(once) > 2:
+        what = f", a number that no other row has, beside {quoted(words[np.argmax(counts)])}"
+        remedy = "empty the cells that stand for nothing"
+        raise source.fault(rows[np.argmax(cells == once[0])], name, what, remedy)
+    if len(texts) > 2 and is_various(len(texts), len(rows)):
+        what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
+        raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
+    return tuple(sorted(texts)) if strict else _spellings(texts, counts[used])
 
 
 def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat, takewhile
 from typing import Any
@@ -23,9 +23,10 @@ _HEADER_LINES = 3  # at most, below the first
 _QUOTE, _NEWLINE = 34, 10
 _WORDS = rb"(grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme|moyenne"
 _TOTAL = re.compile(rb"(?i)[\W_]*(%s)\b:?[^\w \n]" % _WORDS)
-_SPARSE = re.compile(rb"(?i)\W*(%s|all|balance|saldo|solde|m(\xc3.|e)dia)\b" % _WORDS)
+_SPARSE = re.compile(rb"(?i)\W*(\w+ )?(%s|all|balance|saldo|solde|m(\xc3.|e)dia)\b" % _WORDS)
 _UNIT = re.compile(r"(?=.{1,5}$|.*[^\w\s])(?:[^\s\d]|(?<=[A-Za-z^])\d)+")  # kg, m/s2, (%), mm:ss
-_FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?[^A-Za-z]*$")  # a number, with signs, or a date
+# A number, with signs or a note, or a date.
+_FIGURE = re.compile(r"[^A-Za-z]*\d(E[+-]?\d+)?([^A-Za-z]*$| [-\u2013=] )")
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,8 @@ def _titles(body: bytes, delimiter: str, usual: str, how: Reading) -> tuple[int,
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
             named = {*filter(None, first)}.isdisjoint(MISSING) and not any(map(is_number, first))
             rows = rows[header_lines(first, rows) :]
-            filled = [[*filter(None, cells)] for cells in zip(*rows, strict=True)]
             sure = all(len(row) == len(first) for row in above if any(row))  # as in "Report,,,"
-            figures = any(each and all(map(_FIGURE.match, each)) for each in filled)
+            figures = any(map(_are_figures, zip(*rows, strict=True)))
             usual_titles = lacking and not full and all(first) and (sure or figures)
             if named and (usual_titles or (has_columns and figures)):
                 return at, each
@@ -144,7 +144,7 @@ def _titles(body: bytes, delimiter: str, usual: str, how: Reading) -> tuple[int,
 
 def rows_end(data: bytes, delimiter: str) -> int:
     """Return where the rows end in the last part of a file, before totals and notes."""
-    end = len(data.rstrip(b"\n"))
+    end = len(data.rstrip(b"\n\f"))
     lines = data[max(end - _HEAD, 0) : end].split(b"\n")[-_LAST:]
     for line in reversed(lines[_notes_from(lines, delimiter) :]):
         end = len(data[: end - len(line)].rstrip(b"\n"))
@@ -292,9 +292,8 @@ def header_lines(first: list[str], others: list[list[str]]) -> int:
     for at, row in enumerate(others[:_HEADER_LINES], 1):
         if any(each.startswith('{"ImportId"') for each in row):
             return at
-        columns = [[*filter(None, each)] for each in zip(*others[at:], strict=True)]
-        figures = [bool(each) and all(map(_FIGURE.match, each)) for each in columns]
-        named = any(cell and of for cell, of in zip(row, figures, strict=False))
+        figures = map(_are_figures, zip(*others[at:], strict=True))
+        named = any(cell.lower() not in GAPS and of for cell, of in zip(row, figures, strict=False))
         named |= all(bool(cell) != bool(name) for cell, name in zip(row, first, strict=True))
         again = count == at - 1 and len({*first}) < len(first)
         count += again and named and not any(map(_FIGURE.match, filter(None, row)))
@@ -308,10 +307,14 @@ def _are_units(first: list[str], *others: list[str]) -> bool:
     words = [each.replace(" ", "") for each in first if each]
     told = len(words) > 1 and {each.lower() for each in words}.isdisjoint(GAPS)
     for cell, *column in zip(first, *others, strict=False):
-        filled = [each for each in column if each.lower().strip("-") not in GAPS]
-        figures = [*filter(_FIGURE.match, filled)]
-        told = told and (not cell or 2 * len(figures) > len(filled))
+        told = told and (not cell or _are_figures(column))
     return len(others) >= _MIN_ROWS and told and all(map(_UNIT.fullmatch, words))
+
+
+def _are_figures(cells: Iterable[str]) -> bool:
+    """Return whether most of a column's cells, without those that hold nothing, are numbers."""
+    filled = [each for each in cells if each.lower().strip("-") not in GAPS]
+    return 2 * len([*filter(_FIGURE.match, filled)]) > len(filled)
 
 
 def without_quotes(text: str) -> str:

@@ -7,13 +7,14 @@ import numpy as np
 from xpnet.doctor.rules.rule import GOODFELLOW, RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.checks import FAILURE, Seen, check
-from xpnet.doctor.scripts.mapping import Roles
+from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.updates import ancestors
-from xpnet.doctor.scripts.repairs.edits import at_sites
+from xpnet.doctor.scripts.repairs.edits import at_sites, operand_edit
 
 EACH_ROW = [("_o[:, _i] = _v", "_o[np.arange(len(_i)), _i] = _v"),
             ("_o[_i, :] = _v", "_o[_i, np.arange(len(_i))] = _v")]  # fmt: skip
+ARITHMETIC = ("add", "subtract", "multiply", "negative")
 SLICES = [("_x[_i:_n]", "_x[_i:_i + _n]")]
 
 
@@ -33,6 +34,22 @@ def empty(seen: Observer, roles: Roles, run: Run) -> Seen:
         yield (each, "batches", f"it has no rows: {each.result.shape}",
                "end the slice a batch after its start",
                at_sites([one.site for one in made], SLICES))  # fmt: skip
+
+
+@check("integer-parameters", "NumPy manual, Data types", "make it a larger type, by astype(int)")
+def wrapped(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """Beyond its largest number, a small integer type goes on from its smallest, and back."""
+    for each in seen.first.step.operations:
+        result = np.asarray(each.result.data)
+        small = result.dtype.kind in "iu" and result.dtype.itemsize < 4 and each.index is None
+        if not small or each.name not in ARITHMETIC or each.result not in seen.first.cone:
+            continue
+        whole = getattr(np, each.name)(*(np.asarray(v.data, dtype=float) for v in each.operands))
+        slot = max(range(len(each.operands)), key=lambda i: each.operands[i].size)
+        for exact, is_now in zip(whole[whole != result], result[whole != result], strict=True):
+            words = f"{exact:g} does not fit into {result.dtype}, and became {is_now}"
+            edits = [operand_edit(each, slot, "({}).astype(int)")]
+            yield each, in_source(each, slot), words, "", edits
 
 
 @check("target-range", f"{GOODFELLOW}, 5.7.2")

@@ -71,8 +71,10 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
     seen.recorder.finish()
     measured = list[Finding]()
     if first and points:
-        failing, alone = seen.doctor.run.failing, seen.recorder.another is None
-        judge = partial(conclude, points, seen.latest, measurer.runs, failing=failing, alone=alone)
+        alone = seen.recorder.another is None
+        judge = partial(
+            conclude, points, seen.latest, measurer.runs, run=seen.doctor.run, alone=alone
+        )
         measured, facts["gradients"] = tried("judging the gradients", judge, (measured, ""), failed)
     elif not points:
         facts["not_measured"] = measurer.problem or "the script took too few steps" * bool(first)

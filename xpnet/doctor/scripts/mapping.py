@@ -218,9 +218,9 @@ class _Graph:
                 found, value, named, state = found or "momentum", delta, None, True
                 factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
             elif made.name in ("multiply", "divide") and made.operands[1 - dependent[0]].size == 1:
-                number = made.operands[1 - dependent[0]].number or 1.0
+                number = made.operands[1 - dependent[0]].number
                 value = made.operands[dependent[0]]
-                number = 1.0 / number if made.name == "divide" else number
+                number = 1.0 / (number or 1.0) if made.name == "divide" else number
                 factor *= 1.0 if state and found == "adaptive" else number
             else:
                 break
@@ -229,7 +229,7 @@ class _Graph:
         if not found:
             return update
         value, factor = named or (value, factor)
-        sign = update.sign if factor > 0 else -update.sign
+        sign = update.sign if factor >= 0 else -update.sign
         return replace(
             update, gradient=value, factor=abs(factor), sign=sign, optimizer=found, scalars=()
         )

@@ -82,7 +82,7 @@ class Observer:
         self.losses.append((own, loss))
         # Of weights with a penalty it is 1, and of a single number it may be times the input.
         factors = [abs(each.factor) for each in roles.step.updates if each.old.size > 1]
-        if factors and not any(each.optimizer for each in roles.step.updates):
+        if factors and not any(each.optimizer == "adaptive" for each in roles.step.updates):
             self.rates.append(min(factors))
         self._compare_batches(roles)
         given = arrays.get("inputs", roles.inputs[0].data if roles.inputs else ())
@@ -300,21 +300,23 @@ def arrays_of(roles: Roles) -> dict[str, Any]:
             for i in range(len(weights) - 1)
         ]
     elif single := _single_inputs(roles):
-        found["inputs"] = np.array([single])
+        found["inputs"] = np.array(single)
     return found | _ends_of(roles)
 
 
-def _single_inputs(roles: Roles) -> list[float]:
-    """Return what a network of single numbers is given."""
-    given = dict[Any, float]()
-    if any(each.old.size > 1 for each in roles.step.updates):
-        return []
-    for value in (layer.inputs for layer in roles.layers):
-        made = value.made_by
-        key = (id(made.operands[0].object), repr(made.index)) if made.operands else value
-        if value.size == 1 and not roles.depends(value):
-            given.setdefault(key, value.number)
-    return [*given.values()]
+def _single_inputs(roles: Roles) -> list[list[float]]:
+    """Return what a network of single numbers is given, for each sample."""
+    rows = list[list[float]]()
+    for layers in roles.samples or (roles.layers,):
+        given = dict[Any, float]()
+        for value in (layer.inputs for layer in layers):
+            made = value.made_by
+            key = (id(made.operands[0].object), repr(made.index)) if made.operands else value
+            if value.size == 1 and not roles.depends(value):
+                given.setdefault(key, value.number)
+        rows.append([*given.values()])
+    arrays = any(each.old.size > 1 for each in roles.step.updates)
+    return [] if arrays or len({*map(len, rows)}) > 1 or not rows[0] else rows
 
 
 def _ends_of(roles: Roles) -> dict[str, Any]:

@@ -12,7 +12,13 @@ from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
 from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.steps import Operation, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, random_masks
+from xpnet.doctor.scripts.recording.updates import (
+    MIXING,
+    ancestors,
+    maker,
+    random_masks,
+    scalar_side,
+)
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
 
 UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
@@ -172,6 +178,47 @@ def own_scale(seen: Observer, roles: Roles, run: Run) -> Seen:
        "leave the mask out where the network is only used")  # fmt: skip
 def dropout_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Dropout belongs to training. At prediction all units count."""
+    made = [value for each in seen.recorder.used if each.name in MIXING for value in each.operands]
+    within = ancestors(made)
     for each, slot in random_masks(seen.recorder.used):
-        if np.min(each.operands[slot].data) == 0:  # not all are kept
+        if np.min(each.operands[slot].data) == 0 and each.result in within:  # not all are kept
             yield each, "predictions", "units are dropped at random in predictions, too"
+
+
+@check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
+       "divide the mask by the share that is kept")  # fmt: skip
+def unscaled_mask(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """Where all units count, their sums are larger than those that the next layer has learnt."""
+    forward = ancestors(roles.outputs)
+    ahead = (*(e for e in roles.step.operations if e.result in forward), *seen.recorder.used)
+    sides = ((e, scalar_side(e)) for e in ahead if e.name in ("multiply", "divide"))
+    numbers = [e.operands[side].number for e, side in sides if side is not None]
+    for each, slot in random_masks(roles.step.operations) if seen.served() else ():
+        made, kept = maker(each.operands[slot]), np.mean(each.operands[slot].data)
+        hidden = each.result in forward and roles.depends(each.operands[1 - slot])
+        singles = ((i, v.number) for i, v in enumerate(made.operands) if v.size == 1)
+        for i, p in ((i, p) for i, p in singles if 0.0 < p < 1.0):
+            shares = p, 1.0 - p
+            scaled = any(np.isclose([n, n * s], [s, 1.0]).any() for n in numbers for s in shares)
+            if hidden and not scaled and np.max(each.operands[slot].data) == 1:
+                word = in_source(made, i)
+                word = word if abs(p - kept) < abs(1.0 - p - kept) else f"(1 - {word})"
+                yield (each, "predictions", f"{kept:.0%} of the units are kept in training, all at "
+                       "prediction, and nothing is scaled", "",
+                       [edit(made.site, f"(({made.site.text}) / {word})")])  # fmt: skip
+
+
+@check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1")
+def by_variance(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """In training, features are divided by their deviation, which is the root of the variance."""
+    step, kept = roles.step.operations, set[str]()
+    roots = ancestors(each.result for each in step if each.name == "sqrt")
+    for each in (e for e in step if e.name == "add" and all(v.size > 1 for v in e.operands)):
+        made = [maker(value) for value in each.operands]
+        if any(e.name in ("var", "mean") and e.result in roots for e in made):
+            kept |= {*each.result.names, each.site.operands[0]}
+    for each in (e for e in (*seen.recorder.used, *step) if e.name == "divide"):
+        divisor = each.operands[1].made_by
+        if kept & {in_source(each, 1), *(divisor.site.operands * (divisor.name == "add"))}:
+            yield (each, "predictions", "it divides by a running variance, training by its root",
+                   "take the root", [operand_edit(each, 1, "np.sqrt({})")])  # fmt: skip

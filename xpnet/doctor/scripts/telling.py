@@ -46,9 +46,10 @@ RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
 ONCE = {
     "gradient-sign", "learning-rate-too-large", "constant-target", "shuffled-targets",
     "gradient-accumulated", "learning-rate-too-small", "update-wrong", "weights-redrawn",
-    "unshuffled-rows", "prediction-drift",
+    "unshuffled-rows", "prediction-drift", "target-range",
 }  # fmt: skip
-FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out"}  # of a class
+FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out",  # of a class
+           "target-range": "integer-parameters"}  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 FEW_STEPS = 500
 POOR = 0.5  # share of the variance explained, from which more steps would only be better

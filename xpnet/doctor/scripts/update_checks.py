@@ -1,5 +1,10 @@
 """What is made of gradients: checks, as those of `checks.py`."""
 
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
@@ -10,15 +15,32 @@ from xpnet.doctor.scripts.gradients.variants import PLAIN
 from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import Roles, a_few, in_source
 from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.recording.instrument import LOSS
+from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation
 from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
-from xpnet.doctor.scripts.repairs.edits import edit
+from xpnet.doctor.scripts.repairs.edits import (
+    LOOPS,
+    Edit,
+    around,
+    assigned_by,
+    assignments,
+    at_sites,
+    changed,
+    edit,
+    matches,
+)
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
 
 STANDSTILL = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
 LITTLE = 0.01  # of a gradient, that cutting it leaves
+SHALLOW = [ast.parse(form, mode="eval").body for form in (
+    "_x.copy()", "copy.copy(_x)", "list(_x)", "dict(_x)", "_x[:]", "[_v for _v in _x]",
+    "{_k: _v for _k, _v in _x.items()}")]  # fmt: skip
+ADD_AT = [("_o[_i] += _v", "np.add.at(_o, _i, _v)"),
+          ("_o[_i] -= _v", "np.subtract.at(_o, _i, _v)")]  # fmt: skip
 EPSILON = 1e-6  # up to which a number below a root only keeps it from 0
 
 
@@ -32,6 +54,104 @@ def last_alone(seen: Observer, roles: Roles, run: Run) -> Seen:
     if len(made) >= ROWS_ALIKE // 2 and [e for e in made if e.result in cone] == made[-1:]:
         yield (error, "batches", f"of the {len(made)} errors of each step only the last one "
                "changes the weights", "update after each, or add the gradients up")  # fmt: skip
+
+
+@check("gradient-wrong", "NumPy manual, Assigning values to indexed arrays")
+def repeated_rows(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """Where an index holds a row several times, only the last of them is added."""
+    for each in roles.step.operations:
+        if each.index is None or each.name not in ("add", "subtract"):
+            continue
+        owner, delta = each.operands[:2]
+        rows = np.arange(owner.size).reshape(owner.shape)[each.index]
+        lost = rows.size - np.unique(rows).size
+        if lost and delta.size > 1 and roles.errors & ancestors([delta]):
+            yield (each, each.site.operands[0], f"{lost} of {rows.size} numbers are lost: their "
+                   "rows occur again in the index", "np.add.at(array, index, value)",
+                   at_sites([each.site], ADD_AT))  # fmt: skip
+
+
+@check("gradient-wrong", "Karpathy, micrograd, 2020")
+def overwritten(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What is used several times gets the sum of the gradients that all of these uses have."""
+    found = dict[ast.Assign, tuple[str, str]]()  # in which closure; what it calls gradients
+    for node in assignments(roles.file):
+        target, given = ast.unparse(node.targets[0]), {*map(ast.unparse, ast.walk(node.value))}
+        name = f".{target.rpartition('.')[2]}"
+        scopes = around(roles.file, node.lineno, (ast.FunctionDef, ast.ClassDef))
+        inside = len([each for each in scopes if isinstance(each, ast.FunctionDef)]) > 1
+        if inside and target not in given and any(each.endswith(name) for each in given):
+            found[node] = ".".join(each.name for each in scopes), name
+    uses = Counter(
+        (scope, e.place, v.base or v) for scope, name in {*found.values()}
+        for e in roles.step.operations if e.site.function == scope
+        for i, v in enumerate(e.operands) if roles.depends(v) and not in_source(e, i).endswith(name)
+    )  # fmt: skip
+    again = {scope for (scope, *_), times in uses.items() if times > 1}
+    nodes = [node for node, (scope, _) in found.items() if scope in again]
+    edits = [changed(roles.file, n, ast.unparse(n).replace(" = ", " += ", 1)) for n in nodes]
+    for node in nodes:
+        yield (NOTHING, ast.unparse(node.targets[0]), f"line {node.lineno}, {ast.unparse(node)}: "
+               "it replaces what other uses have given", "+=", edits)  # fmt: skip
+
+
+@check("shared-parameters", "Python manual, copy")
+def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What is kept of the best step has the arrays that all later steps go on to change."""
+    in_place = all(u.old.object is u.new.object for u in roles.step.updates)
+    arrays = {text for some in roles.step.places if in_place for text in some}
+    holders = {text[: m.start()] for text in arrays for m in re.finditer(r"[.[]", text)}
+    edits, nodes = dict[ast.expr, Edit](), ast.walk(tree(roles.file))
+    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}  # may copy all
+    forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()
+    for test, _, value in _bettered(roles.file):
+        shallow = any(matches(form, value, known := dict[str, str]()) for form in forms)
+        source = known["_x"] if shallow else ast.unparse(value)
+        names = {e.rpartition(".")[2] for e in (holders if shallow else holders | arrays)}
+        loop = around(roles.file, test.lineno, LOOPS)[-1:]
+        new = {ast.unparse(n) for each in loop for s in ast.walk(each) if isinstance(s, ast.Assign)
+               for n in s.targets}  # fmt: skip
+        if source.rpartition(".")[2] in names and source not in new:
+            text = f"__import__('copy').deepcopy({source})"
+            edits[value] = changed(roles.file, value, text)
+    for value in edits:
+        yield (NOTHING, "what is kept", f"line {value.lineno}, {ast.unparse(value)}: this is no "
+               "copy of the arrays", "copy.deepcopy", [*edits.values()])  # fmt: skip
+
+
+@check("too-few-steps", RECIPE, needs=FAILURE)
+def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """No loss is as low as what the first is compared with: none is taken for the best."""
+    starts = [pair for s in assignments(roles.file) for pair in assigned_by(s)]
+    for test, best, value in _bettered(roles.file):
+        falls = _holds(test, {best: 1e9, ast.unparse(value): 1.0})
+        never = falls and not _holds(test, {best: 0.0, ast.unparse(value): 1.0})
+        for name, start in starts if never and LOSS.search(ast.unparse(value)) else ():
+            low = isinstance(start, ast.Constant) and start.value == 0
+            if low and name.rpartition(".")[2] == best.rpartition(".")[2]:
+                yield (NOTHING, "training", f"line {test.lineno}, {ast.unparse(test)}: {best} "
+                       f"starts from {ast.unparse(start)}, and no loss is below that", "infinity",
+                       [changed(roles.file, start, "float('inf')")])  # fmt: skip
+
+
+def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
+    """Yield what gets a name where a comparison says that it is the best so far."""
+    for branch in (n for n in ast.walk(tree(file)) if isinstance(n, ast.If)):
+        tests = [n for n in ast.walk(branch.test) if isinstance(n, ast.Compare)
+                 and isinstance(n.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)]  # fmt: skip
+        made = [pair for s in branch.body if isinstance(s, ast.Assign) for pair in assigned_by(s)]
+        for test in tests:
+            better = {*map(ast.unparse, ast.walk(test))} & {name for name, _ in made}
+            for name, value in made if better else ():
+                parts = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+                yield from ((test, name, each) for each in parts)
+
+
+def _holds(test: ast.Compare, numbers: Mapping[str, float]) -> bool:
+    """Return whether a comparison of some numbers holds, other names being 0."""
+    names = re.compile(r"(?<![\w.])[^\W\d][\w.]*")
+    text = names.sub(lambda name: str(numbers.get(name[0], 0.0)), ast.unparse(test))
+    return bool(re.fullmatch(r"[-+*<>=\d.e ]+", text) and eval(text))
 
 
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
@@ -109,6 +229,26 @@ def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
                [*apart(each.site for each in found)])  # fmt: skip
 
 
+@check("update-wrong", "Kingma & Ba, Adam, 2015")
+def swapped_decays(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """The mean of squares must be the longer one: it says how far gradients usually go."""
+    roots = {e.result for e in roles.step.operations if e.name == "sqrt"}
+    means = ancestors(e.operands[0] for e in roles.step.operations
+                      if e.name == "divide" and roots & ancestors(e.operands[1:]))  # fmt: skip
+    squares, kept = ancestors(roots), dict[bool, tuple[Operation, float]]()
+    for each in roles.step.operations:
+        if each.name != "add" or each.result not in roles.cone & (means | squares):
+            continue
+        for made in (v.made_by for v in each.operands if not roles.errors & ancestors([v])):
+            side = scalar_side(made) if made.name == "multiply" else None
+            if side is not None:
+                kept[each.result in squares] = made, made.operands[side].number
+    if len(kept) == 2 and 1.0 > kept[False][1] > kept[True][1] > 0.0:
+        yield (kept[False][0], "the update", f"gradients are averaged with a decay of "
+               f"{kept[False][1]:g}, their squares with {kept[True][1]:g}", "exchange the two"
+               )  # fmt: skip
+
+
 @check("update-wrong", GOODFELLOW)
 def growing(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
@@ -170,6 +310,21 @@ def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
     for each, _ in cuts.values():
         yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
                "limit, as large as usual gradients are", edits)  # fmt: skip
+
+
+@check("gradient-scale", "Pascanu et al., On the difficulty of training, 2013", needs=FAILURE)
+def by_its_norm(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """A limit divided by the norm cuts what is too long. Its inverse cuts short ones even more."""
+    for each in roles.step.operations:
+        side = scalar_side(each) if each.name == "multiply" and each.result in roles.cone else None
+        gradient = None if side is None else each.operands[1 - side]
+        ratios = (v.made_by for v in ancestors([each.operands[side or 0]]) if gradient)
+        for ratio in (e for e in ratios if e.name == "divide" and e.result.size == 1):
+            own = [gradient in ancestors([value]) for value in ratio.operands]
+            if own == [True, False] and roles.errors & ancestors(ratio.operands[:1]):
+                new = f"{in_source(ratio, 1)} / {in_source(ratio, 0)}"
+                yield (ratio, "every gradient", "gradients are multiplied by their own norm: "
+                       "the shorter, the more is cut", new, [edit(ratio.site, new)])  # fmt: skip
 
 
 @check("gradient-scale", BACKPROPAGATION, needs=FAILURE)

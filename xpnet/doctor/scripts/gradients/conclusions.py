@@ -7,6 +7,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.backward import uphill
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
 from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
 from xpnet.doctor.scripts.mapping import Roles, listed
@@ -42,7 +43,7 @@ KINDS = {
 
 
 def conclude(
-    points: Sequence[Measured], roles: Roles, runs: int, *, failing: bool, alone: bool
+    points: Sequence[Measured], roles: Roles, runs: int, *, run: Run, alone: bool
 ) -> tuple[list[Finding], str]:
     """Return what is wrong with gradients, signs and the first step, and what is right in words.
 
@@ -62,12 +63,13 @@ def conclude(
     if climbing and not arrays:  # a number has the wrong sign by chance, by another loss
         found.append(_sign(points[0], roles, climbing, everywhere=not right))
     learning = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
-    if wrong and not found and (failing or learning):  # or else it learns by another loss: Huber's
-        found.append(_unexplained(points, roles, wrong, failing))
+    # Or else it learns by another loss: Huber's; or by random feedback.
+    if wrong and not found and (run.failing or (learning and not (run.learnt and _fixed(roles)))):
+        found.append(_unexplained(points, roles, wrong, run))
     if found and (weights := row_weights(roles)):
         return [], f"Gradients were not judged: the loss is {BY_ROW}, {weights.site}."
     if not found:
-        found += _too_long(points[0].line, points[0].loss, roles, failing)
+        found += _too_long(points[0].line, points[0].loss, roles, run.failing)
     if not right:
         return found, ""
     every = alone and len(right) == len(verdicts)
@@ -96,6 +98,15 @@ def row_weights(roles: Roles) -> Operation | None:
     ways = [ancestors([u.delta], stop=lambda v: v in weighted) for u in step.updates]
     all_are = all(errors.isdisjoint(way) for way in ways)
     return next(iter(weighted.values())) if weighted and all_are else None
+
+
+def _fixed(roles: Roles) -> bool:
+    """Return whether errors go back through a matrix that is neither data nor a parameter."""
+    forward = ancestors(roles.outputs)
+    products = [each for each in roles.step.operations if each.name in MIXING
+                and each.result in roles.cone and each.result not in forward]  # fmt: skip
+    return any(not roles.depends(value) and forward.isdisjoint(ancestors([value]))
+               for each in products for value in each.operands)  # fmt: skip
 
 
 def is_array(roles: Roles, n: int) -> bool:
@@ -184,9 +195,7 @@ def _negative(update: Update) -> Operation | None:
     return None
 
 
-def _unexplained(
-    points: Sequence[Measured], roles: Roles, wrong: list[int], failing: bool
-) -> Finding:
+def _unexplained(points: Sequence[Measured], roles: Roles, wrong: list[int], run: Run) -> Finding:
     order = [n for each in reversed(roles.layers) for n in (each.weights, each.biases)]
     first = min(wrong, key=lambda n: order.index(n) if n in order else len(order))
     update = roles.updates_of(first)[0]
@@ -195,8 +204,9 @@ def _unexplained(
     others = [roles.names[n] for n in wrong if n != first]
     spread = f"; so {listed(others)} cannot be right either" if others else ""
     fit = "goes against" if cosine < -0.99 else "is no multiple of"
+    surely = run.failing or (cosine < 0.5 and not run.learnt)
     return Finding(
-        "gradient-wrong", "error" if failing or cosine < 0.5 else "warning", roles.names[first],
+        "gradient-wrong", "error" if surely else "warning", roles.names[first],
         f"{site}: it {fit} the slope of {points[0].loss} (cosine {cosine:.2f}){spread}",
         "Every usual mistake in an operand was tried, and none explains it.",
         f"derive the gradient in line {site.line} again: what the layer was given times the error "

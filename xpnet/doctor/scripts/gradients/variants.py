@@ -169,6 +169,11 @@ class Variants:
                     elif not text.startswith("("):  # or else what was made of it has a name
                         yield Candidate("derivative", role, text, value, made_of)
         yield from self._derivatives(layer, operation, "derivative", old.shape)
+        if is_made_by("tanh", self.roles.layers[layer]) and PLAIN.fullmatch(words):
+            own = self.roles.layers[layer].activations  # a * (1 - a), for a sigmoid
+            if np.array_equal(own.data, old.data):
+                role = "the derivative of tanh"
+                yield Candidate("derivative", role, f"(1 + {words})", own, partial(np.add, 1.0))
         if operation.name == "multiply" and scalar_side(operation) is None:
             yield Candidate("superfluous", "nothing", "1", old, np.ones_like)
 

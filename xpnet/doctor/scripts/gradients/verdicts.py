@@ -134,9 +134,9 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         gradients = {f"{n}, {WEIGHTED}": weights * each for n, each in gradients.items()}
     gradients |= _own_gradients(roles, p - t)
     judges = {
-        n: Judge(n, step, slopes, gradients, np.shape(at[n]))
+        n: Judge(n, roles.step, slopes, gradients, np.shape(at[n]))  # with a velocity's signs
         for n, along in slopes.by_parameter.items()
-        if along.ways and any(each.parameter == n for each in step.updates)
+        if along.ways and roles.updates_of(n)
     }
     shares = np.min(p) >= 0.0 and np.max(p) <= 1.0
     cut = shares and "the binary cross-entropy" not in usual_ones

@@ -112,8 +112,9 @@ class Instrumenter(ast.NodeTransformer):
             ends = node.orelse if isinstance(node, ast.While) else node.body
             ends[:0] = (_placed(each, node) for each in _parsed("__xp__.satisfied()"))
         names = {getattr(n.func, "id", "") for n in ast.walk(node) if isinstance(n, ast.Call)}
-        # At the top, functions that are called may update.
-        steps = self.counted > before or (not self.functions and not names <= LEFT_ALONE)
+        # At the top, functions that are called may update, and so where steps are counted.
+        counts = not self.functions or "range(" in ast.unparse(getattr(node, "iter", node))
+        steps = self.counted > before or (counts and not names <= LEFT_ALONE)
         if isinstance(node, ast.For | ast.While) and steps:
             ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
             return [node, *(_placed(each, node) for each in ended)]

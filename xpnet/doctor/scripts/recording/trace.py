@@ -178,10 +178,13 @@ class Recorder:
         """``function(*args, **options)``."""
         if self._on and function in (sum, math.fsum):  # of a generator, which would be used up
             args = ([*args[0]], *args[1:])
+        added = self._on and function in ADDING_AT and isinstance(args[0], np.ndarray)
+        before = self.objects.values((args[0], args[2], *_arrays(args[1]))) if added else ()
         result = function(*args, **options)
         inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
-        if self._on and function in ADDING_AT and isinstance(args[0], np.ndarray):
+        if added:
             self.taught[id(args[0])] = args[0]
+            self._recorded(place, "put", before, args[0], args[1])
         if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):
             return result
         owner = getattr(function, "__self__", None)
@@ -195,7 +198,7 @@ class Recorder:
     def item(self, place: int, owner: Any, index: Any) -> Any:
         """``owner[index]``."""
         result = owner[index]
-        chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
+        chosen = _arrays(index)
         if isinstance(owner, np.ndarray):
             self._recorded(place, "item", (owner, *chosen), result, index)
         elif chosen and isinstance(result, np.ndarray):  # np.c_[a, b]
@@ -229,7 +232,7 @@ class Recorder:
         if not isinstance(owner, np.ndarray):
             owner[index] = self.name(place, value)
             return
-        chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
+        chosen = _arrays(index)
         self._store(place, "put", self.objects.values((owner, value, *chosen)), index, value)
 
     def _store(
@@ -432,6 +435,11 @@ def _is_numeric(value: Any) -> bool:
     return isinstance(value, float | np.generic) or (
         hasattr(type(value), "__array__") and hasattr(value, "shape")  # data frames and the like
     )
+
+
+def _arrays(index: Any) -> list[Any]:
+    """Return the arrays in an index."""
+    return [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
 
 
 def _flat(given: Any, depth: int = 3) -> Iterator[Any]:

@@ -110,7 +110,7 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     old = operation.operands[side]
     made = old.made_by  # (1 - rate * penalty) * W
     if made.line == operation.line and made.name in ("multiply", "divide"):
-        old = origin(old)[0]
+        old = made.operands[1 - (scalar_side(made) or 0)]
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()

@@ -341,6 +341,10 @@ def less_decay(finding: Finding, roles: Roles) -> list[Edit]:
              for rate in rates for g in ("_g", "_g @ _h") for old in DECAYS]  # fmt: skip
     if edits := at_sites([each.site for each, _ in penalties(roles)], forms):
         return edits
+    whole = [(each, side, words.removeprefix("1 - ")) for each, side in penalties(roles)
+             if (words := in_source(each, side)).startswith("1 - ")]  # fmt: skip
+    if whole:  # (1 - rate * l2) * weights
+        return [operand_edit(each, side, f"1 - 0.01 * ({part})") for each, side, part in whole]
     for each, side in penalties(roles):
         words, value = in_source(each, side), each.operands[side].number
         if edits := numbers(each.site.file, words, 0.01, value):

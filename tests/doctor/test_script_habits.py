@@ -1,0 +1,239 @@
+"""Mistakes of whole programs: in what is kept, stopped, scaled and clipped; and what is none."""
+
+import re
+
+import pytest
+from observed_scripts import ADAM, BATCH, RIGHT, codes
+
+from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.recording.source import Script
+from xpnet.doctor.scripts.repairs.edits import apply
+
+pytestmark = [pytest.mark.process, pytest.mark.untraced]
+
+DECLINE = RIGHT.replace("rate =", "v = [0.0] * 4\nrate =").split("    W1 -=")[0] + """
+    grads = X.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0)
+    for k, (w, g) in enumerate(zip((W1, b1, W2, b2), grads)):
+        v[k] = 0.5 * v[k] - rate * g
+        w += v[k]
+    rate = rate / (1 + step)
+"""  # fmt: skip
+WORDS = """
+import numpy as np
+rng = np.random.default_rng(3)
+E, W = rng.normal(size=(12, 4)), rng.normal(size=(4, 1))
+ids = rng.integers(0, 12, 300)
+Y = np.sin(ids.reshape(-1, 1))
+for step in range(60):
+    x = E[ids]
+    d = (x @ W - Y) / 300
+    dE = np.zeros_like(E)
+    dE[ids] += d @ W.T
+    W -= 0.5 * x.T @ d
+    E -= 0.5 * dE
+"""
+DROPPED = (
+    RIGHT.split("for step")[0]
+    + """
+def hidden(X, train):
+    h = np.tanh(X @ W1 + b1)
+    mask = rng.random(h.shape) < 0.8
+    return (h * mask, mask) if train else (h, None)
+for step in range(600):
+    h, mask = hidden(X, True)
+    d2 = (squash(h @ W2 + b2) - Y) / len(X)
+    d1 = d2 @ W2.T * mask * (1 - h**2)
+    W1 -= rate * X.T @ d1
+    b1 -= rate * d1.sum(axis=0)
+    W2 -= rate * h.T @ d2
+    b2 -= rate * d2.sum(axis=0)
+squash(hidden(X, False)[0] @ W2 + b2)
+"""
+)
+NORMALISED = RIGHT.replace("h = np.tanh(X @ W1 + b1)", "x = norm(X)\n    h = np.tanh(x @ W1 + b1)")
+NORMALISED = NORMALISED.replace("X.T", "x.T").replace(
+    "for step",
+    """var = np.ones(2)
+def norm(x, train=True):
+    global var
+    if not train:
+        return x / np.sqrt(var + 1e-5)
+    now = x.var(axis=0)
+    var = 0.9 * var + 0.1 * now
+    return x / np.sqrt(now + 1e-5)
+for step""",
+)
+CLIPPED = RIGHT.replace("X.T @ d1", "cut(X.T @ d1)").replace("h.T @ d2", "cut(h.T @ d2)").replace(
+    "for step", "def cut(g):\n    return g * min(1, 2 / np.linalg.norm(g))\nfor step")  # fmt: skip
+# The mistake's code, a right script, and what is made wrong in it.
+MISTAKES = [
+    ("learning-rate-vanishes", DECLINE.replace("(1 + step)", "1.001"), ("1.001", "(1 + step)")),
+    ("gradient-wrong", WORDS.replace("dE[ids] += d @ W.T", "np.add.at(dE, ids, d @ W.T)"),
+     ("np.add.at(dE, ids, d @ W.T)", "dE[ids] += d @ W.T")),
+    ("integer-parameters", RIGHT.replace("1) * 1.0", "1) * 2 - 1").replace("squash(h", "np.tanh(h")
+     .replace("(p - Y)", "(p - Y) * (1 - p**2)"), ("astype(int)", "astype(np.uint8)")),
+    ("dropout-at-prediction", DROPPED.replace("h.shape) < 0.8", "h.shape) < 0.8) / 0.8")
+     .replace("mask = rng", "mask = (rng"), ("mask = (rng", "mask = rng"), (") / 0.8", "")),
+    ("dropout-at-prediction", DROPPED.replace("(h, None)", "(h * 0.8, None)"),
+     ("h * 0.8, None", "h, None")),
+    ("prediction-wrong", NORMALISED + "norm(X, False)\n", ("np.sqrt(var + 1e-5)", "(var + 1e-5)")),
+    ("update-wrong", ADAM.replace("s[k] + 0.1", "s[k] + 0.01"),
+     ("0.9 * m[k] + 0.1", "0.999 * m[k] + 0.001"), ("range(300)", "range(40)")),
+    ("gradient-scale", CLIPPED, ("2 / np.linalg.norm(g)", "np.linalg.norm(g) / 20")),
+    ("regularisation-dominates", RIGHT
+     .replace("W1 -= rate * X", "W1 = (1 - rate * decay) * W1 - rate * X")
+     .replace("W2 -= rate * h", "W2 = (1 - rate * decay) * W2 - rate * h")
+     .replace("rate =", "decay = 1e-5\nW1, W2 = 3 * W1, 3 * W2\nrate ="), ("1e-5", "0.3")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "right", "changes"), [(c, r, w) for c, r, *w in MISTAKES])
+def test_a_mistake_is_named_first_and_its_right_twin_has_none(code, right, changes):
+    assert codes(right) == ()
+    for old, new in changes:
+        right = right.replace(old, new)
+    assert codes(right)[:1] == (code,)
+
+
+RANDOM = BATCH.replace("def squash", "B = rng.normal(size=(1, 8))\ndef squash").replace("W2.T", "B")
+
+
+@pytest.mark.parametrize(
+    "right", [RANDOM, RIGHT + "np.sum((X * (rng.random(X.shape) < 0.5)) > 0, axis=1)\n"]
+)
+def test_random_feedback_and_random_data_are_no_mistakes(right, report):
+    assert report(right).codes == ()
+
+
+KEEPING = RIGHT.replace("for step", "lowest, wait = 1e9, 0\nfor step") + """
+    loss = np.mean((p - Y) ** 2)
+    wait += 1
+    if loss < lowest - 1e-6:
+        lowest, wait, best = loss, 0, [w.copy() for w in (W1, b1, W2, b2)]
+    if wait > 5:
+        break
+W1, b1, W2, b2 = best
+"""  # fmt: skip
+LISTED = KEEPING.replace("for step", "net = {'W1': W1, 'b1': b1, 'W2': W2, 'b2': b2}\nfor step")
+LISTED = re.sub(r"\b(W1|b1|W2|b2) -=", r"net['\1'] -=", LISTED)
+LISTED = LISTED.replace(
+    "[w.copy() for w in (W1, b1, W2, b2)]", "{k: w.copy() for k, w in net.items()}"
+)
+LISTED = LISTED.replace("W1, b1, W2, b2 = best", "net = best")
+VALUES = """
+import random
+class Value:
+    def __init__(self, data, parents=()):
+        self.data, self.grad, self.parents, self.back = data, 0.0, parents, lambda: None
+    def __add__(self, other):
+        out = Value(self.data + other.data, (self, other))
+        def back():
+            self.grad += out.grad
+            other.grad += out.grad
+        out.back = back
+        return out
+    def __sub__(self, other):
+        out = Value(self.data - other.data, (self, other))
+        def back():
+            self.grad += out.grad
+            other.grad -= out.grad
+        out.back = back
+        return out
+    def __mul__(self, other):
+        out = Value(self.data * other.data, (self, other))
+        def back():
+            self.grad += other.data * out.grad
+            other.grad += self.data * out.grad
+        out.back = back
+        return out
+def backward(last):
+    order, seen = [], set()
+    def visit(v):
+        if v not in seen:
+            seen.add(v)
+            for each in v.parents:
+                visit(each)
+            order.append(v)
+    visit(last)
+    last.grad = 1.0
+    for each in reversed(order):
+        each.back()
+random.seed(0)
+rows = [(random.gauss(0, 1), random.gauss(0, 1)) for _ in range(20)]
+net = [Value(0.1), Value(0.2), Value(0.3)]
+for step in range(40):
+    loss = Value(0.0)
+    for x, y in rows:
+        d = net[0] * Value(x) + net[1] * Value(y) + net[2] - Value(x - 2 * y + 1)
+        loss = loss + d * d
+    for p in net:
+        p.grad = 0.0
+    backward(loss)
+    for p in net:
+        p.data -= 0.01 * p.grad
+"""
+
+
+@pytest.fixture
+def report(tmp_path):
+    def run(text):
+        path = tmp_path / f"net{len([*tmp_path.iterdir()])}.py"
+        path.write_text(text)
+        return examine(Script(str(path))).report
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("right", "old", "new", "code", "mended"),
+    [
+        (LISTED, "{k: w.copy() for k, w in net.items()}", "dict(net)", "shared-parameters",
+         "0, __import__('copy').deepcopy(net)"),
+        (KEEPING, "[w.copy() for w in (W1, b1, W2, b2)]", "[W1, b1, W2, b2]", "shared-parameters",
+         "[__import__('copy').deepcopy(W1), __import__('copy').deepcopy(b1), "),
+        (KEEPING, "1e9, 0", "0.0, 0", "too-few-steps", "lowest, wait = float('inf'), 0"),
+        (KEEPING.replace("loss < lowest - 1e-6", "lowest - loss > 1e-6"), "1e9, 0", "0, 0",
+         "too-few-steps", "lowest, wait = float('inf'), 0"),
+        (VALUES, "grad += other.data", "grad = other.data", "gradient-wrong",
+         "self.grad += other.data * out.grad"),
+    ],
+    ids=["dict", "list", "from 0", "from 0, turned", "overwritten"],
+)  # fmt: skip
+def test_what_is_kept_wrongly_is_named_and_mended(report, right, old, new, code, mended):
+    assert report(right).codes == ()
+    wrong = right.replace(old, new)
+    (found, *_) = report(wrong).findings
+    assert found.code == code
+    assert mended in apply(wrong, found.repair["edits"])
+
+
+def test_a_copy_that_the_script_defines_may_be_of_all_arrays(report):
+    own = """class Net(dict):
+    def copy(self):
+        return {k: w.copy() for k, w in self.items()}
+net = Net("""
+    text = LISTED.replace("net = {", f"{own}{{").replace("'b2': b2}\n", "'b2': b2})\n")
+    text = text.replace("{k: w.copy() for k, w in net.items()}", "net.copy()")
+    assert "0, net.copy()" in text
+    assert report(text).codes == ()
+
+
+def test_a_derivative_is_mended_in_two_factors_where_a_velocity_makes_the_step(report):
+    right = DECLINE.replace("(1 + step)", "1.001")
+    wrong = right.replace("d2 @ W2.T * (1 - h**2)", "d2 @ W2.T * h * (1 - h)")
+    (found, *_) = report(wrong).findings
+    assert found.code == "gradient-activation-derivative"
+    assert "d2 @ W2.T * (1 + h) * (1 - h)" in apply(wrong, found.repair["edits"])
+
+
+def test_what_follows_a_loop_within_a_function_is_looked_at(report):
+    parts = RIGHT.partition("for step in range(300):\n")
+    text = f"{parts[0]}def step():\n    global W1, b1, W2, b2\n{parts[2]}def main():\n"
+    text += "    for n in range(90):\n        step()\n"
+    text += "    return np.mean((squash(np.tanh(X @ W1 + b1) @ W2 + b2) > 0.5) == labels)\nmain()\n"
+    assert report(text).codes[:1] == ("prediction-wrong",)
+
+
+def test_rows_that_are_added_where_an_index_has_them_twice_are_followed(report):
+    right = WORDS.replace("dE[ids] += d @ W.T", "np.add.at(dE, ids, d @ W.T)")
+    assert report(right).facts["gradients"].startswith("Right: every gradient")
