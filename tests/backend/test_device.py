@@ -189,6 +189,8 @@ def test_sums_and_maxima_are_those_of_numpy_bit_for_bit(dtype):
             found = CPU.xp.max(x, axis, keepdims=keepdims)
             np.testing.assert_array_equal(found, np.max(x, axis=axis, keepdims=keepdims))
     assert CPU.xp.sum(np.ones(3, np.float32), dtype=np.float64).dtype == np.float64
+    assert CPU.xp.sum(np.ones((2, 3)), -1, None, None, True).shape == (2, 1)
+    assert CPU.xp.max(np.ones((2, 3)), -1, keepdims=True, initial=2.0).tolist() == [[2.0], [2.0]]
 
 
 def double(xp, z):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import xpnet
 from xpnet.backend.device import CPU
-from xpnet.training.batches import BLOCK_BYTES, Data, batches, epoch_order, split
+from xpnet.training.batches import BLOCK_BYTES, Data, batches, digest, epoch_order, split
 
 SIZES = {"rows": st.integers(1, 40), "batch_size": st.integers(1, 40), "seed": st.integers(0, 9)}
 
@@ -118,3 +118,12 @@ def test_epochs_of_so_many_rows_go_through_one_pass_after_the_other(epoch_rows):
     assert {len(each) for each in epochs} == {epoch_rows}
     passes = [epoch_order(10, 3, each, shuffle=True) for each in range(7)]
     np.testing.assert_array_equal(np.concatenate(epochs)[:70], np.concatenate(passes))
+
+
+def test_of_a_thousand_wide_rows_a_digest_tells_each():
+    x = np.zeros((1000, 5 * BLOCK_BYTES // 1000))
+    before = digest(Data(x, x[:, :1], None), CPU)
+    for row in (4, 997):
+        x[row, -1] = 1.0
+        assert digest(Data(x, x[:, :1], None), CPU) != before
+        x[row, -1] = 0.0

@@ -9,14 +9,17 @@ import xpnet
 
 
 def test_callbacks_are_called_in_their_order_and_may_have_any_of_the_methods():
-    class OnlyOne:
+    class OnlyTwo:
         def on_epoch_end(self, training):
             calls.names.append(f"loss {len(training.state.history.loss)}")
 
+        def on_train_end(self, training):
+            calls.names.append("last")
+
     calls = Calls()
-    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyOne()])
+    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyTwo()])
     epoch = ["epoch_start", "batch_end", "batch_end", "epoch_end"]
-    assert calls.names == ["train_start", *epoch, "loss 1", *epoch, "loss 2", "train_end"]
+    assert calls.names == ["train_start", *epoch, "loss 1", *epoch, "loss 2", "train_end", "last"]
 
 
 def test_a_callback_sees_loss_gradients_trace_and_can_stop():

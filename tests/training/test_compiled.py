@@ -104,6 +104,22 @@ def test_your_own_activation_and_loss_compile_too():
 
 @pytest.mark.usefixtures("interpreted")
 @pytest.mark.parametrize(
+    "reduced",
+    [
+        lambda xp, z: z.max(axis=-1, keepdims=True),
+        lambda xp, z: np.sum(z, axis=-1, keepdims=True),
+        lambda xp, z: xp.sum(z, axis=-1, keepdims=True, dtype=z.dtype),
+    ],
+)
+def test_your_own_function_compiles_whichever_sum_or_maximum_of_numpy_it_calls(reduced):
+    own = xpnet.Activation(
+        "own", lambda xp, z: xp.tanh(z - reduced(xp, z)), lambda xp, d_a, z, a: d_a * (1 - a * a)
+    )
+    assert_same({"net": {"hidden": own}})
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize(
     "forward",
     [
         lambda xp, z: z if float(xp.sum(z)) > 0 else 2 * z,  # a branch on a number

@@ -1,8 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from training_examples import X, Y, parameters, regressor
 
 import xpnet
+from xpnet.training.batches import Data
+from xpnet.training.loop import Training, TrainingOptions
 
 
 @pytest.mark.parametrize("rate", [100.0, 1e300], ids=["running away", "not finite"])
@@ -64,6 +68,19 @@ def test_a_first_batch_that_happens_to_fit_is_no_measure_of_divergence():
     y[0] = 1e-9
     history = xpnet.fit(net, X, y, shuffle=False, batch_size=1, epochs=4, optimizer=xpnet.SGD(1e-4))
     assert history.epochs == 4
+
+
+def test_the_loss_that_divergence_is_measured_by_takes_little_memory():
+    y = np.ones((20_000, 40))
+    data = Data(np.zeros((len(y), 1)), y, None)
+    training = Training(xpnet.MLP([1, 40], output="sigmoid"), data, TrainingOptions())
+    tracemalloc.start()
+    try:
+        assert training.loss_at_zero == pytest.approx(40 * np.log(2))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < y.nbytes / 4
 
 
 def test_a_network_that_is_already_good_can_be_trained_on():

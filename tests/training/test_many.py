@@ -180,6 +180,29 @@ def test_an_interruption_ends_all_within_the_epoch_and_they_are_those_of_the_one
         np.testing.assert_allclose(net.flat, twin.flat, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("hook", "epochs", "stopped"),
+    [
+        ("on_train_start", 0, "interrupted"),
+        ("on_epoch_end", 1, "interrupted"),
+        ("on_train_end", 6, "6 epochs done"),
+    ],
+)
+def test_what_callbacks_do_is_not_cut_short_by_an_interruption(hook, epochs, stopped):
+    def interrupt(self, run):
+        signal.raise_signal(signal.SIGINT)
+        done.append(hook)
+
+    done, told = [], [type("Interrupted", (Told,), {hook: interrupt})(9), Told(9)]
+    runs = [prepared(*pair) for pair in zip(networks(2), told, strict=True)]
+    with pytest.raises(KeyboardInterrupt):
+        train_together(runs)
+    assert done == [hook]
+    assert told[1].ended
+    assert [run.state.epoch for run in runs] == [epochs, epochs]
+    assert [run.state.history.stopped for run in runs] == [stopped, stopped]
+
+
 def test_those_with_another_loss_are_trained_apart():
     nets, twins = networks(2), networks(2)
     options = [{"loss": "auto"}, {"loss": "squared_error", "clip_norm": 0.01}]

@@ -59,7 +59,8 @@ def _short(function: Function, pairwise: Any) -> Function:
 
     def short(a: Any, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> Any:
         if more or others:  # users' own functions are given this namespace, too
-            return function(a, axis, *more, keepdims=keepdims, **others)
+            others |= {"keepdims": True} if keepdims else {}  # it may be among the others by place
+            return function(a, axis, *more, **others)
         if axis == -1 and _is_narrow(a):
             return _by_columns(pairwise, a, keepdims)
         return reduce(a, axis, None, None, keepdims)

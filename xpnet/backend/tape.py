@@ -100,9 +100,11 @@ class Recorded(np.ndarray[Any, Any]):
         self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
         given = [_plain(each) for each in inputs]
-        options = {name: each for name, each in options.items() if each is not None}
+        options = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
         target = {} if out is None else {"out": tuple(_plain(each) for each in out)}
         axis = options.get("axis", 0)
+        if options.get("where") is True:  # as NumPy's own sum and max give it
+            del options["where"]
         if options.keys() - {"axis", "keepdims", "dtype"} or method not in ("__call__", "reduce"):
             raise NotRecordableError(f"{ufunc.__name__} with {', '.join(options)}")
         if method == "reduce" and "axis" not in options:  # None means all, and was left out

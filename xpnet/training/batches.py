@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,10 +181,12 @@ def digest(data: Data | None, device: Device) -> str:
     if data is None:
         return "none"
     count, columns = data.x.shape
-    size = max(1, min(count, 1000, 4 * BLOCK_BYTES // columns))  # wide rows would take much memory
-    rows = np.unique(np.linspace(0, count - 1, size).astype(np.int64))
+    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
+    size = max(1, 4 * BLOCK_BYTES // columns)  # all at once, wide rows would take much memory
+    parts = (rows[start : start + size] for start in range(0, len(rows), size))
+    inputs = (take_rows(data, each, device, "float64").x for each in parts)
     sha256 = hashlib.sha256(str((count, columns)).encode())
-    for array in (take_rows(data, rows, device, "float64").x, data.y, data.row_weights):
+    for array in chain(inputs, (data.y, data.row_weights)):
         if array is not None:
             sha256.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
     return sha256.hexdigest()[:16]

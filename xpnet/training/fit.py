@@ -193,8 +193,7 @@ def prepared(net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any) ->
         if x.shape[1] != net.sizes[0]:
             raise InputError(f"x has shape {x.shape} but the network takes (n, {net.sizes[0]})")
         for number, block in enumerate(x.blocks()):
-            values = net.device.put(block, "float64")
-            check_finite(net.device.xp, values, f"block {number} of {x}")
+            check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {x}")
         y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, x.shape[0])
     else:
         x, y, _ = net.prepare(x, y)

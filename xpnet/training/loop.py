@@ -23,7 +23,7 @@ from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch, is_row_source
 from xpnet.nn.losses import Loss, penalty, resolve_head
-from xpnet.nn.network import MLP
+from xpnet.nn.network import MLP, PREDICT_ROWS
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import (
     Constant,
@@ -165,8 +165,7 @@ class Training:
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self.diverged: DivergenceError | None = None  # what `run` raised, or would have
-        # Tells all callbacks that begun of the end, even if one raises: they hold locks and files.
-        self._told = ExitStack()
+        self._begun: list[Any] = []  # callbacks that have been told of the start
         self._one_by_one = 0  # up to this epoch, epochs are not taken many at a time
         self.learning_rate = options.optimizer.learning_rate
         with net.device.active:
@@ -226,7 +225,7 @@ class Training:
         """Tell the callbacks; one of them may put an earlier state in place."""
         for callback in self.callbacks:
             self._notify("on_train_start", [callback])
-            self._told.callback(self._notify, "on_train_end", [callback])
+            self._begun.append(callback)
 
     def finish(self) -> None:
         """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
@@ -238,7 +237,9 @@ class Training:
             f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
         )
         LOG.info("%s: %s, %s", self.net, state.history, state.history.stopped)
-        self._told.close()
+        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
+            for callback in reversed(self._begun):
+                told.callback(self._notify, "on_train_end", [callback])
 
     def make_step(
         self, net: MLP, gradients: Array, state: Sequence[Array], penalties: Any = None
@@ -472,8 +473,11 @@ class Training:
 
         The very first batch alone may be small and fitted by chance, or by an earlier run.
         """
-        xp, y = self.net.device.xp, self.data.y
-        return float(xp.mean(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
+        xp, total = self.net.device.xp, 0.0
+        for start in range(0, self.rows, PREDICT_ROWS):  # at once it would take much memory
+            y = self.data.y[start : min(start + PREDICT_ROWS, self.rows), :]
+            total += float(xp.sum(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
+        return total / self.rows
 
     def _copy_parameters(self) -> Array:
         return self.net.device.xp.asarray(self.net.flat, copy=True)

@@ -157,19 +157,23 @@ def _run_to_the_end(run: Training) -> None:
         run.run()
 
 
-def _stop(runs: list[Training]) -> None:
+def _stop(runs: Sequence[Training]) -> None:
     for run in runs:
-        run.stop(INTERRUPTED)
+        if not run.has_ended:
+            run.stop(INTERRUPTED)
 
 
 def _run_stack(runs: list[Training]) -> None:
     """Take the steps of these together; as networks end, the others move closer together."""
-    with runs[0].net.device.active, ExitStack() as ended:
+    stack, left = list[Stack](), runs
+    interrupted = finish_step_first(lambda: _stop([*stack, *runs]))  # callbacks end first
+    with interrupted, runs[0].net.device.active, ExitStack() as ended:
         for run in runs:
             ended.callback(run.finish)
             run.begin()
-        while runs := [run for run in runs if not run.has_ended]:
-            Stack(runs).run()
+        while left := [run for run in left if not run.has_ended]:
+            stack[:] = [Stack(left)]
+            stack[0].run()
 
 
 class Stack(Training):
@@ -209,12 +213,6 @@ class Stack(Training):
         """Whether half of the runs have ended, or all were stopped."""
         left = sum(not run.has_ended for run in self.runs)
         return bool(self.stop_reason) or 2 * left <= len(self.runs)
-
-    def stop(self, reason: str) -> None:
-        """Stop all runs."""
-        super().stop(reason)
-        for run in self.runs:
-            run.stop(reason)
 
     def begin(self) -> None:
         """Let each run's arrays be views of the stack's."""
@@ -279,9 +277,8 @@ class Stack(Training):
         """End the epoch for each network that goes on."""
         state = self.state
         state.epoch, state.batch, state.epoch_loss = state.epoch + 1, 0, 0.0
-        for number, run in enumerate(self.runs):
-            if run.has_ended:
-                continue
+        left = [(number, run) for number, run in enumerate(self.runs) if not run.has_ended]
+        for number, run in left:  # all of them, even if one's callback is interrupted
             run.state.step, run.state.epoch_start = state.step, state.epoch_start[number, :]
             run.learning_rate = float(self._last_rates[number])
             with suppress(DivergenceError):  # the run has stopped then

@@ -152,11 +152,11 @@ class ParallelTraining(Training):
 
         The shares are those in the whole batch, before they are divided by its weight.
         """
-        net, size = self.net, self.batch_size
-        rows = np.minimum(size, self.epoch_rows - size * np.arange(len(order)))
-        share = ((order >= 0) / rows[:, None, None])[self.state.batch :]
-        for steps, (x, y, weights) in gather(self._own, order[self.state.batch :], net.device):
-            shares = net.device.put(share[steps], net.dtype)
+        net, size, first = self.net, self.batch_size, self.state.batch
+        rows = np.minimum(size, self.epoch_rows - size * np.arange(len(order)))[first:]
+        order = order[first:]
+        for steps, (x, y, weights) in gather(self._own, order, net.device):
+            shares = net.device.put((order[steps] >= 0) / rows[steps, None, None], net.dtype)
             shares = shares if weights is None else shares * weights[..., 0]
             for i in range(x.shape[0]):
                 yield Batch(x[i, ...], y[i, ...], shares[i, ...])
