@@ -218,6 +218,21 @@ net = Net("""
     assert report(text).codes == ()
 
 
+def test_what_is_put_into_arrays_of_its_own_is_a_copy(report):
+    text = KEEPING.replace(
+        "for step", "best = [np.zeros(w.shape) for w in (W1, b1, W2, b2)]\nfor step"
+    )
+    kept = "0\n        best[0][:], best[1][...], best[2][:, :], best[3][:] = W1, b1, W2, b2"
+    assert (
+        report(
+            text.replace("0, [w.copy() for w in (W1, b1, W2, b2)]", kept).replace(
+                "lowest, wait, best = loss", "lowest, wait = loss"
+            )
+        ).codes
+        == ()
+    )
+
+
 def test_a_derivative_is_mended_in_two_factors_where_a_velocity_makes_the_step(report):
     right = DECLINE.replace("(1 + step)", "1.001")
     wrong = right.replace("d2 @ W2.T * (1 - h**2)", "d2 @ W2.T * h * (1 - h)")

@@ -62,7 +62,7 @@ def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
     assert read_table(path, sheet="second").names == ("x",)
     with pytest.raises(xpnet.InputError, match=r"name one of the sheets first, second: --sheet"):
         read_table(path)
-    with pytest.raises(xpnet.FileError, match='sheet with name "third" not found'):
+    with pytest.raises(xpnet.FileError, match="no sheet 'third'; there are: 'first', 'second'"):
         read_table(path, sheet="third")
 
 
@@ -77,6 +77,10 @@ def test_sheets_with_the_same_columns_are_one_table_unless_they_are_copies(tmp_p
     path = write_excel(path, May=CELLS, copy=CELLS)
     with pytest.raises(xpnet.InputError, match=r"name one of the sheets May, copy: --sheet"):
         read_table(path)
+    path = write_excel(path, train=pages["May"], **{"test set": pages["June"]})
+    with pytest.raises(xpnet.InputError, match=r"name one of the sheets train, test set: --sheet"):
+        read_table(path)
+    assert read_table(path, sheet="train,test set").rows == 6
 
 
 def test_titles_totals_and_signs_beside_numbers_are_dealt_with_as_in_csv_files(tmp_path):

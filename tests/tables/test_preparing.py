@@ -212,6 +212,20 @@ def test_few_long_integers_that_are_not_round_are_categories(step, is_code, tabl
         assert ready.transform(table("supplier\n100554\n"))[0].tolist() == [0, 0, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize(("name", "is_code"), [("supplier_no", True), ("pay", False)])
+def test_a_name_says_whether_shorter_integers_are_categories(name, is_code, table):
+    rows = "".join(f"{(4711, 20815, 31337)[i % 3]},{i}\n" for i in range(60))
+    ready = prepare(table(f"{name},y\n{rows}"), "y", task="regression")
+    assert ready.preprocessing.inputs == (3 if is_code else 1)
+
+
+@pytest.mark.parametrize("kind", ["{} kg", "{}/100"])
+def test_a_word_among_numbers_with_signs_is_named(kind, table):
+    rows = "".join(f"{kind.format(40 + i)},{i}\n" for i in range(60))
+    with pytest.raises(InputError, match=r"line 62, column 'a': found 'unclear', which is not a n"):
+        prepare(table(f"a,y\n{rows}unclear,60\n"), "y")
+
+
 def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
     rows = "".join(f"{i / 7},{('13', '5%', '33')[i % 3]}\n" for i in range(60))
     with pytest.raises(InputError, match="found '5%', which has signs"):

@@ -111,15 +111,12 @@ def require_ordinary(path: str | os.PathLike[str]) -> None:
         raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
-def fingerprint(path: str | os.PathLike[str], *part: str | None) -> str:
-    """Return a SHA-256 over a file's size, its first and last megabyte, and what part is meant.
-
-    A part is a sheet or a query. The result is "" if there is no such file.
-    """
+def fingerprint(path: str | os.PathLike[str]) -> str:
+    """Return a SHA-256 over a file's size and its first and last megabyte; "" if it is no file."""
     if not os.path.isfile(path):  # standard input, or a folder
         return ""
     size = os.path.getsize(path)
-    sha256 = hashlib.sha256(f"{size} {part}".encode())
+    sha256 = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
         sha256.update(file.read(MEGABYTE))
         file.seek(max(0, size - MEGABYTE))

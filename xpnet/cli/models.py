@@ -67,8 +67,10 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     judged = model.judge(data, rows)
-    source = fingerprint(options.data, options.sheet, options.query)
-    if source and source == (model.training or {}).get("file"):
+    trained = model.training or {}
+    parts = (trained.get("given", {}).get(each) for each in ("sheet", "query"))
+    of_it = all(a in (None, b) for a, b in zip(parts, (options.sheet, options.query), strict=True))
+    if of_it and trained.get("file", "") == fingerprint(options.data) != "":
         notes.append(f"it was trained on {options.data}: new rows may have lower scores")
     if (left_out := data.rows - len(judged.y)) > 0:
         notes.append(f"{left_out:,} of {data.rows:,} rows left out for missing cells")

@@ -207,7 +207,7 @@ def _training_summary(report: dict[str, Any], options: Any) -> dict[str, Any]:
     summary["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
     for name, settings in (("options", report["options"]), ("given", asdict(options))):
         summary[name] = {k: v for k, v in settings.items() if k not in NOT_KEPT}
-    return summary | {"file": fingerprint(options.data, options.sheet, options.query)}
+    return summary | {"file": fingerprint(options.data)}
 
 
 def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> dict[str, Any]:

@@ -22,7 +22,8 @@ MIN_INDICATED = 0.01  # share of missing cells from which on there is an input f
 MIN_DISTINCT = 0.95  # share of distinct cells of a column that is named like an identifier
 MIN_WORD = 0.005  # share of the rows that a word must be in, and be missing from, to have an input
 MIN_WORD_ROWS = 10
-MIN_CODE = 10_000  # years are shorter
+MIN_CODE = 100_000  # fees and years are shorter
+MIN_NAMED_CODE = 1_000  # small numbers count, as "number" may
 MIN_ROWS_PER_CODE = 10
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
 _CODE = re.compile(r"[^\W\d_]+([-_./,][^\W\d_]+)*[-_./ ]?\d\S*")  # AB-1234, AB1234-XL
@@ -126,10 +127,12 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
 def _codes(table: Table, name: str, cells: Summary) -> tuple[str, ...]:
     """Return the distinct numbers of a column if they name things, such as suppliers; else ().
 
-    They are long integers with equally many digits, not all of them round, and few.
+    They are few, not all of them round, and called so, or long integers with equally many digits.
     """
     plain = table.layout == "table" and name not in {*table.signs, *table.gaps}
-    if not (plain and MIN_CODE <= cells.low < cells.high < 10 ** len(f"{cells.low:.0f}")):
+    alike = MIN_CODE <= cells.low < cells.high < 10 ** len(f"{cells.low:.0f}")
+    named = _IDENTIFIER.fullmatch(name) and MIN_NAMED_CODE <= cells.low < cells.high
+    if not plain or not (alike or named):
         return ()
     column = table.column(name)
     values = np.unique(column[~np.isnan(column)])

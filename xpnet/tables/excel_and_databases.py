@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.csv import Csv, open_csv
-from xpnet.tables.messages import up_to_ten, without_password
+from xpnet.tables.messages import closest, quoted, up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
 from xpnet.tables.sniff import Reading
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
+_PART = re.compile(r"(?i).*\b(train|test|valid|hold).*")  # of the rows, for a purpose
 
 
 def open_excel(path: str, how: Reading) -> Csv | Frame:
     """Read the sheets of an Excel or OpenDocument file that `how` wants, or that have cells.
 
-    Several sheets with the same names of columns are one table, unless they are copies. They are
-    read like CSV, so that titles, totals and signs beside numbers are treated alike.
+    Several sheets with the same names of columns are one table, unless they are copies, or are
+    called train and test. They are read like CSV, so that titles, totals and signs beside numbers
+    are treated alike.
     """
     sheets, told = _sheets(path, how)
     import polars
@@ -36,7 +38,8 @@ def open_excel(path: str, how: Reading) -> Csv | Frame:
     first, *others = found = filled or read
     if not others:
         return replace(first, guesses={**first.guesses, **told})
-    if {each.names for each in others} == {first.names}:
+    parts = how.sheet is None and any(map(_PART.fullmatch, sheets))
+    if {each.names for each in others} == {first.names} and not parts:
         rows = polars.concat(frame for each in found for frame in each.blocks())
         if 2 * rows.is_duplicated().sum() <= len(rows):
             texts = first.texts.union(*(each.texts for each in others))
@@ -84,7 +87,11 @@ def _sheets(path: str, how: Reading) -> tuple[dict[str, tuple[Any, Any]], dict[s
         book = fastexcel.read_excel(path)
         names: list[str] = book.sheet_names
         if how.sheet:
-            names = [how.sheet] if how.sheet in names else how.sheet.split(", ")
+            wanted = [how.sheet] if how.sheet in names else re.split(", *", how.sheet)
+            if unknown := [each for each in wanted if each not in names]:
+                what = f"{path}: there is no sheet {quoted(unknown[0])}"
+                raise FileError(f"{what}; {closest(unknown[0], names)}")
+            names = wanted
         frames = {name: _cells(book, name, "string") for name in names}
         found = {name: each for name, each in frames.items() if len(each) > 1 or how.sheet}
         if len(found) > 1:

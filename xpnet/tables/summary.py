@@ -23,6 +23,7 @@ from xpnet.tables.table import Table
 
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
 _WITH_SIGNS = re.compile(rf"{BEFORE}(\d*[.,]?\d+|\d{{1,3}}([.,' ]\d{{3}})+([.,]\d+)?){AFTER}")
+_DIGIT = re.compile("[0-9]")
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
@@ -109,9 +110,12 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    if not any(map(_WITH_SIGNS.fullmatch, words)):
+    left_over = strays_among(words, name, None)
+    are_words = not any(map(_DIGIT.search, left_over))  # among 62 kg or 78/100
+    if not are_words and not any(map(_WITH_SIGNS.fullmatch, words)):
         return
-    meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
+    meant = np.asarray([is_number(each) or explain_cell(each) is not None
+                        or (are_words and each not in left_over) for each in words])  # fmt: skip
     strays = int((~meant & (counts > 0)).sum())
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():

@@ -139,7 +139,13 @@ def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
     for branch in (n for n in ast.walk(tree(file)) if isinstance(n, ast.If)):
         tests = [n for n in ast.walk(branch.test) if isinstance(n, ast.Compare)
                  and isinstance(n.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)]  # fmt: skip
-        made = [pair for s in branch.body if isinstance(s, ast.Assign) for pair in assigned_by(s)]
+        made = [
+            pair
+            for s in branch.body
+            if isinstance(s, ast.Assign)
+            for pair in assigned_by(s)
+            if not re.search(r"(:|\.\.\.)\]$", pair[0])
+        ]  # which copies
         for test in tests:
             better = {*map(ast.unparse, ast.walk(test))} & {name for name, _ in made}
             for name, value in made if better else ():
