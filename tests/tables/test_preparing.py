@@ -613,3 +613,12 @@ def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table)
     assert plan.notes(table("a,b\n1e6,50\n-9999,60\n2,1e5\n")) == [
         "numbers more than 10 deviations from the mean in training: a (2), b (1)"
     ]
+
+
+def test_dates_far_from_those_in_training_are_counted_at_prediction(table):
+    days = np.datetime64("2024-04-01") + np.arange(60) // 2
+    rows = "".join(f"{day},{i % 2}\n" for i, day in enumerate(days))
+    plan = prepare(table("when,y\n" + rows), "y").preprocessing
+    assert plan.notes(table("when\n2024-04-15\n2024-05-05\n")) == []
+    later = table("when\n2024-05-20\n2024-04-15\n2019-04-15\n")
+    assert plan.notes(later) == ["dates far from those in training: when (2)"]

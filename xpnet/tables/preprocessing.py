@@ -12,6 +12,7 @@ from xpnet.tables.columns import (
     UNSEEN,
     Category,
     Column,
+    Dates,
     Labels,
     Number,
     Target,
@@ -35,6 +36,7 @@ TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
 FAR = 10  # standard deviations
+FAR_DAYS = 3  # the same, of days: those of evenly spread dates end at 1.7
 _NOT_FILLED_IN = "fill it in, or train with --missing impute"
 
 
@@ -161,6 +163,9 @@ class Preprocessing:
         if far := self._far_outside(table):
             listed = up_to_ten(f"{name} ({count:,})" for name, count in far.items())
             found.append(f"numbers more than {FAR} deviations from the mean in training: {listed}")
+        if far := self._far_days(table):
+            listed = up_to_ten(f"{name} ({count:,})" for name, count in far.items())
+            found.append(f"dates far from those in training: {listed}")
         return found
 
     def _far_outside(self, table: Table) -> dict[str, int]:
@@ -173,6 +178,17 @@ class Preprocessing:
             counts += (np.abs(table.numbers(names, part) - mean) > FAR * std).sum(axis=0)
         scaled = (mean != 0) | (std != 1)  # else they were left as they are
         return {names[at]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
+
+    def _far_days(self, table: Table) -> dict[str, int]:
+        """Count, for each column of dates, those that are far from the days in training."""
+        counts, rows = dict[str, int](), np.arange(table.rows)
+        for each in (column for column in self.columns if isinstance(column, Dates)):
+            for part in [part for part in each.parts if part in ("days", "year")][-1:]:
+                at = each.parts.index(part)
+                read = each.values(table, table.column(each.name), rows)[:, at]
+                far = np.abs(read - each.means[at]) > FAR_DAYS * each.stds[at]
+                counts[each.name] = int(far.sum())
+        return {name: count for name, count in counts.items() if count}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the numbers of the rows without missing cells, unless imputed, or `target`."""
