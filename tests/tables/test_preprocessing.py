@@ -37,6 +37,39 @@ def test_numbers_in_other_units_are_converted_and_words_for_nothing_stay_missing
         again("3 kg,5\n3 l,5")
 
 
+def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):
+    rows = "".join(f"{i / 7},{i},{i % 2}\n" for i in range(200))
+    plan = prepare(table("a,b,y\n" + rows), "y", keep=["b"]).preprocessing
+    assert plan.notes(table("a,b\n1,50\n")) == []
+    assert plan.notes(table("a,b\n1e6,50\n-9999,60\n2,1e5\n")) == [
+        "numbers more than 10 deviations from the mean in training: a (2), b (1)"
+    ]
+
+
+def test_dates_far_from_those_in_training_are_counted_at_prediction(table):
+    days = np.datetime64("2024-04-01") + np.arange(60) // 2
+    rows = "".join(f"{day},{i % 2}\n" for i, day in enumerate(days))
+    plan = prepare(table("when,y\n" + rows), "y").preprocessing
+    assert plan.notes(table("when\n2024-04-15\n2024-05-05\n")) == []
+    later = table("when\n2024-05-20\n2024-04-15\n2019-04-15\n")
+    assert plan.notes(later) == ["dates far from those in training: when (2)"]
+
+
+def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
+    rows = [f"{i / 7},{i % 80 if i % 150 else 999},{900 + i % 99},{i % 2}\n" for i in range(300)]
+    ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y")
+    assert ready.decisions[0].text() == "b (2 cells, empty or 999, imputed) [--keep COLUMN]"
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    coded, empty = (table(f"a,b,c\n1,{each},950\n") for each in ("999", ""))
+    assert plan.notes(coded) == plan.notes(empty) == ["1 missing cell imputed: b (1)"]
+    np.testing.assert_array_equal(plan.transform(coded), plan.transform(empty))
+    assert plan.input_names()[2] == "b missing"  # lest 999 be a number after all
+    assert not prepare(table("a,b,c,y\n" + "".join(rows)), "y", keep=["b"]).decisions
+    for options in ({"missing": "drop"}, {"missing": "impute", "strict": True}):
+        ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y", **options)
+        assert (len(ready.decisions), ready.notes[0][-13:]) == (0, "'b' (2 x 999)")
+
+
 @pytest.mark.parametrize(
     ("cells", "written"),
     [

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from xpnet.tables.assemble import MAX_TEXTS
 from xpnet.tables.cells import (
     AFTER,
     BEFORE,
+    GAPS,
     MAX_CODES,
     Notation,
     explain_cell,
@@ -110,12 +112,13 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    left_over = strays_among(words, name, None)
-    are_words = not any(map(_DIGIT.search, left_over))  # among 62 kg or 78/100
-    if not are_words and not any(map(_WITH_SIGNS.fullmatch, words)):
+    spelt = [not _DIGIT.search(each) and each.lower() not in GAPS for each in words]
+    slips = 0 < counts[np.asarray(spelt)].sum() <= _MAX_STRAYS  # among 62 kg or 78/100
+    if slips and strays_among(words, name, None) == {*compress(words, spelt)}:
+        refuse_text(table, name)
+    if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
-    meant = np.asarray([is_number(each) or explain_cell(each) is not None
-                        or (are_words and each not in left_over) for each in words])  # fmt: skip
+    meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = int((~meant & (counts > 0)).sum())
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
