@@ -139,13 +139,9 @@ def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
     for branch in (n for n in ast.walk(tree(file)) if isinstance(n, ast.If)):
         tests = [n for n in ast.walk(branch.test) if isinstance(n, ast.Compare)
                  and isinstance(n.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)]  # fmt: skip
-        made = [
-            pair
-            for s in branch.body
-            if isinstance(s, ast.Assign)
-            for pair in assigned_by(s)
-            if not re.search(r"(:|\.\.\.)\]$", pair[0])
-        ]  # which copies
+        pairs = (pair for s in branch.body if isinstance(s, ast.Assign) for pair in assigned_by(s))
+        # What is put into an array, as by best[:] = W, is copied.
+        made = [pair for pair in pairs if not re.search(r"(:|\.\.\.)\]$", pair[0])]
         for test in tests:
             better = {*map(ast.unparse, ast.walk(test))} & {name for name, _ in made}
             for name, value in made if better else ():
@@ -235,7 +231,7 @@ def kept_correction(seen: Observer, roles: Roles, run: Run) -> Seen:
                [*apart(each.site for each in found)])  # fmt: skip
 
 
-@check("update-wrong", "Kingma & Ba, Adam, 2015")
+@check("update-wrong", "Kingma & Ba, Adam, 2015", needs=FAILURE)
 def swapped_decays(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The mean of squares must be the longer one: it says how far gradients usually go."""
     roots = {e.result for e in roles.step.operations if e.name == "sqrt"}
