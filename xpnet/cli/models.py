@@ -67,14 +67,22 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     judged = model.judge(data, rows)
-    trained = model.training or {}
-    parts = (trained.get("given", {}).get(each) for each in ("sheet", "query"))
-    of_it = all(a in (None, b) for a, b in zip(parts, (options.sheet, options.query), strict=True))
-    if of_it and trained.get("file", "") == fingerprint(options.data) != "":
+    if _was_trained_on(model, options):
         notes.append(f"it was trained on {options.data}: new rows may have lower scores")
     if (left_out := data.rows - len(judged.y)) > 0:
         notes.append(f"{left_out:,} of {data.rows:,} rows left out for missing cells")
     return model, judged, notes
+
+
+def _was_trained_on(model: Model, options: ModelOptions) -> bool:
+    """Return whether these rows are the model's own: of the same file, and sheet or query."""
+    training = model.training or {}
+    given = training.get("given", {})
+    for name in ("sheet", "query"):
+        if given.get(name) not in (None, getattr(options, name)):
+            return False
+    file = fingerprint(options.data)
+    return bool(file) and file == training.get("file")
 
 
 def evaluate(options: EvaluateOptions) -> None:

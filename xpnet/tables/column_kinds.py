@@ -127,7 +127,7 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
 def _codes(table: Table, name: str, cells: Summary) -> tuple[str, ...]:
     """Return the distinct numbers of a column if they name things, such as suppliers; else ().
 
-    They are few, not all of them round, and called so, or long integers with equally many digits.
+    They are few, not all of them round, and have equally many digits, or a name as supplier_no.
     """
     plain = table.layout == "table" and name not in {*table.signs, *table.gaps}
     alike = MIN_CODE <= cells.low < cells.high < 10 ** len(f"{cells.low:.0f}")

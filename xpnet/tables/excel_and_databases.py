@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
-_PART = re.compile(r"(?i).*\b(train|test|valid|hold).*")  # of the rows, for a purpose
+_PART = re.compile(r"(?i)\b(train(ing)?|test|valid(ation)?|hold-?out)\b")  # of the rows
 
 
 def open_excel(path: str, how: Reading) -> Csv | Frame:
@@ -38,7 +38,7 @@ def open_excel(path: str, how: Reading) -> Csv | Frame:
     first, *others = found = filled or read
     if not others:
         return replace(first, guesses={**first.guesses, **told})
-    parts = how.sheet is None and any(map(_PART.fullmatch, sheets))
+    parts = how.sheet is None and any(map(_PART.search, sheets))
     if {each.names for each in others} == {first.names} and not parts:
         rows = polars.concat(frame for each in found for frame in each.blocks())
         if 2 * rows.is_duplicated().sum() <= len(rows):

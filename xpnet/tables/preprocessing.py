@@ -183,11 +183,13 @@ class Preprocessing:
         """Count, for each column of dates, those that are far from the days in training."""
         counts, rows = dict[str, int](), np.arange(table.rows)
         for each in (column for column in self.columns if isinstance(column, Dates)):
-            for part in [part for part in each.parts if part in ("days", "year")][-1:]:
-                at = each.parts.index(part)
-                read = each.values(table, table.column(each.name), rows)[:, at]
-                far = np.abs(read - each.means[at]) > FAR_DAYS * each.stds[at]
-                counts[each.name] = int(far.sum())
+            part = "days" if "days" in each.parts else "year"
+            if part not in each.parts:
+                continue
+            at = each.parts.index(part)
+            read = each.values(table, table.column(each.name), rows)[:, at]
+            far = np.abs(read - each.means[at]) > FAR_DAYS * each.stds[at]
+            counts[each.name] = int(far.sum())
         return {name: count for name, count in counts.items() if count}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:

@@ -424,9 +424,9 @@ class Training:
     def _epoch_numbers(self) -> Array:
         """Return what an epoch is recorded and checked by, on the device, to be read at once.
 
-        That are: the sum of loss times rows, the loss of the first batch, 1 if all parameters are
-        finite, the penalty, the validation loss if there is one. (numbers,), or (numbers, networks)
-        for a stack of networks.
+        They are the sum of loss times rows, the loss of the first batch, 1 if all parameters are
+        finite, the penalty, and the validation loss if there is one: (numbers,), or of a stack
+        (numbers, networks).
         """
         net, state, xp = self.net, self.state, self.net.device.xp
         finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
