@@ -219,12 +219,19 @@ def test_a_name_says_whether_shorter_integers_are_categories(name, is_code, tabl
     assert ready.preprocessing.inputs == (3 if is_code else 1)
 
 
-@pytest.mark.parametrize("kind", ["{} kg", "{}/100"])
-def test_a_word_among_numbers_with_signs_is_named_unless_it_is_frequent(kind, table):
-    rows = "".join(f"{kind.format(40 + i)},{i}\n" for i in range(60))
-    with pytest.raises(InputError, match=r"line 62, column 'a': found 'unclear', which is not a n"):
-        prepare(table(f"a,y\n{rows}unclear,60\n"), "y")
-    some = "".join(f"{kind.format(5 + i % 2)},{i}\nplacebo,{i}\n" for i in range(30))
+@pytest.mark.parametrize(
+    ("kind", "slip", "what"),
+    [
+        ("{}/100", "unclear", "which"),
+        ("{}/100", "85", "but other"),
+        ("{} min", "15 mni", "but other"),
+    ],
+)
+def test_a_slip_among_numbers_with_units_is_named_unless_it_is_frequent(kind, slip, what, table):
+    rows = "".join(f"{kind.format(10 + i)},{i}\n" for i in range(60))
+    with pytest.raises(InputError, match=f"line 62, column 'a': found '{slip}', {what}"):
+        prepare(table(f"a,y\n{rows}{slip},60\n"), "y")
+    some = "".join(f"{kind.format(5 + i % 2)},{i}\n{slip},{i}\n" for i in range(30))
     assert prepare(table(f"a,y\n{some}"), "y").preprocessing.inputs == 3
 
 

@@ -270,6 +270,20 @@ def strays_among(texts: Sequence[str], name: str, known: Notation | None) -> set
     return {*strays} or {each for each in texts if not is_number(each)}
 
 
+def are_numbers(texts: Sequence[str], name: str) -> bool:
+    """Return whether texts are numbers of one unit, if any, however these may be written."""
+    import polars
+
+    numbers, signs, _ = as_numbers(polars.Series(texts, dtype=polars.String), Writing(name))
+    return numbers is not None and not contradict(signs)
+
+
+def unit_beside(text: str) -> str:
+    """Return the unit behind a number, or ""."""
+    found = re.search(_UNIT, text)
+    return found[2] if found else ""
+
+
 def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     """Read numbers with currencies, units and separators; null for other cells. Also the signs."""
     import polars

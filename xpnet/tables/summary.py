@@ -1,9 +1,9 @@
 """What the columns of a table hold, found in one pass over its rows; and errors about cells."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from xpnet.tables.cells import (
     GAPS,
     MAX_CODES,
     Notation,
+    are_numbers,
     explain_cell,
     is_number,
     strays_among,
+    unit_beside,
 )
 from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.npy import pieces
@@ -112,10 +114,7 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    spelt = [not _DIGIT.search(each) and each.lower() not in GAPS for each in words]
-    slips = 0 < counts[np.asarray(spelt)].sum() <= _MAX_STRAYS  # among 62 kg or 78/100
-    if slips and strays_among(words, name, None) == {*compress(words, spelt)}:
-        refuse_text(table, name)
+    _refuse_slips(table, name, dict(zip(words, counts.tolist(), strict=True)))
     if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
@@ -123,6 +122,27 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name)
+
+
+def _refuse_slips(table: Table, name: str, used: Mapping[str, int]) -> None:
+    """Refuse a few cells without digits, or without the unit of the others: 15 mni among 62 min."""
+    units = {each: unit_beside(each) for each in used if each.lower() not in GAPS}
+    cells = Counter[str]()
+    for each, unit in units.items():
+        cells[unit] += used[each]
+    usual = max(cells, key=cells.__getitem__, default="")
+    words = {each for each in units if not _DIGIT.search(each)}
+    few = 0 < sum(used[each] for each in words) <= _MAX_STRAYS
+    if few and are_numbers([*(units.keys() - words)], name):
+        refuse_text(table, name)
+    slips = {each for each, unit in units.items() if unit != usual}
+    others = sorted(units.keys() - slips)
+    few = 0 < sum(used[each] for each in slips) <= _MAX_STRAYS and len(others) > MAX_CODES
+    if usual and few and are_numbers(others, name):
+        is_slip = np.asarray([*(each in slips for each in texts_of(table, name)), False])
+        row = np.flatnonzero(is_slip[text_numbers(table.column(name))])[0]
+        what = f", but other cells are numbers like {quoted(others[0])}"
+        raise table.fault(row, name, what, "correct it, or leave the cell empty")
 
 
 def _are_codes(used: Mapping[str, int]) -> bool:
