@@ -190,7 +190,7 @@ def report(tmp_path):
         (LISTED, "{k: w.copy() for k, w in net.items()}", "dict(net)", "shared-parameters",
          "0, __import__('copy').deepcopy(net)"),
         (KEEPING, "[w.copy() for w in (W1, b1, W2, b2)]", "[W1, b1, W2, b2]", "shared-parameters",
-         "[__import__('copy').deepcopy(W1), __import__('copy').deepcopy(b1), "),
+         "[W1.copy(), b1.copy(), W2.copy(), b2.copy()]"),
         (KEEPING, "1e9, 0", "0.0, 0", "too-few-steps", "lowest, wait = float('inf'), 0"),
         (KEEPING.replace("loss < lowest - 1e-6", "lowest - loss > 1e-6"), "1e9, 0", "0, 0",
          "too-few-steps", "lowest, wait = float('inf'), 0"),

@@ -112,7 +112,8 @@ def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
         new = {ast.unparse(n) for each in loop for s in ast.walk(each) if isinstance(s, ast.Assign)
                for n in s.targets}  # fmt: skip
         if source.rpartition(".")[2] in names and source not in new:
-            text = f"__import__('copy').deepcopy({source})"
+            is_array = source.rpartition(".")[2] in {e.rpartition(".")[2] for e in arrays}
+            text = f"{source}.copy()" if is_array else f"__import__('copy').deepcopy({source})"
             edits[value] = changed(roles.file, value, text)
     for value in edits:
         yield (NOTHING, "what is kept", f"line {value.lineno}, {ast.unparse(value)}: this is no "
