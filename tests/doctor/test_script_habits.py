@@ -252,3 +252,29 @@ def test_what_follows_a_loop_within_a_function_is_looked_at(report):
 def test_rows_that_are_added_where_an_index_has_them_twice_are_followed(report):
     right = WORDS.replace("dE[ids] += d @ W.T", "np.add.at(dE, ids, d @ W.T)")
     assert report(right).facts["gradients"].startswith("Right: every gradient")
+
+
+CLIPPED = """import numpy as np
+rng = np.random.default_rng(1)
+X = rng.normal(size=(40, 2)); Y = X[:, :1] * X[:, 1:]
+W1, b1 = rng.normal(size=(2, 8)), np.zeros(8)
+W2, b2 = rng.normal(size=(8, 8)) / 3, np.zeros(8)
+W3, b3 = rng.normal(size=(8, 1)) / 3, np.zeros(1)
+weights = [W1, b1, W2, b2, W3, b3]
+for step in range(40):
+    h1 = np.tanh(X @ W1 + b1)
+    h2 = np.tanh(h1 @ W2 + b2)
+    d3 = 2 * (h2 @ W3 + b3 - Y) / len(X)
+    d2 = d3 @ W3.T * (1 - h2**2)
+    d1 = d2 @ W2.T * (1 - h1**2)
+    grads = [X.T @ d1, d1.sum(0), h1.T @ d2, d2.sum(0), h2.T @ d3, d3.sum(0)]
+    norm = np.sqrt(sum((g**2).sum() for g in grads))
+    for w, g in zip(weights, grads):
+        w -= 0.1 * min(1.0, 0.5 / norm) * g
+"""
+
+
+def test_a_wrong_derivative_is_named_where_gradients_are_clipped_by_their_norm(report):
+    (found, *_) = report(CLIPPED.replace("(1 - h1**2)", "(1 - h2**2)")).findings
+    assert found.code == "gradient-activation-derivative"
+    assert found.remedy == "line 13: d1 = d2 @ W2.T * (1 - h1**2)"

@@ -21,6 +21,7 @@ DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 HOPS = 8  # updates of one parameter by several statements of one step
 MIXING = {"matmul", "inner", "einsum", "tensordot", "vdot", "outer"}
+NORMS = {"sqrt", "norm"}
 JOINED = {"concatenate", "hstack", "append"}
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
@@ -149,10 +150,16 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
 
 
 def _factor_from(old: Value, made: Operation) -> Operation:
-    """Return what computed a product's factor of one number from a parameter: an error."""
+    """Return what computed a product's factor of one number from a parameter: an error.
+
+    Not a factor from the norm of what is multiplied, which clips it.
+    """
     side = scalar_side(made) if made.name == "multiply" else None
-    factors = [] if side is None else [made.operands[side]]
-    return factors[0].made_by if old in ancestors(factors) else NOTHING
+    before = ancestors([] if side is None else [made.operands[side]])
+    if side is None or old not in before:
+        return NOTHING
+    clips = made.operands[1 - side] in before and any(e.made_by.name in NORMS for e in before)
+    return NOTHING if clips else made.operands[side].made_by
 
 
 @dataclass(eq=False)
