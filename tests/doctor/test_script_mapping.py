@@ -206,8 +206,9 @@ for epoch""",
         "net[i] -= 0.1 * g[i]; m[i] += 0.01 * (net[i] - m[i])",
         "s[i] = 0.9 * s[i] + 0.1 * g[i]**2; v = np.sqrt(m[i] + 1) / np.sqrt(s[i] + 1) * g[i]; "
         "m[i] = 0.9 * m[i] + 0.1 * v**2; net[i] -= 0.1 * v",
+        "net[i] -= 0.1 * g[i]; net[i] += 0.5 * m[i]; m[i] = 0.5 * m[i] - 0.1 * g[i]",
     ],
-    ids=["Adam", "mean gradient", "mean weights", "Adadelta"],
+    ids=["Adam", "mean gradient", "mean weights", "Adadelta", "velocity"],
 )
 def test_an_optimizers_states_are_no_parameters(update):
     found = mappings(DATA + IN_A_LOOP.replace("UPDATE", update))[-1]
@@ -317,6 +318,37 @@ def test_rows_of_embeddings_that_are_updated_one_by_one_are_no_parameters():
             E[k] -= 0.1 * row[:3]
     """)[-1]
     assert roles.names == ("W", "b")
+
+
+RESIDUAL = (
+    DATA
+    + """
+net = {n: rng.normal(size=s) for n, s in [("in", (3, 4)), ("A", (4, 4)), ("B", (4, 4)),
+                                          ("C", (4, 4)), ("out", (4, 1))]}
+for epoch in range(9):
+    h = [X @ net["in"]]
+    for n in "ABC":
+        h.append(h[-1] + np.tanh(h[-1] @ net[n]))
+    d = (h[-1] @ net["out"] - Y) / 20
+    g, d = {"out": h[-1].T @ d}, d @ net["out"].T
+    for i, n in enumerate("CBA", 2):
+        e = d * (1 - (h[-i + 1] - h[-i]) ** 2)
+        g[n], d = h[-i].T @ e, d + e @ net[n].T
+    g["in"] = X.T @ d
+    for n, w in net.items():
+        w *= 0.99
+        w -= 0.1 * g[n]
+"""
+)
+
+
+@pytest.mark.parametrize("decay", ["w *= 0.99", "w = w * 0.99"])
+def test_weights_that_shrink_ahead_of_their_update_are_those_of_all_residual_blocks(decay):
+    script = RESIDUAL.replace("w *= 0.99", decay).replace("w -= 0.1", "net[n] = w - 0.1")
+    roles = mappings(script)[-1]
+    assert len(roles.names) == 5
+    assert roles.error.site.text == 'h[-1] @ net["out"] - Y'
+    assert len(roles.layers) == 5
 
 
 def test_libraries_that_are_not_followed_are_named_in_one_order(monkeypatch):

@@ -22,6 +22,7 @@ RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "b
 HOPS = 8  # updates of one parameter by several statements of one step
 MIXING = {"matmul", "inner", "einsum", "tensordot", "vdot", "outer"}
 NORMS = {"sqrt", "norm"}
+TIMES = ("multiply", "divide")
 JOINED = {"concatenate", "hstack", "append"}
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
@@ -37,7 +38,7 @@ def origin(value: Value) -> tuple[Value, float]:
         first, rest = made.operands[0], made.operands[1:]
         if made.name in SAME_VALUES and first.size == value.size:
             value = made.operands[-1] if made.name == "put" else first
-        elif made.name in ("multiply", "divide") and (side := scalar_side(made)) is not None:
+        elif made.name in TIMES and (side := scalar_side(made)) is not None:
             number = made.operands[side].number
             if number == 0.0:
                 break
@@ -109,9 +110,10 @@ def mere_number(operation: Operation) -> tuple[float, str]:
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old = operation.operands[side]
-    made = old.made_by  # (1 - rate * penalty) * W
-    if made.line == operation.line and made.name in ("multiply", "divide"):
-        old = made.operands[1 - (scalar_side(made) or 0)]
+    made, single = old.made_by, scalar_side(old.made_by)  # (1 - rate * penalty) * W, or W *= ...
+    own = made.site.kind == "in place" or {*old.names} & {*made.site.operands}
+    if (made.line == operation.line or (own and single is not None)) and made.name in TIMES:
+        old = made.operands[1 - (single or 0)]
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
@@ -127,7 +129,7 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
             break
         if made.name == "negative":
             factor, value = -factor, made.operands[0]
-        elif made.name in ("multiply", "divide") and text:
+        elif made.name in TIMES and text:
             factor *= number
             scalars.append((text, number))
             value = made.operands[1 - (scalar_side(made) or 0)]
@@ -139,7 +141,7 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     gradient, factor, used = best
     if gradient.made_by.name == "matmul" and not gradient.names:
         for value in gradient.made_by.operands:  # rate * inputs.T @ delta
-            if not value.names and (made := value.made_by).name in ("multiply", "divide"):
+            if not value.names and (made := value.made_by).name in TIMES:
                 number, text = mere_number(made)
                 if text:
                     factor *= number
@@ -174,6 +176,14 @@ def written(chain: Chain) -> list[str]:
     """Return how an update writes the parameter."""
     operation = chain.operations[1]
     return [*operation.site.operands[chain.side :][:1], *operation.operands[chain.side].names]
+
+
+def _is_stream(chain: Chain, made: set[Value]) -> bool:
+    """Return whether a chain, none that others made, adds to a product, as residual blocks do."""
+    first, old = chain.operations[0], chain.operations[0].operands[chain.side]
+    below = ancestors([old], lambda value: value in made or value.shape != old.shape)
+    below = {value for value in below if value.shape == old.shape and first.name == "add"}
+    return any(value.made_by.name in MIXING for value in below)
 
 
 class Search:
@@ -233,6 +243,8 @@ class Search:
     def _classify(self, longest: Chain, everything: list[Operation]) -> None:
         """See which chains are parameters: what is added to them depends on them."""
         chains = [*dict.fromkeys(c for c, _ in self._chains.values() if len(c.operations) > 1)]
+        made = {each.result for chain in chains for each in chain.operations}
+        chains = [chain for chain in chains if not _is_stream(chain, made)]
         parameters = self._trained(chains, everything)
         ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
         states = self._made([*parameters, *(c for c in chains if c in ahead)], old=False)
