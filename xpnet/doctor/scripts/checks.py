@@ -51,7 +51,6 @@ LONG_SUM = 20.0  # rate, times the rows that are summed
 LOST = 0.2  # correlation with the targets that inputs may lose on their way
 APART = 30.0  # times the usual standard deviation of a feature, of another unit
 UNCOPIED = [("_x.copy()", "_x"), ("np.array(_x)", "_x"), ("np.copy(_x)", "_x")]
-PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
 
 NETWORK, FAILURE = ("network",), ("network", "failure")  # what a check may need
@@ -118,26 +117,13 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
                caught(sites[0]) or at_sites(sites, IN_PLACE))  # fmt: skip
 
 
-@check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
-       needs=())  # fmt: skip
-def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """The weights stay as they were drawn."""
-    reached = () if roles or seen.recorder.error else seen.recorder.reached
-    sites = seen.recorder.sites if reached else []
-    products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
-    weights = {text for each in products for text in each.operands}
-    for place, site in enumerate(sites):
-        update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
-        used = update and site.operands[0] in weights
-        if used and place not in reached and "*" in site.operands[1]:
-            yield NOTHING, site.operands[0], f"{site}: this update is never run"
-
-
 @check("integer-parameters", "NumPy manual, Data types")
 def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
     if cut := seen.recorder.cut:
         owner, made = cut.site.operands[0], maker(cut.operands[0])
+        while made.index is not None and made.name != "item":  # a part was changed before
+            made = maker(made.operands[0])
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                [as_floats(made.site)] if made else [])  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.doctor.findings import Evidence, Finding, Report
 from xpnet.doctor.rules.rule import rules_of
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts import checks, data_checks, prediction_checks, update_checks
+from xpnet.doctor.scripts import checks, data_checks, idle_checks, prediction_checks, update_checks
 from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.conclusions import BY_ROW, conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
@@ -23,7 +23,7 @@ from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.repairs.fix import tries, with_edits
 from xpnet.doctor.scripts.telling import BAD, FAULTS, LENGTH, STARTS, SYMPTOMS, left_to_say, told
 
-CHECKS = rules_of(checks, data_checks, prediction_checks, update_checks)
+CHECKS = rules_of(checks, idle_checks, data_checks, prediction_checks, update_checks)
 Result = TypeVar("Result")
 SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample",
           "gradient-accumulated"}  # fmt: skip

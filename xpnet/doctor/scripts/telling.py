@@ -49,7 +49,8 @@ ONCE = {
     "unshuffled-rows", "prediction-drift", "target-range",
 }  # fmt: skip
 FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out",  # of a class
-           "target-range": "integer-parameters"}  # fmt: skip
+           "target-range": "integer-parameters",
+           "learning-rate-too-small": "integer-parameters"}  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 FEW_STEPS = 500
 POOR = 0.5  # share of the variance explained, from which more steps would only be better

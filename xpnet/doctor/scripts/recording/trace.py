@@ -18,6 +18,7 @@ from xpnet.doctor.scripts.recording.budget import FIRST, SEARCHING, Budget
 from xpnet.doctor.scripts.recording.flat import taken_apart
 from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
 from xpnet.doctor.scripts.recording.objects import MAX_LIST, Objects, names_by_id
+from xpnet.doctor.scripts.recording.standstill import unmoved, zeros
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Step, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     Draws,
@@ -82,6 +83,8 @@ class Recorder:
         self.lost = list[Operation]()  # steps whose results nothing uses
         self.cut = NOTHING  # puts fractions into an array of whole numbers
         self.reached = set[int]()  # places, while no update was found
+        self.unmoved = NOTHING, NOTHING  # weights that never change, and what does in their place
+        self.zeros = list[Operation]()  # updates of weights by 0, and `NOTHING` for any other
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self.budget = Budget(look)
@@ -105,6 +108,7 @@ class Recorder:
 
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
+        self.reached |= self._counted()
         self.steps += self._rest
         if not self.budget.allows():  # wait until looking may take more time
             self._rest = max(self._rest, self.steps // 2) if self.pattern else 0
@@ -409,9 +413,16 @@ class Recorder:
 
     def _suspect(self) -> None:
         """See why no updates were found."""
-        self.reached |= {each.place for each in self.operations}
+        self.reached |= {e.place for e in self.operations} | {*self._passed} | self._counted()
+        self.unmoved = self.unmoved if any(self.unmoved) else unmoved(self.operations)
+        self.zeros += zeros(self.operations)
         self.redrawn = self.redrawn or redrawn(self.operations)
         self.lost = self.lost or lost(self.operations, times=3)
+
+    def _counted(self) -> set[int]:
+        """Return the statements that ran since their counters were set."""
+        untouched = FAR_AWAY, self._doubled * 100
+        return {k for k, n in enumerate(self.counts) if n not in untouched and not self.pattern}
 
     def _keep_used(self) -> None:
         """Keep what was computed after the last update, but for steps of another network."""

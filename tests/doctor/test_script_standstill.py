@@ -1,0 +1,164 @@
+"""Why weights stay as they are: updates that are never run, or change something else, or by 0."""
+
+import pytest
+
+from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.recording.source import Script
+
+pytestmark = pytest.mark.untraced
+
+COUNTS = """import numpy as np
+rng = np.random.default_rng(0)
+X = rng.poisson(1.0, (60, 3))
+X[0] = 0
+Y = (X[:, 0] > X[:, 1]) * 1.0
+w, b = np.zeros_like(X[0]), 0.0
+for x, y in zip(np.tile(X, (9, 1)), np.tile(Y, 9)):
+    d = y - 1 / (1 + np.exp(-(x @ w + b)))
+    for j in range(3):
+        w[j] += 0.1 * d * x[j]
+    b += 0.1 * d
+"""
+LAYERS = """import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 2))
+Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+class Layer:
+    def __init__(self, *shape):
+        self.shape = shape
+        self.draw(np.random.default_rng(1))
+    def draw(self, rng):
+        self.W, self.b = rng.normal(size=self.shape), np.zeros(self.shape[1])
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+    def backward(self, d):
+        self.dW, self.db = self.x.T @ d, d.sum(axis=0)
+        return d @ self.W.T
+    def update(self, rate):
+        self.W -= rate * self.dW
+        self.b -= rate * self.db
+one, two = Layer(2, 8), Layer(8, 1)
+def gradients(x, y):
+    h = np.tanh(one.forward(x))
+    p = 1 / (1 + np.exp(-two.forward(h)))
+    one.backward(two.backward((p - y) / len(y)) * (1 - h**2))
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+"""
+RARELY = (
+    LAYERS
+    + """
+for epoch in range(20):
+    total = 0.0
+    for i in range(4):
+        total += gradients(X[i::4], Y[i::4]) * 20
+        if i % 5 == 4:
+            one.update(2.0)
+            two.update(2.0)
+"""
+)
+ELSEWHERE = (
+    LAYERS
+    + """
+arrays = [(one.W, 0 * one.W), (one.b, 0 * one.b), (two.W, 0 * two.W), (two.b, 0 * two.b)]
+for layer in (one, two):
+    layer.draw(rng)
+for epoch in range(100):
+    gradients(X, Y)
+    for (old, v), g in zip(arrays, [one.dW, one.db, two.dW, two.db]):
+        v *= 0.9
+        v -= 0.2 * g
+        old += v
+"""
+)
+ENGINE = """import numpy as np
+rng = np.random.default_rng(0)
+class Node:
+    def __init__(self, data, parents=(), back=None):
+        self.data, self.parents, self.back = data, parents, back
+        self.grad = np.zeros_like(data)
+    def __add__(self, other):
+        return Node(self.data + other.data, (self, other), lambda g: (g, g))
+    def __neg__(self):
+        return Node(-self.data, (self,), lambda g: (-g,))
+    def __sub__(self, other):
+        return self + (-other)
+    def __matmul__(self, other):
+        return Node(self.data @ other.data, (self, other),
+                    lambda g: (g @ other.data.T, self.data.T @ g))
+    def square(self):
+        return Node(self.data**2, (self,), lambda g: (2 * self.data * g,))
+    def backward(self, g):
+        self.grad = self.grad + g
+        for parent, own in zip(self.parents, self.back(g) if self.back else ()):
+            parent.backward(own)
+x = Node(rng.normal(size=(40, 3)))
+y = Node(x.data @ np.ones((3, 1)))
+W, V = Node(rng.normal(size=(3, 4))), Node(rng.normal(size=(4, 1)))
+for step in range(30):
+    loss = (y - x @ W @ V).square()
+    for p in (W, V):
+        p.grad = np.zeros_like(p.data)
+    loss.backward(np.ones((40, 1)) / 40)
+    for p in (W, V):
+        p.data -= 0.01 * p.grad
+"""
+
+
+@pytest.fixture
+def findings(tmp_path):
+    def of(text):
+        path = tmp_path / "net.py"
+        path.write_text(text)
+        return examine(Script(str(path), ())).report.findings
+
+    return of
+
+
+def test_whole_numbers_that_are_changed_one_by_one_become_floats_where_they_are_made(findings):
+    (found,) = findings(COUNTS)
+    assert (found.code, found.where) == ("integer-parameters", "w[j]")
+    assert found.remedy == "line 6: w, b = np.zeros_like(X[0], dtype=float), 0.0"
+
+
+@pytest.mark.parametrize("update", ["self.W -= rate * self.dW", "self.W = self.W - rate * self.dW"])
+def test_an_update_whose_condition_never_holds_is_named_with_the_condition(findings, update):
+    script = RARELY.replace("self.W -= rate * self.dW", update)
+    (found,) = findings(script)
+    assert (found.code, found.where) == ("no-update", "self.W")
+    said = "this update is never run; line 31, i % 5 == 4: never true (at the end i is 3)"
+    assert found.evidence == f"line 18, {update}: {said}"
+    assert found.remedy == "make this true in each step, or in every few steps"
+    assert findings(script.replace("i % 5 == 4", "i % 5 < 4")) == ()
+
+
+def test_updates_of_what_the_network_had_before_its_weights_were_drawn_anew(findings):
+    (found,) = findings(ELSEWHERE)
+    assert (found.code, found.where) == ("no-update", "old")
+    assert "line 35, old += v: self.W, line 13, is another array: line 10" in found.evidence
+    assert "self.W[:] = ..." in found.remedy
+    assert findings(ELSEWHERE.replace("    layer.draw(rng)", "    pass")) == ()
+
+
+def test_where_an_engine_of_gradients_cuts_off_the_weights(findings):
+    broken = ENGINE.replace("-self.data, (self,), lambda g: (-g,)", "-self.data")
+    (found,) = findings(broken)
+    assert (found.code, found.where) == ("gradient-zero", "p.data")
+    assert found.evidence.endswith("; line 10, -self.data: what this makes has no parents")
+    assert findings(ENGINE) == ()
+
+
+RIGHT_ALL_ALONG = """import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(60, 3)) + 0.2
+T = np.sort((X @ np.ones(3) > 0).astype(int))
+X = X[np.argsort(X @ np.ones(3))]
+w = np.ones(3)
+for x, t in zip(X, T):
+    guess = 1 if x @ w > 0 else 0
+    w = w + 0.1 * (int(t) - guess) * x
+"""
+
+
+def test_a_perceptron_that_is_right_all_along_has_no_findings(findings):
+    assert findings(RIGHT_ALL_ALONG) == ()

@@ -1,0 +1,95 @@
+"""Why a script updates nothing, though it seems to: checks, as those of `checks.py`."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from xpnet.doctor.rules.rule import NIELSEN
+from xpnet.doctor.run import Run
+from xpnet.doctor.scripts.checks import Seen, check
+from xpnet.doctor.scripts.mapping import LOSS, Roles, in_source
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.recording.instrument import Site
+from xpnet.doctor.scripts.recording.source import tree
+from xpnet.doctor.scripts.recording.steps import NOTHING
+from xpnet.doctor.scripts.recording.updates import maker
+from xpnet.doctor.scripts.repairs.edits import around, changed, edit
+
+PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
+UPDATE = re.compile(r"(.+?)\s*([-+]=|=\s*\1\s*[-+])\s*[\w.\[\]/ ]+\*")  # W -= rate * gradient
+
+
+@check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
+       needs=())  # fmt: skip
+def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """The weights stay as they were drawn."""
+    recorder = seen.recorder
+    sites = [] if roles or recorder.error else recorder.sites
+    products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
+    weights = {text for each in products for text in each.operands}
+    updates = {place: (s, found) for place, s in enumerate(sites) if s.kind == "statement"
+               if (found := UPDATE.match(s.text)) and not LOSS.match(found[1])}  # fmt: skip
+    for site, found in updates.values() if recorder.reached.isdisjoint(updates) else ():
+        if recorder.unmoved[0] or (found[1] in weights and found[2] in ("-=", "+=")):
+            tests = _conditions(site)
+            now = [f"{name} is {value}" for each in recorder.modules for name, value in each.items()
+                   if any(re.search(rf"\b{name}\b", text) for text in tests)
+                   and isinstance(value, int | float)]  # fmt: skip
+            said = f"; {' and '.join(tests)}: never true" * bool(tests)
+            said += f" (at the end {', '.join(now)})" * bool(now)
+            yield (NOTHING, found[1], f"{site}: this update is never run{said}",
+                   "make this true in each step, or in every few steps" * bool(tests))  # fmt: skip
+
+
+def _conditions(site: Site) -> list[str]:
+    """Return the conditions of a place, after those of all calls of its function."""
+    names = {each.name for each in around(site.file, site.line, (ast.FunctionDef,))[-1:]}
+    ways = [_branches(site.file, n.lineno) for n in ast.walk(tree(site.file))
+            if isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2] in names
+            ]  # fmt: skip
+    found = [each for each in [*ways, []][0] if all(each in way for way in ways)]
+    return found + _branches(site.file, site.line)
+
+
+def _branches(file: str, line: int) -> list[str]:
+    """Return the conditions under which a line is run, the innermost last."""
+    tests = ((n, ast.unparse(n.test)) for n in around(file, line, (ast.If,)))
+    return [f"line {n.lineno}, {text if line <= n.body[-1].end_lineno else f'not ({text})'}"
+            for n, text in tests if "__name__" not in text]  # fmt: skip
+
+
+@check("no-update", "NumPy manual, Copies and views", needs=())
+def in_their_place(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What was handed on before weights were drawn anew is no part of the network any more."""
+    use, update = seen.recorder.unmoved
+    for slot, value in enumerate(use.operands) if update and not roles else ():
+        if value.shape == update.result.shape:
+            weights, made = in_source(use, slot), maker(value).site
+            yield (update, update.site.operands[0], f"{weights}, {use.site.place}, is another "
+                   f"array: {made} makes it anew after the first one was handed on",
+                   f"draw the weights before that, or put them there: {weights}[:] = ..."
+                   )  # fmt: skip
+
+
+@check("gradient-zero", "Karpathy, micrograd, 2020", needs=())
+def cut_off(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """No error comes back to the weights: somewhere between them and the loss, the way ends."""
+    updates = [] if roles else seen.recorder.zeros
+    for update in updates[-1:] if all(updates) else ():
+        cuts = [f"; {site}: what this makes has no parents" for site in _orphans(seen)]
+        yield (update, in_source(update, 0), f"{in_source(update, 1)} is 0 in every step"
+               f"{''.join(cuts)}", "give the result its parents and their derivative" if cuts
+               else "follow the error back from the loss, to where it is lost")  # fmt: skip
+
+
+def _orphans(seen: Observer) -> Iterator[Site]:
+    """Yield what an engine's own operation computes for a result that it gives no parents."""
+    sites = [seen.recorder.sites[place] for place in sorted(seen.recorder.reached)]
+    classes = [(file, n) for file in dict.fromkeys(site.file for site in sites)
+               for n in ast.walk(tree(file)) if isinstance(n, ast.ClassDef)]  # fmt: skip
+    for file, each in classes:
+        made = [n.args for n in ast.walk(each) if isinstance(n, ast.Call)
+                and ast.unparse(n.func) == each.name]  # fmt: skip
+        alone = [args[0] for args in made if len(args) == 1]
+        spots = [changed(file, n, "") for n in alone if len(alone) < len(made)]
+        yield from (s for s in sites if edit(s, "") in spots)
