@@ -248,6 +248,16 @@ def test_a_loss_that_is_added_up_has_no_outputs_and_targets(added):
     assert first.error.site.text == "p[t] -= 1.0"
 
 
+def test_a_column_of_outputs_for_one_sample_has_its_class_as_targets():
+    script = (
+        ADDED_UP.replace("W @ x", "W @ x[:, None]")
+        .replace("p[t] -= 1.0", "d = p.copy(); d[t] -= 1")
+        .replace("np.outer(p, x)", "d @ x[None]")
+    )
+    script = script.replace("zip(X, Y[:, 0]", "zip(np.tile(X, (9, 1)), np.tile(Y[:, 0], 9)")
+    assert report_of(DATA + script).facts["skill"] > 0.1
+
+
 def test_names_that_the_user_gives_decide():
     script = BY_NAME.replace("    dZ2 =", "    other = A2 - (Y + 1)\n    dZ2 = 0 * other +")
     assert mappings(DATA + script)[-1].error.site.text == "A2 - (Y + 1)"

@@ -332,7 +332,7 @@ def _ends_of(roles: Roles) -> dict[str, Any]:
     of_class = roles.error.index is not None
     if of_class and roles.targets[0].size == 1 < roles.outputs[0].size:  # of each sample
         predictions = np.atleast_2d(predictions)
-        targets = predictions - _errors(roles)
+        targets = predictions - np.reshape(_errors(roles), predictions.shape)
     return {"predictions": predictions, "targets": targets} if np.size(predictions) else {}
 
 
