@@ -363,10 +363,15 @@ def _is_same(unit: str, other: str) -> bool:
 
 def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
     """Return whether cells without a unit may have the others': 5 and 6 years, not 5 or 5 %."""
-    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
     often = (~unitless).sum() > 1 and not _are_codes(values)
     shares = any(re.match("in (%|/ ?[0-9])", each) for each in told)
-    return bool(often and not shares and max(sizes) <= MAX_APART * min(sizes))
+    return bool(often and not shares and _are_near(values, unitless))
+
+
+def _are_near(values: Any, unitless: Any) -> bool:
+    """Return whether numbers without a unit, and those with one, are of the same size."""
+    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
+    return max(sizes) <= MAX_APART * min(sizes)
 
 
 def _are_codes(numbers: Any) -> bool:
@@ -424,7 +429,7 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     few = 1 < units.count() < cells.count() / 2 and not factors
     letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
     digits = bare.str.replace_all("[^0-9.]", "").cast(polars.Float64, strict=False)
-    notes = few and not _are_codes(digits.drop_nulls())
+    notes = few and not _are_codes(digits.drop_nulls()) and _are_near(digits, units.is_null())
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)

@@ -54,6 +54,7 @@ from xpnet.tables.summary import (
     missing_message,
     refuse_spoilt_numbers,
     refuse_text,
+    refuse_units,
     summarize,
     text_numbers,
     texts_of,
@@ -399,11 +400,14 @@ def _text_classes(
     used = np.flatnonzero(counts)
     texts = [words[each] for each in used]
     once = [e for e in used if counts[e] == 1 and is_number(words[e]) and float(words[e]) % 1]
+    various = len(texts) > 2 and is_various(len(texts), len(rows))
+    if len(once) > 2 or various:
+        refuse_units(source, name, dict(zip(words, counts.tolist(), strict=True)))
     if len(once) > 2:
         what = f", a number that no other row has, beside {quoted(words[np.argmax(counts)])}"
         remedy = "empty the cells that stand for nothing"
         raise source.fault(rows[np.argmax(cells == once[0])], name, what, remedy)
-    if len(texts) > 2 and is_various(len(texts), len(rows)):
+    if various:
         what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
         raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
     return tuple(sorted(texts)) if strict else _spellings(texts, counts[used])
