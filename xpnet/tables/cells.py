@@ -9,12 +9,15 @@ import numpy as np
 
 from xpnet.tables.messages import format_number
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
+MISSING = (
+    "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL",
+    "00.00.0000", "0000-00-00", "0000-00-00 00:00:00",  # of SAP and MySQL
+)  # fmt: skip
 """Cells that mean "missing", after spaces around them are removed."""
 
 GAPS = (
-    "-", "--", "\u2013", "\u2014", ".", "..", ":", ":c", ": c", ":u", ": u", "none", "n.a.", "n.d.",
-    "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
+    "-", "--", "\u2013", "\u2014", ".", "..", "...", "\u2026", "*", "/", ":", ":c", ": c", ":u",
+    ": u", "none", "n.a.", "n.d.", "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """Also missing, compared in lower case, but only in numeric columns; in a text column such a word
@@ -118,9 +121,10 @@ _MARKS = (
     ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
     ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}"),
-    ("notes", r"^[*`]+([^*`]+)", "${1}"),
+    ("notes", r"^[*`]+([^*`]+)|([0-9]) [0-9]\)$", "${1}${2}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
+    ("currency signs", r"([0-9])[.,][\u2013-]+$", "${1}"),  # 20.-
     ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
 )
 _SELDOM = (  # at most half of the cells have them
@@ -133,6 +137,7 @@ _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
 _FRACTION = r"^([0-9]*)[ -]?(?:\b([1-9])[/\u2044]([1-9][0-9]?)\b|([\u00bc-\u00be\u2150-\u215e]))"
 _SEVERAL = rf"^(?:{_PART}){{2,}}$|^[0-9]*(?:[ -][1-9][/\u2044][1-9]|[\u00bc-\u00be\u2150-\u215e])"
 _RANGES, _SHORT, _LONG = "middles of ranges", "m:ss as hours", "h:mm:ss as hours"
+_SHARES = "shares as %"
 _AFTER = "after "  # a prefix
 _DURATIONS = re.compile(r"(?i)duration|m:ss|\bmin|pace|length")  # else 8:15 is a clock's
 _IN_PARTS = (
@@ -302,7 +307,9 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     cells, currency = _without_marks(cells, _CURRENCY)
     plain, separators = _with_points(cells, how, money=bool(currency))
     numbers = plain.cast(polars.Float64, strict=False)
-    told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
+    if _SHARES in how.expected or (not how.known and _are_shares(numbers, unitless, told)):
+        factors, told = factors.set(unitless, 100.0), {*told, _SHARES} - {PLAIN}
+    told -= {PLAIN} if _are_alike(numbers * factors, unitless, told, how.name) else set()
     numbers, parts = _with_parts(plain, numbers, told, how)
     if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
         numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
@@ -361,17 +368,25 @@ def _is_same(unit: str, other: str) -> bool:
     return a.casefold() == b.casefold() and _CASES.findall(a) == _CASES.findall(b)
 
 
-def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
+def _are_shares(values: Any, unitless: Any, told: set[str]) -> bool:
+    """Return whether numbers beside percentages are shares of 1: 0.8 and 80 %."""
+    shares, others = (values.filter(part).drop_nulls() for part in (unitless, ~unitless))
+    if "in %" not in told or not len(shares) or not len(others):
+        return False
+    return bool(shares.min() >= 0.0 and shares.max() <= 1.0 < others.median() and shares.sum() % 1)
+
+
+def _are_alike(values: Any, unitless: Any, told: set[str], name: str) -> bool:
     """Return whether cells without a unit may have the others': 5 and 6 years, not 5 or 5 %."""
     often = (~unitless).sum() > 1 and not _are_codes(values)
-    shares = any(re.match("in (%|/ ?[0-9])", each) for each in told)
+    shares = any(re.match("in (%|/ ?[0-9])", each) for each in told) and "%" not in name
     return bool(often and not shares and _are_near(values, unitless))
 
 
 def _are_near(values: Any, unitless: Any) -> bool:
     """Return whether numbers without a unit, and those with one, are of the same size."""
     sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
-    return max(sizes) <= MAX_APART * min(sizes)
+    return bool(max(sizes) <= MAX_APART * min(sizes))
 
 
 def _are_codes(numbers: Any) -> bool:

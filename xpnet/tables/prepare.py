@@ -399,10 +399,14 @@ def _text_classes(
         refuse_text(source, name, "" if dates else ", or leave --task regression out")
     used = np.flatnonzero(counts)
     texts = [words[each] for each in used]
-    once = [e for e in used if counts[e] == 1 and is_number(words[e]) and float(words[e]) % 1]
+    numbers = [each for each in used if is_number(words[each])]
+    measured = len(numbers) > _MAX_INTEGER_CLASSES and 2 * counts[numbers].sum() > len(rows)
+    once = [e for e in numbers if counts[e] == 1 and float(words[e]) % 1]
     various = len(texts) > 2 and is_various(len(texts), len(rows))
-    if len(once) > 2 or various:
+    if len(once) > 2 or various or measured:
         refuse_units(source, name, dict(zip(words, counts.tolist(), strict=True)))
+    if measured:
+        refuse_text(source, name)
     if len(once) > 2:
         what = f", a number that no other row has, beside {quoted(words[np.argmax(counts)])}"
         remedy = "empty the cells that stand for nothing"

@@ -111,17 +111,22 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     signs, and codes.
     """
     words = texts_of(table, name)
-    if _are_codes({word: n for word, n in zip(words, counts.tolist(), strict=True) if n}):
+    used = {word: n for word, n in zip(words, counts.tolist(), strict=True) if n}
+    if _are_codes(used):
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    _refuse_slips(table, name, dict(zip(words, counts.tolist(), strict=True)))
+    _refuse_slips(table, name, used)
     if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
-    strays = int((~meant & (counts > 0)).sum())
-    few = strays <= max(_MAX_STRAYS, len(words) // 20)
-    if few and 0 < counts.sum() <= 2 * counts[meant].sum():
+    strays = ~meant & (counts > 0)
+    few = strays.sum() <= max(_MAX_STRAYS, len(words) // 20)
+    named = (
+        len(words) <= MAX_CODES and counts[strays].sum() > _MAX_STRAYS
+    )  # 1\u00b0, 2\u00b0 or night
+    if few and not named and 0 < counts.sum() <= 2 * counts[meant].sum():
+        refuse_units(table, name, used)
         refuse_text(table, name)
 
 
