@@ -68,6 +68,9 @@ _LOOKS_LIKE = (
     ),
 )
 
+_WIDE = {chr(0xFF00 + i - 0x20): chr(i) for i in map(ord, "0123456789.,%+-/~")} | {
+    "\uffe5": "\u00a5"
+}
 _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
@@ -83,7 +86,7 @@ _UNITS = tuple(
         "h hr hour 1; d day 24; m min minutes 0.016666666666666666"
         "; s sec seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
         "years yr y 1; months mo 0.08333333333333333; days d 0.0027379; weeks wk w 0.019165",
-        "m\u00b2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres ac 4046.8564",
+        "m\u00b2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; \u576a 3.305785; acres ac 4046.8564",
         "mg/L 1; ng/L 1e-6; \u00b5g/L ug/L 1e-3; g/L 1e3; mg/dL 10; g/dL 1e4",
         "l 1; ml 1e-3; cl 1e-2; dl 0.1",
         "B 1; kB 1e3; MB 1e6; GB 1e9; TB 1e12",
@@ -260,6 +263,7 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
 def _readings(text: Any, how: Writing) -> tuple[Any, set[str], Any]:
     """Read texts as numbers, null where they are none; also the signs, and the texts left over."""
     gaps = how.known.gaps if how.known else ()
+    text = text.str.replace_many(_WIDE)
     text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
     numbers, signs = _with_signs(text, how)
     strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())

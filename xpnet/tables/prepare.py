@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import MIXED, POINTS, fold_of, is_date, is_number, meaning_of
+from xpnet.tables.cells import (
+    MIXED,
+    POINTS,
+    fold_of,
+    is_date,
+    is_number,
+    meaning_of,
+    unit_beside,
+)
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -400,7 +408,9 @@ def _text_classes(
     used = np.flatnonzero(counts)
     texts = [words[each] for each in used]
     numbers = [each for each in used if is_number(words[each])]
-    measured = len(numbers) > _MAX_INTEGER_CLASSES and 2 * counts[numbers].sum() > len(rows)
+    measures = [each for each in used if each in numbers or unit_beside(words[each])]
+    many = max(_MAX_INTEGER_CLASSES, len(rows) // 10)  # unlike classes such as 5A
+    measured = len(measures) > many and 2 * counts[measures].sum() > len(rows)
     once = [e for e in numbers if counts[e] == 1 and float(words[e]) % 1]
     various = len(texts) > 2 and is_various(len(texts), len(rows))
     if len(once) > 2 or various or measured:
