@@ -198,6 +198,7 @@ WITH_A_NOTE = {
                                   "numbers", "c in % (in %)"),
     "francs": (with_column(["20.-", "1'450.\u2013", "12.50"]), "numbers",
                "c (currency signs, thousands separators)"),
+    "power": (with_column(["1.5 kW", "250 W"]), "numbers", "c (W as kW, in kW)"),
     "a note with a number": (with_column(["1450 2)", "1320.5", "900"]), "numbers", "c (notes)"),
     "ordinals and a word": ("c,y\n" + "1\u00b0,0\nnight,1\n2\u00b0,1\n" * 9, "encoded",
                             "c (3 values)"),

@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from xpnet.tables.messages import format_number
+from xpnet.tables.units import POWERS, UNITS, factor_to, factors_of, is_same, unit_of
 
 MISSING = (
     "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL",
@@ -77,28 +78,6 @@ _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; o
 _WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
 _UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD}|/ ?[0-9]+)(?:[ -][a-z]+)?)\.?$"  # 78/100
 _PREFIX = r"^(\p{Lo}+) ?[0-9][0-9.,]*[^0-9]+$"  # in a script without capitals; a unit follows
-_POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
-_UNITS = tuple(
-    {unit: float(of) for *units, of in map(str.split, each.split(";")) for unit in units}
-    for each in (
-        "kg 1; g 1e-3; mg 1e-6; t 1e3; lb pounds 0.45359237; oz 0.028349523",
-        "m 1; mm 1e-3; cm 1e-2; km 1e3; mi miles 1609.344; ft 0.3048; in 0.0254; yd 0.9144",
-        "h hr hour 1; d day 24; m min minutes 0.016666666666666666"
-        "; s sec seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
-        "years yr y 1; months mo 0.08333333333333333; days d 0.0027379; weeks wk w 0.019165",
-        "m\u00b2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; \u576a 3.305785; acres ac 4046.8564",
-        "mg/L 1; ng/L 1e-6; \u00b5g/L ug/L 1e-3; g/L 1e3; mg/dL 10; g/dL 1e4",
-        "l 1; ml 1e-3; cl 1e-2; dl 0.1",
-        "B 1; kB 1e3; MB 1e6; GB 1e9; TB 1e12",
-        "\u5186 1; \u5343\u5186 1e3; \u4e07\u5186 1e4; \u5104\u5186 1e8",
-        "\u5143 1; \u4e07\u5143 1e4; \u4ebf\u5143 1e8",
-    )
-)
-"""Units that a column may mix: its numbers are converted to the one whose factor is 1."""
-
-# Letters that mean different things in capitals: milli and mega, bits and bytes.
-_CASES = re.compile(r"^[mMpP](?=.{0,3}$)|[bB](?![a-zA-Z])")
-
 # Separators between groups of thousands: 1,234 and 12'345.6, not 1234.
 _THOUSANDS = (  # in India also 12,34,567
     r"^([+-]?[1-9](?:[0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+"
@@ -149,7 +128,6 @@ _IN_PARTS = (
     (_SHORT, r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
-_SUMS = {" as hours": "h", " as inches": "in"}  # the units of sums of parts
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
@@ -349,29 +327,6 @@ def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple
     return numbers, signs
 
 
-def _factors(units: set[str]) -> dict[str, float]:
-    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none.
-
-    A unit may be in thousands, such as k miles.
-    """
-    of_one = {unit: unit[2:] if unit[:2] in ("k ", "K ") else unit for unit in units}
-    for table in _UNITS:
-        found = {
-            unit: of if unit == one else 1e3 * of
-            for unit, one in of_one.items() for each, of in table.items() if _is_same(one, each)
-        }  # fmt: skip
-        if found.keys() == units:
-            return table | found
-    return {}
-
-
-def _is_same(unit: str, other: str) -> bool:
-    """Return whether two units differ in spelling only: day and days, g/dl and g/dL, not Mb, MB."""
-    plain = (unicodedata.normalize("NFKC", each) for each in (unit, other))  # m2 for a raised 2
-    a, b = (re.sub("(?<=..)s$", "", each) for each in plain)
-    return a.casefold() == b.casefold() and _CASES.findall(a) == _CASES.findall(b)
-
-
 def _are_shares(values: Any, unitless: Any, told: set[str]) -> bool:
     """Return whether numbers beside percentages are shares of 1: 0.8 and 80 %."""
     shares, others = (values.filter(part).drop_nulls() for part in (unitless, ~unitless))
@@ -401,7 +356,7 @@ def _in_one_part(text: str) -> str:
     """Write 2h 5m as 2.083333333 h, and 4 1/2 as 4.500000000."""
     if re.fullmatch(f"(?:{_PART}){{2,}}", text):
         parts = re.findall(_PART, text)
-        factors = _factors({unit for _, unit in parts})
+        factors = factors_of({unit for _, unit in parts})
         total = sum(float(number) * factors.get(unit, 0.0) for number, unit in parts)
         return f"{total:.9f} {next(iter(factors))}" if factors else text
     if found := re.match(_FRACTION, text):
@@ -425,28 +380,28 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     bare = cells.str.replace(_UNIT, "${1}").zip_with(units.is_not_null(), cells)
     kinds = [*units.drop_nulls().unique(maintain_order=True)]
     if unit := unit_of(expected):
-        to_unit = {each: _factor_to(each, unit, expected) for each in kinds}
+        to_unit = {each: factor_to(each, unit, expected) for each in kinds}
         factors = units.replace_strict(to_unit, default=1.0, return_dtype=polars.Float64)
         return bare, factors, {f"in {unit}"} & expected
     kinds = kinds[:8]
     named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
-    tables = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    tables = [POWERS] if kinds and POWERS.keys() >= {*kinds} else []
     tables += [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
-    several = not all(_is_same(each, kinds[0]) for each in kinds)  # unlike 1 day, 2 days
-    tables += [_factors({*kinds})] if several else []
+    several = not all(is_same(each, kinds[0]) for each in kinds)  # unlike 1 day, 2 days
+    tables += [factors_of({*kinds})] if several else []
     factors = tables[0] if tables else {}
-    powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
+    powers = [each for each in kinds if factors.get(each) == POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
     if base and len({factors[each] for each in kinds}) == 1:  # one unit in several spellings
         base, factors = min(kinds), dict.fromkeys(kinds, 1.0)
-    signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
+    signs = {f"{each} = {POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     signs |= {_AFTER + prefix} if prefix else set()
     named = [base] if base else [each for each in named if each not in powers]
-    signs |= {f"in {each}" for each in named if each == next(e for e in named if _is_same(e, each))}
+    signs |= {f"in {each}" for each in named if each == next(e for e in named if is_same(e, each))}
     signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
     few = 1 < units.count() < cells.count() / 2 and not factors
-    letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
+    letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in UNITS) for e in kinds)
     digits = bare.str.replace_all("[^0-9.]", "").cast(polars.Float64, strict=False)
     notes = few and not _are_codes(digits.drop_nulls()) and _are_near(digits, units.is_null())
     if letters and (notes or "notes" in expected):
@@ -516,22 +471,7 @@ def contradict(signs: set[str], known: Notation | None = None) -> bool:
     """Return whether a column's numbers have several units, or only some have one."""
     given = known and unit_of(known.signs)
     units = [each[3:] for each in signs if each.startswith("in ") and not given]
-    return any(PLAIN in signs or not _is_same(each, units[0]) for each in units)
-
-
-def unit_of(signs: Collection[str]) -> str:
-    """Return the unit of a column's numbers, as the signs beside them tell, or ""."""
-    units = [each[3:] for each in signs if each.startswith("in ")]
-    units += [unit for each in signs for end, unit in _SUMS.items() if each.endswith(end)]
-    return units[0] if units else ""
-
-
-def _factor_to(unit: str, wanted: str, expected: Collection[str]) -> float | None:
-    """Return the factor from a unit, or from k for thousand, to another one; None if unknown."""
-    if f"{unit} = {_POWERS.get(unit, 0.0):,.0f}" in expected:
-        return _POWERS[unit]
-    known = {unit: 1.0, wanted: 1.0} if _is_same(unit, wanted) else _factors({unit, wanted})
-    return known[unit] / known[wanted] if known else None
+    return any(PLAIN in signs or not is_same(each, units[0]) for each in units)
 
 
 def is_number(text: str) -> bool:
@@ -586,7 +526,7 @@ def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | 
     if _LONG in signs and re.fullmatch(r"\d+:[0-5]\d", text):
         return "may be h:mm or m:ss", f"write {text}:00 or 0:{text:0>5}"
     found, wanted = re.search(_UNIT, text), unit_of(signs)
-    if found and known and (not wanted or _factor_to(found[2], wanted, ()) is None):
+    if found and known and (not wanted or factor_to(found[2], wanted, ()) is None):
         before = f"the column was in {wanted}" if wanted else "the column had no unit"
         return f"is in {found[2]}, but {before} in training", "convert it, and leave the unit out"
     if _NUMBER.fullmatch(text):
