@@ -321,3 +321,19 @@ def test_faults_far_into_a_long_file_keep_their_line(tmp_path, monkeypatch):
         path.write_text("a,c,y\n" + "".join(rows))
         with pytest.raises((FileError, InputError), match=found):
             prepare(read_table(path), "y")
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip", "what"),
+    [
+        ("{}/100", "unclear", "which"),
+        ("{}/100", "85", "but other"),
+        ("{} min", "15 mni", "but other"),
+    ],
+)
+def test_a_slip_among_numbers_with_units_is_named_unless_it_is_frequent(kind, slip, what, table):
+    rows = "".join(f"{kind.format(10 + i)},{i}\n" for i in range(60))
+    with pytest.raises(InputError, match=f"line 62, column 'a': found '{slip}', {what}"):
+        prepare(table(f"a,y\n{rows}{slip},60\n"), "y")
+    some = "".join(f"{kind.format(5 + i % 2)},{i}\n{slip},{i}\n" for i in range(30))
+    assert prepare(table(f"a,y\n{some}"), "y").preprocessing.inputs == 3

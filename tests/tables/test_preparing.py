@@ -219,22 +219,6 @@ def test_a_name_says_whether_shorter_integers_are_categories(name, is_code, tabl
     assert ready.preprocessing.inputs == (3 if is_code else 1)
 
 
-@pytest.mark.parametrize(
-    ("kind", "slip", "what"),
-    [
-        ("{}/100", "unclear", "which"),
-        ("{}/100", "85", "but other"),
-        ("{} min", "15 mni", "but other"),
-    ],
-)
-def test_a_slip_among_numbers_with_units_is_named_unless_it_is_frequent(kind, slip, what, table):
-    rows = "".join(f"{kind.format(10 + i)},{i}\n" for i in range(60))
-    with pytest.raises(InputError, match=f"line 62, column 'a': found '{slip}', {what}"):
-        prepare(table(f"a,y\n{rows}{slip},60\n"), "y")
-    some = "".join(f"{kind.format(5 + i % 2)},{i}\n{slip},{i}\n" for i in range(30))
-    assert prepare(table(f"a,y\n{some}"), "y").preprocessing.inputs == 3
-
-
 def test_frequent_signs_beside_whole_numbers_are_no_codes(table):
     rows = "".join(f"{i / 7},{('13', '5%', '33')[i % 3]}\n" for i in range(60))
     with pytest.raises(InputError, match="found '5%', which has signs"):
