@@ -122,10 +122,8 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = ~meant & (counts > 0)
     few = strays.sum() <= max(_MAX_STRAYS, len(words) // 20)
-    named = (
-        len(words) <= MAX_CODES and counts[strays].sum() > _MAX_STRAYS
-    )  # 1\u00b0, 2\u00b0 or night
-    if few and not named and 0 < counts.sum() <= 2 * counts[meant].sum():
+    often = counts.sum() >= MAX_CODES * len(used) and counts[strays].sum() > _MAX_STRAYS
+    if few and not often and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_units(table, name, used)
         refuse_text(table, name)
 
