@@ -48,7 +48,8 @@ _DATE = (
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
     r"|\d{4}[\u5e74\ub144] ?\d{1,2}[\u6708\uc6d4] ?\d{1,2}[\u65e5\uc77c]"
     r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10}\.? (?:de )?(?:19|20)\d\d"  # in any language
-    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
+    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\d{{4}}[ -]({_MONTHS})[a-z]*|\d{{4}}[ -]?(Q[1-4]|W\d\d)"
+    rf"|Q[1-4][ -]?\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 

@@ -147,7 +147,8 @@ def other_units(used: Mapping[str, int], name: str) -> tuple[list[str], str]:
     usual = max(cells, key=cells.__getitem__, default="")
     alike = sorted(each for each, unit in units.items() if unit == usual)
     measured = usual or any(map(_FRACTION.search, alike))  # unlike numbers of houses: 12, 12a
-    if not measured or len(alike) <= MAX_CODES or not are_numbers(alike, name):
+    most = 4 * cells[usual] > cells.total()  # unlike 1960 Jan
+    if not (measured and most) or len(alike) <= MAX_CODES or not are_numbers(alike, name):
         return [], ""
     return [each for each, unit in units.items() if unit != usual], alike[0]
 
