@@ -326,7 +326,7 @@ class Csv:
         is_utf16 = 3 * zeros > len(data)
         for found in re.finditer(field % (3 * (re.escape(delimiter),)), data):
             at, end, (cell, behind, mark) = found.start(), found.end(1), found.groups()
-            if at == len(data):
+            if at == len(data) and place != width:
                 break
             if behind and not cell:
                 what = "the quote opened here is never closed"
