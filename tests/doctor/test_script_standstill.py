@@ -132,6 +132,11 @@ def test_an_update_whose_condition_never_holds_is_named_with_the_condition(findi
     assert findings(script.replace("i % 5 == 4", "i % 5 < 4")) == ()
 
 
+@pytest.mark.parametrize("more", ["", "print(np.tanh(one.forward(X)))\n", "gradients(X, Y)\n"])
+def test_updates_of_a_network_that_is_only_defined_or_used_are_not_missed(findings, more):
+    assert findings(LAYERS + more) == ()
+
+
 def test_updates_of_what_the_network_had_before_its_weights_were_drawn_anew(findings):
     (found,) = findings(ELSEWHERE)
     assert (found.code, found.where) == ("no-update", "old")

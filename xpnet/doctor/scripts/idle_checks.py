@@ -16,7 +16,7 @@ from xpnet.doctor.scripts.recording.updates import maker
 from xpnet.doctor.scripts.repairs.edits import around, changed, edit
 
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
-UPDATE = re.compile(r"(.+?)\s*([-+]=|=\s*\1\s*[-+])\s*[\w.\[\]/ ]+\*")  # W -= rate * gradient
+UPDATE = re.compile(r"(.+?)\s*(?:[-+]=|=\s*\1\s*[-+])\s*[\w.\[\]/ ]+\*")  # W -= rate * gradient
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
@@ -25,30 +25,31 @@ def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     recorder = seen.recorder
     sites = [] if roles or recorder.error else recorder.sites
-    products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
-    weights = {text for each in products for text in each.operands}
+    ran = [s for place, s in enumerate(sites) if place in recorder.reached]
+    weights = {text for s in ran if s.operator is ast.MatMult or PRODUCT.search(s.text)
+               for text in s.operands}  # fmt: skip
     updates = {place: (s, found) for place, s in enumerate(sites) if s.kind == "statement"
                if (found := UPDATE.match(s.text)) and not LOSS.match(found[1])}  # fmt: skip
     for site, found in updates.values() if recorder.reached.isdisjoint(updates) else ():
-        if recorder.unmoved[0] or (found[1] in weights and found[2] in ("-=", "+=")):
-            tests = _conditions(site)
-            now = [f"{name} is {value}" for each in recorder.modules for name, value in each.items()
-                   if any(re.search(rf"\b{name}\b", text) for text in tests)
-                   and isinstance(value, int | float)]  # fmt: skip
-            said = f"; {' and '.join(tests)}: never true" * bool(tests)
-            said += f" (at the end {', '.join(now)})" * bool(now)
+        tests, called = _conditions(site)
+        if recorder.unmoved[0] or (called and found[1] in weights):
+            known = [f"{name} is {value}" for each in recorder.modules
+                     for name, value in each.items() if isinstance(value, int | float)
+                     and any(re.search(rf"\b{name}\b", text) for text in tests)]  # fmt: skip
+            now = f" (at the end {', '.join(known)})" * bool(known)
+            said = f"; {' and '.join(tests)}: never true{now}" * bool(tests)
             yield (NOTHING, found[1], f"{site}: this update is never run{said}",
                    "make this true in each step, or in every few steps" * bool(tests))  # fmt: skip
 
 
-def _conditions(site: Site) -> list[str]:
-    """Return the conditions of a place, after those of all calls of its function."""
+def _conditions(site: Site) -> tuple[list[str], bool]:
+    """Return the conditions of a place, after those of its function's calls; and if it has any."""
     names = {each.name for each in around(site.file, site.line, (ast.FunctionDef,))[-1:]}
-    ways = [_branches(site.file, n.lineno) for n in ast.walk(tree(site.file))
-            if isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2] in names
-            ]  # fmt: skip
+    calls = (n for n in ast.walk(tree(site.file)) if isinstance(n, ast.Call))
+    ways = [_branches(site.file, n.lineno) for n in calls
+            if ast.unparse(n.func).rpartition(".")[2] in names]  # fmt: skip
     found = [each for each in [*ways, []][0] if all(each in way for way in ways)]
-    return found + _branches(site.file, site.line)
+    return found + _branches(site.file, site.line), bool(ways or not names)
 
 
 def _branches(file: str, line: int) -> list[str]:
