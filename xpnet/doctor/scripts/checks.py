@@ -137,7 +137,9 @@ def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
 def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
     if cut := seen.recorder.cut:
-        owner, made = cut.site.operands[0], maker(cut.operands[0])
+        owner, made = re.sub(r"\[[^][]*\]$", "", cut.site.operands[0]), maker(cut.operands[0])
+        while made.index is not None and made.result.object is cut.result.object:
+            made = maker(made.operands[0])  # other parts of it were changed since
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                [as_floats(made.site)] if made else [])  # fmt: skip
@@ -161,9 +163,13 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
        "make them one by one")  # fmt: skip
 def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one object cannot learn two things."""
-    root = tree(roles.file) if roles else ast.Module([], [])
-    own = {each.name for each in ast.walk(root) if isinstance(each, ast.ClassDef)}
-    for each in ast.walk(root):
+    nodes = [*ast.walk(tree(roles.file) if roles else ast.Module([], []))]
+    own = {each.name for each in nodes if isinstance(each, ast.ClassDef)}
+    for each in nodes:  # functions that make one
+        match each:
+            case ast.FunctionDef(function, body=[*_, ast.Return(ast.Call(ast.Name(name)))]):
+                own |= {function} if name in own else set()
+    for each in nodes:
         match each:
             case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
                 new = f"[{ast.unparse(made)} for _ in range({ast.unparse(times)})]"
@@ -186,7 +192,7 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
         if before.object is not each.result.object or (made and not shown):
             continue
         used = before in data or each.result in reached
-        used &= id(before.object) not in seen.embedded
+        used &= id(before.object) not in seen.recorder.taught
         new = each.name == "put" and before not in ancestors(each.operands[1:])
         new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
         if used and not new and before not in roles.states and before.size > 1:
@@ -436,7 +442,11 @@ def late_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
 def softmax_hidden(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Softmax lets only one unit speak at a time, and squeezes all values to about 1 / units."""
     for i, a in enumerate(run.first.activations):
-        if a is not None and a.shape[1] > 2 and np.all(a >= 0) and np.allclose(a.sum(axis=1), 1):
+        # Attention weighs rows of an array, which each sample chooses: they are no layer's weights.
+        others = (v.made_by for e in roles.layers[i + 1 : i + 2] for v in e.product.operands)
+        chosen = any(each.name == "item" and len(each.operands) > 1 for each in others)
+        shown = a is not None and not chosen and a.shape[1] > 2
+        if shown and np.all(a >= 0) and np.allclose(a.sum(axis=1), 1):
             yield (roles.layers[i].activations.made_by, f"hidden layer {i + 1}",
                    "its activations add up to 1 in each sample")  # fmt: skip
 

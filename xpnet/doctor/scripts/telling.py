@@ -49,7 +49,8 @@ ONCE = {
     "unshuffled-rows", "prediction-drift", "target-range",
 }  # fmt: skip
 FOLLOWS = {"constant-target": "rows-left-out", "prediction-drift": "rows-left-out",  # of a class
-           "target-range": "integer-parameters"}  # fmt: skip
+           "target-range": "integer-parameters",
+           "learning-rate-too-small": "integer-parameters"}  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 FEW_STEPS = 500
 POOR = 0.5  # share of the variance explained, from which more steps would only be better
@@ -179,7 +180,7 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
             "It stops too early.",
             "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
         )  # fmt: skip
-    elif skill < POOR and run.travelled() < FAR and not seen.warming_up:
+    elif skill < POOR and run.travelled() < FAR and not (seen.warming_up or run.to_and_fro):
         yield Finding(
             "learning-rate-too-small", "error", "learning_rate", f"{said}; all steps together "
             f"moved the weights by {run.travelled():.2g} of their size",
