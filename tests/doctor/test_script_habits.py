@@ -77,6 +77,7 @@ MISTAKES = [
     ("dropout-at-prediction", DROPPED.replace("(h, None)", "(h * 0.8, None)"),
      ("h * 0.8, None", "h, None")),
     ("prediction-wrong", NORMALISED + "norm(X, False)\n", ("np.sqrt(var + 1e-5)", "(var + 1e-5)")),
+    ("prediction-wrong", NORMALISED + "norm(X, False)\n", ("    var = 0.9", "    new = 0.9")),
     ("update-wrong", ADAM.replace("s[k] + 0.1", "s[k] + 0.01"),
      ("0.9 * m[k] + 0.1", "0.999 * m[k] + 0.001"), ("range(300)", "range(40)")),
     ("gradient-scale", CLIPPED, ("2 / np.linalg.norm(g)", "np.linalg.norm(g) / 20")),
