@@ -68,6 +68,7 @@ def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
 
 def test_sheets_with_the_same_columns_are_one_table_unless_they_are_copies(tmp_path):
     pages = {each: {**CELLS, "no": [n, n + 1, n + 2]} for n, each in ((0.5, "May"), (8.5, "June"))}
+    pages["June"] = dict(reversed(pages["June"].items()))
     pages["July"] = {" " * at or "List": [name] for at, name in enumerate(pages["May"])}
     path = write_excel(tmp_path / "book.xlsx", **pages, codes={"a": ["u", "v"]})
     for how in ({"columns": ["no"]}, {"sheet": "May, June"}):

@@ -48,6 +48,20 @@ WITH_PLACE = {
         many("{}.2 \u20ac").replace(",", ";").replace(".", ",").replace(";3,2 ", ";3,4,3 "),
         ("line 5", "column 'c'", "'3,4,3 \u20ac', which is not a number; correct", "--drop c"),
     ),
+    "a target of several units": (
+        "c,y\n" + "".join(f"{i % 7},{i}{'500 W' if i % 5 == 4 else '.5'}\n" for i in range(60)),
+        ("line 6", "column 'y'", "'4500 W', but other cells are numbers like '0.5' (12 such"),
+    ),
+    "a target of numbers and words": (
+        "c,y\n"
+        + "".join(f"{i % 7},{i % 30 if i % 4 else 'abcd'[i % 16 // 4]}\n" for i in range(90)),
+        ("line 2", "column 'y'", "'a', which is not a number (23 such cells)"),
+    ),
+    "a comma below a header of words": (
+        "a b\n" + "1  2\n1\n" * 9 + "1 2, or 3\n",
+        ("line 20", "2 fields", "pass --delimiter"),
+    ),
+    "a field too many at the end": (GOOD + "3.5,1.75,0,", ("line 8", "column 4", "4 fields")),
     "inf": (with_row("3.5,inf,0"), (*B4, "'inf'", "infinite")),
     "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),
     "too large to standardise": (with_row("3.5,1e308,0"), (*B4, "too large", "unit")),
@@ -184,6 +198,20 @@ WITH_A_NOTE = {
     "negative in parentheses": (with_column(["($1.50)", "$2", "(7)"]), "numbers",
                                 "c (currency signs, parentheses around negative numbers)"),
     "percent": (with_column(["5%", "7.5 %", "-1%"]), "numbers", "c (in %)"),
+    "percent, as the name says": (with_column(["5%", "7.5", "1.5%"]).replace(",c,", ",c in %,"),
+                                  "numbers", "c in % (in %)"),
+    "francs": (with_column(["20.-", "1'450.\u2013", "12.50"]), "numbers",
+               "c (currency signs, thousands separators)"),
+    "power": (with_column(["1.5 kW", "250 W"]), "numbers", "c (W as kW, in kW)"),
+    "a note with a number": (with_column(["1450 2)", "1320.5", "900"]), "numbers", "c (notes)"),
+    "ordinals and a word": ("c,y\n" + "1\u00b0,0\nnight,1\n2\u00b0,1\n" * 9, "encoded",
+                            "c (3 values)"),
+    "measures of several units": (
+        "c,a,y\n" + "".join(f"{i}.5 {'l' if i % 5 else 'pm'},{i % 7},{i}.5\n" for i in range(60)),
+        "left out", "c (numbers of several units, such as 0.5 pm and 1.5 l)",
+    ),
+    "marks of statistics": (with_column(["1.5", "*", "\u2026", "2.5"]), "imputed", "c (2 cells)"),
+    "days of zeros": (with_column(["01.02.2024", "00.00.0000"]), "imputed", "c (5 cells)"),
     "a unit": (with_column(["0.35 kg", "12 kg", ""]), "numbers", "c (in kg)"),
     "a unit without a space": (with_column(["-5°C", "12°C"]), "numbers", "c (in °C)"),
     "one and several": (with_column(["1 day", "12 days"]), "numbers", "c (in day)"),
@@ -297,3 +325,19 @@ def test_faults_far_into_a_long_file_keep_their_line(tmp_path, monkeypatch):
         path.write_text("a,c,y\n" + "".join(rows))
         with pytest.raises((FileError, InputError), match=found):
             prepare(read_table(path), "y")
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip", "what"),
+    [
+        ("{}/100", "unclear", "which"),
+        ("{}/100", "85", "but other"),
+        ("{} min", "15 mni", "but other"),
+    ],
+)
+def test_a_slip_among_numbers_with_units_is_named_unless_it_is_frequent(kind, slip, what, table):
+    rows = "".join(f"{kind.format(10 + i)},{i}\n" for i in range(60))
+    with pytest.raises(InputError, match=f"line 62, column 'a': found '{slip}', {what}"):
+        prepare(table(f"a,y\n{rows}{slip},60\n"), "y")
+    some = "".join(f"{kind.format(5 + i % 2)},{i}\n{slip},{i}\n" for i in range(30))
+    assert prepare(table(f"a,y\n{some}"), "y").preprocessing.inputs == 3

@@ -2,19 +2,23 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from xpnet.tables.messages import format_number
+from xpnet.tables.units import POWERS, UNITS, factor_to, factors_of, is_same, unit_of
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
+MISSING = (
+    "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL",
+    "00.00.0000", "0000-00-00", "0000-00-00 00:00:00",  # of SAP and MySQL
+)  # fmt: skip
 """Cells that mean "missing", after spaces around them are removed."""
 
 GAPS = (
-    "-", "--", "\u2013", "\u2014", ".", "..", ":", ":c", ": c", ":u", ": u", "none", "n.a.", "n.d.",
-    "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
+    "-", "--", "\u2013", "\u2014", ".", "..", "...", "\u2026", "*", "/", ":", ":c", ": c", ":u",
+    ": u", "none", "n.a.", "n.d.", "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """Also missing, compared in lower case, but only in numeric columns; in a text column such a word
@@ -44,7 +48,8 @@ _DATE = (
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
     r"|\d{4}[\u5e74\ub144] ?\d{1,2}[\u6708\uc6d4] ?\d{1,2}[\u65e5\uc77c]"
     r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10}\.? (?:de )?(?:19|20)\d\d"  # in any language
-    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
+    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\d{{4}}[ -]({_MONTHS})[a-z]*|\d{{4}}[ -]?(Q[1-4]|W\d\d)"
+    rf"|Q[1-4][ -]?\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
@@ -65,34 +70,15 @@ _LOOKS_LIKE = (
     ),
 )
 
+_WIDE = {chr(0xFF00 + i - 0x20): chr(i) for i in map(ord, "0123456789.,%+-/~")} | {
+    "\uffe5": "\u00a5"
+}
 _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
 _WORD = rf"(?:/ ?)?{_LETTER}(?:{_LETTER}|[0-9/\u00b2\u00b3])*"
 _UNIT = rf"^((?u:[\W\d_]*)[0-9]){_SPACE}?((?:%|{_WORD}|/ ?[0-9]+)(?:[ -][a-z]+)?)\.?$"  # 78/100
 _PREFIX = r"^(\p{Lo}+) ?[0-9][0-9.,]*[^0-9]+$"  # in a script without capitals; a unit follows
-_POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
-_UNITS = tuple(
-    {unit: float(of) for *units, of in map(str.split, each.split(";")) for unit in units}
-    for each in (
-        "kg 1; g 1e-3; mg 1e-6; t 1e3; lb pounds 0.45359237; oz 0.028349523",
-        "m 1; mm 1e-3; cm 1e-2; km 1e3; mi miles 1609.344; ft 0.3048; in 0.0254; yd 0.9144",
-        "h hr hour 1; d day 24; m min minutes 0.016666666666666666"
-        "; s sec seconds 2.777777777777778e-4; ms 2.777777777777778e-7",
-        "years yr y 1; months mo 0.08333333333333333; days d 0.0027379; weeks wk w 0.019165",
-        "m\u00b2 sqm 1; ha 1e4; sqft ft\u00b2 0.09290304; acres ac 4046.8564",
-        "mg/L 1; ng/L 1e-6; \u00b5g/L ug/L 1e-3; g/L 1e3; mg/dL 10; g/dL 1e4",
-        "l 1; ml 1e-3; cl 1e-2; dl 0.1",
-        "B 1; kB 1e3; MB 1e6; GB 1e9; TB 1e12",
-        "\u5186 1; \u5343\u5186 1e3; \u4e07\u5186 1e4; \u5104\u5186 1e8",
-        "\u5143 1; \u4e07\u5143 1e4; \u4ebf\u5143 1e8",
-    )
-)
-"""Units that a column may mix: its numbers are converted to the one whose factor is 1."""
-
-# Letters that mean different things in capitals: milli and mega, bits and bytes.
-_CASES = re.compile(r"^[mMpP](?=.{0,3}$)|[bB](?![a-zA-Z])")
-
 # Separators between groups of thousands: 1,234 and 12'345.6, not 1234.
 _THOUSANDS = (  # in India also 12,34,567
     r"^([+-]?[1-9](?:[0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+"
@@ -118,9 +104,10 @@ _MARKS = (
     ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
     ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}"),
-    ("notes", r"^[*`]+([^*`]+)", "${1}"),
+    ("notes", r"^[*`]+([^*`]+)|([0-9]) [0-9]\)$", "${1}${2}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
+    ("currency signs", r"([0-9])[.,][\u2013-]+$", "${1}"),  # 20.-
     ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
 )
 _SELDOM = (  # at most half of the cells have them
@@ -133,6 +120,7 @@ _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
 _FRACTION = r"^([0-9]*)[ -]?(?:\b([1-9])[/\u2044]([1-9][0-9]?)\b|([\u00bc-\u00be\u2150-\u215e]))"
 _SEVERAL = rf"^(?:{_PART}){{2,}}$|^[0-9]*(?:[ -][1-9][/\u2044][1-9]|[\u00bc-\u00be\u2150-\u215e])"
 _RANGES, _SHORT, _LONG = "middles of ranges", "m:ss as hours", "h:mm:ss as hours"
+_SHARES = "shares as %"
 _AFTER = "after "  # a prefix
 _DURATIONS = re.compile(r"(?i)duration|m:ss|\bmin|pace|length")  # else 8:15 is a clock's
 _IN_PARTS = (
@@ -141,7 +129,6 @@ _IN_PARTS = (
     (_SHORT, r"^([0-9]+):([0-5][0-9])$", (1 / 60, 1 / 3600)),
     ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
 )
-_SUMS = {" as hours": "h", " as inches": "in"}  # the units of sums of parts
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}\.?|-))?"
@@ -255,6 +242,7 @@ def _for_nothing(strays: Any, numbers: Any) -> bool:
 def _readings(text: Any, how: Writing) -> tuple[Any, set[str], Any]:
     """Read texts as numbers, null where they are none; also the signs, and the texts left over."""
     gaps = how.known.gaps if how.known else ()
+    text = text.str.replace_many(_WIDE)
     text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
     numbers, signs = _with_signs(text, how)
     strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
@@ -302,7 +290,9 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     cells, currency = _without_marks(cells, _CURRENCY)
     plain, separators = _with_points(cells, how, money=bool(currency))
     numbers = plain.cast(polars.Float64, strict=False)
-    told -= {PLAIN} if _are_alike(numbers * factors, unitless, told) else set()
+    if _SHARES in how.expected or (not how.known and _are_shares(numbers, unitless, told)):
+        factors, told = factors.set(unitless, 100.0), {*told, _SHARES} - {PLAIN}
+    told -= {PLAIN} if _are_alike(numbers * factors, unitless, told, how.name) else set()
     numbers, parts = _with_parts(plain, numbers, told, how)
     if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
         numbers = numbers.set((factors > 1) & (numbers * factors > 10 * numbers.max()), None)
@@ -338,35 +328,25 @@ def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple
     return numbers, signs
 
 
-def _factors(units: set[str]) -> dict[str, float]:
-    """Return the table in `_UNITS` that has all these units, as they are spelt; empty if none.
-
-    A unit may be in thousands, such as k miles.
-    """
-    of_one = {unit: unit[2:] if unit[:2] in ("k ", "K ") else unit for unit in units}
-    for table in _UNITS:
-        found = {
-            unit: of if unit == one else 1e3 * of
-            for unit, one in of_one.items() for each, of in table.items() if _is_same(one, each)
-        }  # fmt: skip
-        if found.keys() == units:
-            return table | found
-    return {}
+def _are_shares(values: Any, unitless: Any, told: set[str]) -> bool:
+    """Return whether numbers beside percentages are shares of 1: 0.8 and 80 %."""
+    shares, others = (values.filter(part).drop_nulls() for part in (unitless, ~unitless))
+    if "in %" not in told or not len(shares) or not len(others):
+        return False
+    return bool(shares.min() >= 0.0 and shares.max() <= 1.0 < others.median() and shares.sum() % 1)
 
 
-def _is_same(unit: str, other: str) -> bool:
-    """Return whether two units differ in spelling only: day and days, g/dl and g/dL, not Mb, MB."""
-    plain = (unicodedata.normalize("NFKC", each) for each in (unit, other))  # m2 for a raised 2
-    a, b = (re.sub("(?<=..)s$", "", each) for each in plain)
-    return a.casefold() == b.casefold() and _CASES.findall(a) == _CASES.findall(b)
-
-
-def _are_alike(values: Any, unitless: Any, told: set[str]) -> bool:
+def _are_alike(values: Any, unitless: Any, told: set[str], name: str) -> bool:
     """Return whether cells without a unit may have the others': 5 and 6 years, not 5 or 5 %."""
-    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
     often = (~unitless).sum() > 1 and not _are_codes(values)
-    shares = any(re.match("in (%|/ ?[0-9])", each) for each in told)
-    return bool(often and not shares and max(sizes) <= MAX_APART * min(sizes))
+    shares = any(re.match("in (%|/ ?[0-9])", each) for each in told) and "%" not in name
+    return bool(often and not shares and _are_near(values, unitless))
+
+
+def _are_near(values: Any, unitless: Any) -> bool:
+    """Return whether numbers without a unit, and those with one, are of the same size."""
+    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
+    return bool(max(sizes) <= MAX_APART * min(sizes))
 
 
 def _are_codes(numbers: Any) -> bool:
@@ -377,7 +357,7 @@ def _in_one_part(text: str) -> str:
     """Write 2h 5m as 2.083333333 h, and 4 1/2 as 4.500000000."""
     if re.fullmatch(f"(?:{_PART}){{2,}}", text):
         parts = re.findall(_PART, text)
-        factors = _factors({unit for _, unit in parts})
+        factors = factors_of({unit for _, unit in parts})
         total = sum(float(number) * factors.get(unit, 0.0) for number, unit in parts)
         return f"{total:.9f} {next(iter(factors))}" if factors else text
     if found := re.match(_FRACTION, text):
@@ -401,30 +381,30 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     bare = cells.str.replace(_UNIT, "${1}").zip_with(units.is_not_null(), cells)
     kinds = [*units.drop_nulls().unique(maintain_order=True)]
     if unit := unit_of(expected):
-        to_unit = {each: _factor_to(each, unit, expected) for each in kinds}
+        to_unit = {each: factor_to(each, unit, expected) for each in kinds}
         factors = units.replace_strict(to_unit, default=1.0, return_dtype=polars.Float64)
         return bare, factors, {f"in {unit}"} & expected
     kinds = kinds[:8]
     named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
-    tables = [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    tables = [POWERS] if kinds and POWERS.keys() >= {*kinds} else []
     tables += [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
-    several = not all(_is_same(each, kinds[0]) for each in kinds)  # unlike 1 day, 2 days
-    tables += [_factors({*kinds})] if several else []
+    several = not all(is_same(each, kinds[0]) for each in kinds)  # unlike 1 day, 2 days
+    tables += [factors_of({*kinds})] if several else []
     factors = tables[0] if tables else {}
-    powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
+    powers = [each for each in kinds if factors.get(each) == POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
     if base and len({factors[each] for each in kinds}) == 1:  # one unit in several spellings
         base, factors = min(kinds), dict.fromkeys(kinds, 1.0)
-    signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
+    signs = {f"{each} = {POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
     signs |= {_AFTER + prefix} if prefix else set()
     named = [base] if base else [each for each in named if each not in powers]
-    signs |= {f"in {each}" for each in named if each == next(e for e in named if _is_same(e, each))}
+    signs |= {f"in {each}" for each in named if each == next(e for e in named if is_same(e, each))}
     signs |= {PLAIN} if cells.str.contains("[0-9]").sum() > units.count() or not named else set()
     few = 1 < units.count() < cells.count() / 2 and not factors
-    letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in _UNITS) for e in kinds)
+    letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in UNITS) for e in kinds)
     digits = bare.str.replace_all("[^0-9.]", "").cast(polars.Float64, strict=False)
-    notes = few and not _are_codes(digits.drop_nulls())
+    notes = few and not _are_codes(digits.drop_nulls()) and _are_near(digits, units.is_null())
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
@@ -492,22 +472,7 @@ def contradict(signs: set[str], known: Notation | None = None) -> bool:
     """Return whether a column's numbers have several units, or only some have one."""
     given = known and unit_of(known.signs)
     units = [each[3:] for each in signs if each.startswith("in ") and not given]
-    return any(PLAIN in signs or not _is_same(each, units[0]) for each in units)
-
-
-def unit_of(signs: Collection[str]) -> str:
-    """Return the unit of a column's numbers, as the signs beside them tell, or ""."""
-    units = [each[3:] for each in signs if each.startswith("in ")]
-    units += [unit for each in signs for end, unit in _SUMS.items() if each.endswith(end)]
-    return units[0] if units else ""
-
-
-def _factor_to(unit: str, wanted: str, expected: Collection[str]) -> float | None:
-    """Return the factor from a unit, or from k for thousand, to another one; None if unknown."""
-    if f"{unit} = {_POWERS.get(unit, 0.0):,.0f}" in expected:
-        return _POWERS[unit]
-    known = {unit: 1.0, wanted: 1.0} if _is_same(unit, wanted) else _factors({unit, wanted})
-    return known[unit] / known[wanted] if known else None
+    return any(PLAIN in signs or not is_same(each, units[0]) for each in units)
 
 
 def is_number(text: str) -> bool:
@@ -562,7 +527,7 @@ def explain_cell(text: str, known: Notation | None = None) -> tuple[str, str] | 
     if _LONG in signs and re.fullmatch(r"\d+:[0-5]\d", text):
         return "may be h:mm or m:ss", f"write {text}:00 or 0:{text:0>5}"
     found, wanted = re.search(_UNIT, text), unit_of(signs)
-    if found and known and (not wanted or _factor_to(found[2], wanted, ()) is None):
+    if found and known and (not wanted or factor_to(found[2], wanted, ()) is None):
         before = f"the column was in {wanted}" if wanted else "the column had no unit"
         return f"is in {found[2]}, but {before} in training", "convert it, and leave the unit out"
     if _NUMBER.fullmatch(text):

@@ -326,7 +326,7 @@ class Csv:
         is_utf16 = 3 * zeros > len(data)
         for found in re.finditer(field % (3 * (re.escape(delimiter),)), data):
             at, end, (cell, behind, mark) = found.start(), found.end(1), found.groups()
-            if at == len(data):
+            if at == len(data) and place != width:
                 break
             if behind and not cell:
                 what = "the quote opened here is never closed"
@@ -346,6 +346,8 @@ class Csv:
             if place >= width:
                 fields = place + 1 + data[end:].partition(b"\n")[0].count(delimiter)
                 remedy = "quote fields that contain the delimiter, or remove the extra ones"
+                if width == 1:
+                    remedy = "pass --delimiter; or save columns of a fixed width as CSV"
                 refuse(at, place, f"{fields} fields where the header has {width}", cell, remedy)
             place += 1
             if mark != delimiter:

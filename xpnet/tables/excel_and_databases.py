@@ -4,6 +4,7 @@ import re
 import urllib.parse
 import zipfile
 from collections import ChainMap
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,8 @@ def open_excel(path: str, how: Reading) -> Csv | Frame:
     if not others:
         return replace(first, guesses={**first.guesses, **told})
     parts = how.sheet is None and any(map(_PART.search, sheets))
-    if {each.names for each in others} == {first.names} and not parts:
-        rows = polars.concat(frame for each in found for frame in each.blocks())
+    if all(sorted(each.names) == sorted(first.names) for each in others) and not parts:
+        rows = polars.concat(_in_order(each, first.names) for each in found)
         if 2 * rows.is_duplicated().sum() <= len(rows):
             texts = first.texts.union(*(each.texts for each in others))
             passed_over = dict(ChainMap(*(each.passed_over for each in found)))
@@ -70,6 +71,15 @@ def _as_csv(path: str, how: Reading, frame: Any, exact: Any) -> Csv:
     rows = frame[csv.line - 1 :]
     coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
     return replace(csv, texts=csv.texts | coded)
+
+
+def _in_order(sheet: Csv, names: Sequence[str]) -> Any:
+    """Return all rows of a sheet, with its columns in the order of these names."""
+    import polars
+
+    rows = polars.concat(sheet.blocks())
+    places = map(sheet.names.index, names)
+    return rows.select(rows[:, at].alias(str(i)) for i, at in enumerate(places))
 
 
 def _sheets(path: str, how: Reading) -> tuple[dict[str, tuple[Any, Any]], dict[str, str]]:

@@ -165,11 +165,12 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
     first, end = max(len(rows) - _TITLES, 0), len(rows)
     for at in filter(filled.__getitem__, reversed(range(first, len(rows)))):
         place = [*map(bool, rows[at])].index(True)
-        own, cut = _shape(rows[at][place]), len(rows[at]) < len(full[0])
+        own, fields = _shape(rows[at][place]), len(rows[at])
         shapes = {_shape(row[place]) for row in full if place < len(row)}
+        cut = fields < len(full[0])
         like = any(map(str.startswith, shapes, repeat(own))) if cut else own in shapes
         sparse = 2 * filled[at] <= usual and usual >= _MIN_FILLED and len(full) >= _MIN_ROWS
-        note = cut or filled[at] == 1 or _SPARSE.match(lines[at])
+        note = fields != len(full[0]) or filled[at] == 1 or _SPARSE.match(lines[at])
         total = _TOTAL.match(lines[at])
         is_total = total is not None and b"\n".join(lines).count(total[1]) == 1
         text = len(rows[at]) == 1 and not all(filled[first:at])

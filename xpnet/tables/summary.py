@@ -28,6 +28,7 @@ from xpnet.tables.table import Table
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
 _WITH_SIGNS = re.compile(rf"{BEFORE}(\d*[.,]?\d+|\d{{1,3}}([.,' ]\d{{3}})+([.,]\d+)?){AFTER}")
 _DIGIT = re.compile("[0-9]")
+_FRACTION = re.compile("[0-9][.,][0-9]")
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
@@ -110,39 +111,57 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     signs, and codes.
     """
     words = texts_of(table, name)
-    if _are_codes({word: n for word, n in zip(words, counts.tolist(), strict=True) if n}):
+    used = {word: n for word, n in zip(words, counts.tolist(), strict=True) if n}
+    if _are_codes(used):
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    _refuse_slips(table, name, dict(zip(words, counts.tolist(), strict=True)))
+    _refuse_slips(table, name, used)
     if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
-    strays = int((~meant & (counts > 0)).sum())
-    few = strays <= max(_MAX_STRAYS, len(words) // 20)
-    if few and 0 < counts.sum() <= 2 * counts[meant].sum():
+    strays = ~meant & (counts > 0)
+    few = strays.sum() <= max(_MAX_STRAYS, len(words) // 20)
+    often = counts.sum() >= MAX_CODES * len(used) and counts[strays].sum() > _MAX_STRAYS
+    if few and not often and 0 < counts.sum() <= 2 * counts[meant].sum():
+        refuse_units(table, name, used)
         refuse_text(table, name)
 
 
 def _refuse_slips(table: Table, name: str, used: Mapping[str, int]) -> None:
     """Refuse a few cells without digits, or without the unit of the others: 15 mni among 62 min."""
-    units = {each: unit_beside(each) for each in used if each.lower() not in GAPS}
-    cells = Counter[str]()
+    words = {each for each in used if not _DIGIT.search(each) and each.lower() not in GAPS}
+    few = 0 < sum(used[each] for each in words) <= _MAX_STRAYS
+    if few and are_numbers([*(used.keys() - words)], name):
+        refuse_text(table, name)
+    others, _ = other_units(used, name)
+    if sum(used[each] for each in others) <= _MAX_STRAYS:
+        refuse_units(table, name, used)
+
+
+def other_units(used: Mapping[str, int], name: str) -> tuple[list[str], str]:
+    """Return the numbers that lack the usual unit of a column, and one with it; [] if none do."""
+    units, cells = {each: unit_beside(each) for each in used if _DIGIT.search(each)}, Counter[str]()
     for each, unit in units.items():
         cells[unit] += used[each]
     usual = max(cells, key=cells.__getitem__, default="")
-    words = {each for each in units if not _DIGIT.search(each)}
-    few = 0 < sum(used[each] for each in words) <= _MAX_STRAYS
-    if few and are_numbers([*(units.keys() - words)], name):
-        refuse_text(table, name)
-    slips = {each for each, unit in units.items() if unit != usual}
-    others = sorted(units.keys() - slips)
-    few = 0 < sum(used[each] for each in slips) <= _MAX_STRAYS and len(others) > MAX_CODES
-    if usual and few and are_numbers(others, name):
-        is_slip = np.asarray([*(each in slips for each in texts_of(table, name)), False])
-        row = np.flatnonzero(is_slip[text_numbers(table.column(name))])[0]
-        what = f", but other cells are numbers like {quoted(others[0])}"
-        raise table.fault(row, name, what, "correct it, or leave the cell empty")
+    alike = sorted(each for each, unit in units.items() if unit == usual)
+    measured = usual or any(map(_FRACTION.search, alike))  # unlike numbers of houses: 12, 12a
+    most = 4 * cells[usual] > cells.total()  # unlike 1960 Jan
+    if not (measured and most) or len(alike) <= MAX_CODES or not are_numbers(alike, name):
+        return [], ""
+    return [each for each, unit in units.items() if unit != usual], alike[0]
+
+
+def refuse_units(table: Table, name: str, used: Mapping[str, int]) -> None:
+    """Refuse the first number, if any, that lacks the usual unit of its column."""
+    others, usual = other_units(used, name)
+    is_other = np.asarray([*(each in others for each in texts_of(table, name)), False])
+    rows = np.flatnonzero(is_other[text_numbers(table.column(name))])
+    if rows.size:
+        cells = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
+        what = f", but other cells are numbers like {quoted(usual)}{cells}"
+        raise table.fault(rows[0], name, what, "correct it, or leave the cell empty")
 
 
 def _are_codes(used: Mapping[str, int]) -> bool:

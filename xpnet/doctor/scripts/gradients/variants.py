@@ -18,7 +18,7 @@ from xpnet.doctor.replay import slope_of
 from xpnet.doctor.scripts.mapping import Layer, Roles, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
-from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, is_whole, scalar_side
 from xpnet.doctor.scripts.repairs.edits import Edit, around, edit, operand_edit
 from xpnet.doctor.step import grouped
@@ -115,6 +115,11 @@ class Variants:
             return Mistake(kind, made.site, role, its, made.site.text, edit(made.site, its))
         line = made.line if made.site.main else 0
         return Mistake(kind, site, role, right, words, operand_edit(operation, slot, right), line)
+
+    def is_clipped(self, update: Update) -> bool:
+        """Return whether more than numbers makes a step of its gradient: all gradients' norm."""
+        more = len(self._towards(update.delta)) - len(self._towards(update.gradient))
+        return update.factor > 0.0 and update.delta.size > 1 and more > len(update.scalars)
 
     def _towards(self, gradient: Value) -> list[Operation]:
         """Return the operations that a gradient was made by, not by updates."""

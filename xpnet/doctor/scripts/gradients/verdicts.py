@@ -240,10 +240,10 @@ def _mistakes(
                or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
     mistakes = dict[int, Mistake | None]()
     updates = {n: roles.updates_of(n)[0] for n in suspect}
-    # An optimizer's step is no multiple of any slope, but the gradient that enters it is; and the
-    # search of a clipped step's mistake would go through all that its norm was made of.
-    steps = {n: u.gradient if u.optimizer or (u.factor > 0.0 and len(judges[n].ways) > 1)
-             else u.delta for n, u in updates.items()}  # fmt: skip
+    # An optimizer's step is no multiple of any slope, but the gradient that enters it is; and what
+    # the norm was made of, by which a step is clipped, is not searched for its mistake.
+    steps = {n: u.gradient if u.optimizer or variants.is_clipped(u) else u.delta
+             for n, u in updates.items()}  # fmt: skip
     for one, other in permutations(suspect, 2):  # which may have each other's
         alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
         if alike and judges[other].agrees(loss, usual[1], down, steps[one].data):
