@@ -1,7 +1,14 @@
 """Right scripts that look like wrong ones."""
 
+from dataclasses import replace
+
 import pytest
 from observed_scripts import ADAM, RIGHT, codes, report_of
+
+from xpnet.doctor.scripts.checks import update_order
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.recording.instrument import instrument
+from xpnet.doctor.scripts.recording.trace import Recorder
 
 pytestmark = pytest.mark.untraced
 
@@ -298,6 +305,19 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
 )  # fmt: skip
 def test_a_right_script_is_not_taken_for_a_wrong_one(wrong, script):
     assert not {*wrong.split()} & {*codes(script)}
+
+
+def test_states_of_an_optimizer_have_no_order_of_updates():
+    recorder = Recorder()
+    observer = Observer(recorder)
+    early = RIGHT.replace("    d1 =", "    W2 -= 9 * rate * h.T @ d2\n    d1 =").rpartition(
+        "    W2 -="
+    )
+    tree = instrument(early[0], "script.py", recorder.sites)
+    exec(compile(tree, "script.py", "exec"), recorder.prepare({}))
+    roles, run = observer.latest, observer.doctor.run
+    assert [*update_order.check(observer, roles, run)]
+    assert not [*update_order.check(observer, replace(roles, reaching=0), run)]
 
 
 # Gradients of several batches, the last one smaller, are added up before each update.

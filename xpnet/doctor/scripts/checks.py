@@ -395,6 +395,8 @@ def update_order(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The error must go back through the weights that made it; these are those of the next step."""
     new = {u.new: u for u in roles.step.updates}
     for update in a_few(roles.step.updates):
+        if roles.outputs and not roles.reaching >> update.parameter & 1:
+            continue  # a state that was taken for a parameter
         through = ancestors([update.delta], stop=lambda v: v in new)
         early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
                  and u.old in through and origin(update.delta)[0] is not u.new
