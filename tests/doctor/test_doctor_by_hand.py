@@ -185,6 +185,13 @@ def test_steps_are_too_short_as_long_as_the_loss_falls_however_far_they_have_led
     assert report.findings[0].repair["learning_rate"] == pytest.approx(3e-3)
 
 
+def test_steps_that_lead_to_and_fro_are_not_too_short():
+    ways = itertools.cycle([0.004] * 4 + [-0.004] * 4)  # of 4 parameters
+    report = train(update=lambda name, g: next(ways) * np.ones_like(g), steps=400)
+    assert not report.ok
+    assert "learning-rate-too-small" not in report.codes
+
+
 def test_an_update_that_is_not_applied_is_no_small_learning_rate():
     zero, shown = {"w": np.zeros((3, 1)), "b": np.zeros(1)}, {"learning_rate": 0.1}
     for report in (train(update=lambda name, g: 0.0), logistic(zero, rate=0.0, show=shown)):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from xpnet import Doctor
 from xpnet.doctor.replay import Replay
+from xpnet.doctor.run import Run
 from xpnet.doctor.step import Step, same_names
 
 
@@ -51,6 +52,12 @@ def test_the_derivative_of_an_output_that_was_already_squashed():
 
     finding = train(layers=(2, 8, 1), output=sigmoid, product=product).findings[0]
     assert (finding.code, finding.where) == ("gradient-activation-derivative", "W2")
+
+
+def test_losses_of_single_rows_are_compared_by_means_of_several():
+    row, losses = Step(predictions=np.zeros((1, 1))), [0.1, 0.1, *[0.4, 0.1] * 18, 0.4, 0.4]
+    start, end = Run(losses=losses, whole=[row]).loss_span()
+    assert end < 1.3 * start
 
 
 @settings(max_examples=60, deadline=None)

@@ -77,6 +77,7 @@ MISTAKES = [
     ("dropout-at-prediction", DROPPED.replace("(h, None)", "(h * 0.8, None)"),
      ("h * 0.8, None", "h, None")),
     ("prediction-wrong", NORMALISED + "norm(X, False)\n", ("np.sqrt(var + 1e-5)", "(var + 1e-5)")),
+    ("prediction-wrong", NORMALISED + "norm(X, False)\n", ("    var = 0.9", "    new = 0.9")),
     ("update-wrong", ADAM.replace("s[k] + 0.1", "s[k] + 0.01"),
      ("0.9 * m[k] + 0.1", "0.999 * m[k] + 0.001"), ("range(300)", "range(40)")),
     ("gradient-scale", CLIPPED, ("2 / np.linalg.norm(g)", "np.linalg.norm(g) / 20")),
@@ -173,6 +174,31 @@ for step in range(40):
         p.data -= 0.01 * p.grad
 """
 
+ONE_BY_ONE = """import numpy as np
+rng = np.random.default_rng(0)
+X = rng.integers(0, 4, (60, 2))
+y = (X[:, 0] > X[:, 1]) * 1
+w, b = np.zeros(2), 0.0
+for epoch in range(20):
+    for i in rng.permutation(60):
+        e = y[i] - 1 / (1 + np.exp(-(np.dot(w, X[i]) + b)))
+        for j in range(len(w)):
+            w[j] += 0.1 * e * X[i, j]
+        b += 0.1 * e
+"""
+WIDE = """import numpy as np
+rng = np.random.RandomState(1)
+x = rng.uniform(-4, 4, 250)
+y = np.sinc(x) + 0.3 * np.sin(3 * x)
+H = np.exp(-((x[:, None] - np.linspace(-4, 4, 20)) ** 2) / 2 * 0.16)
+w, b = 0.1 * rng.randn(20), 0.0
+for epoch in range(20):
+    for i in rng.permutation(250):
+        e = y[i] - (H[i].dot(w) + b)
+        w += 0.05 * e * H[i]
+        b += 0.05 * e
+"""
+
 
 @pytest.fixture
 def report(tmp_path):
@@ -194,10 +220,12 @@ def report(tmp_path):
         (KEEPING, "1e9, 0", "0.0, 0", "too-few-steps", "lowest, wait = float('inf'), 0"),
         (KEEPING.replace("loss < lowest - 1e-6", "lowest - loss > 1e-6"), "1e9, 0", "0, 0",
          "too-few-steps", "lowest, wait = float('inf'), 0"),
+        (KEEPING.replace("loss", "v"), "1e9, 0", "0.0, 0", "too-few-steps", "= float('inf'), 0"),
+        (ONE_BY_ONE, "zeros(2)", "zeros_like(X[0])", "integer-parameters", "X[0], dtype=float)"),
         (VALUES, "grad += other.data", "grad = other.data", "gradient-wrong",
          "self.grad += other.data * out.grad"),
     ],
-    ids=["dict", "list", "from 0", "from 0, turned", "overwritten"],
+    ids=["dict", "list", "from 0", "from 0, turned", "from 0, short", "in parts", "overwritten"],
 )  # fmt: skip
 def test_what_is_kept_wrongly_is_named_and_mended(report, right, old, new, code, mended):
     assert report(right).codes == ()
@@ -252,6 +280,11 @@ def test_what_follows_a_loop_within_a_function_is_looked_at(report):
 def test_rows_that_are_added_where_an_index_has_them_twice_are_followed(report):
     right = WORDS.replace("dE[ids] += d @ W.T", "np.add.at(dE, ids, d @ W.T)")
     assert report(right).facts["gradients"].startswith("Right: every gradient")
+
+
+def test_steps_that_descend_are_not_too_long(report):
+    assert "learning-rate-too-large" not in report(WIDE).codes
+    assert report(WIDE.replace("0.05", "0.4")).codes[:1] == ("learning-rate-too-large",)
 
 
 CLIPPED = """import numpy as np

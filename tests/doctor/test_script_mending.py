@@ -140,6 +140,8 @@ def edits_of(found):
         (SORTED, "unshuffled-rows", 12, "[(X[i], T[i]) for i in np.random.permutation(len(X))]"),
         (SHARED, "shared-parameters", 5, "[rng.normal(size=sizes[:2]).copy() for _ in range(2)]"),
         (UNITS, "shared-parameters", 8, "[Unit() for _ in range(4)]"),
+        (UNITS.replace("units, v = [Unit", "def new():\n    return Unit()\nunits, v = [new"),
+         "shared-parameters", 10, "[new() for _ in range(4)]"),
         (LOST.replace("* g\n", "* g; x = x + r.random(x.shape)\n"), "no-update", 8, "w -= 0.5 * g"),
     ],
 )  # fmt: skip

@@ -1,7 +1,14 @@
 """Right scripts that look like wrong ones."""
 
+from dataclasses import replace
+
 import pytest
-from observed_scripts import RIGHT, codes, report_of
+from observed_scripts import ADAM, RIGHT, codes, report_of
+
+from xpnet.doctor.scripts.checks import update_order
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.recording.instrument import instrument
+from xpnet.doctor.scripts.recording.trace import Recorder
 
 pytestmark = pytest.mark.untraced
 
@@ -178,6 +185,73 @@ GOALS = [
     STOPS.replace("    d2 =", "    if loss < 0.3:\n        break\n    d2 ="),
     STOPS.replace("for step in range(300)", "loss = 1.0\nwhile loss > 0.3"),
 ]
+# The outputs of the actions taken, which happen to lie within 0 and 1.
+ACTIONS = """
+import numpy as np
+rng = np.random.default_rng(0)
+s, a = rng.integers(0, 6, 400), rng.integers(0, 2, 400)
+X, R = np.eye(6)[s], np.linspace(0.35, 0.8, 12)[2 * s + a] + rng.uniform(-0.5, 0.5, 400)
+W = np.zeros((6, 2))
+for step in range(300):
+    i = rng.integers(0, 400, 64)
+    q = X[i] @ W
+    d = np.zeros_like(q)
+    d[np.arange(64), a[i]] = (q[np.arange(64), a[i]] - R[i]) / 64
+    W -= 0.5 * X[i].T @ d
+"""
+# A contrastive loss: no output foretells whether two rows are of one kind.
+PAIRS = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(200, 8))
+kind = (X[:, 0] > 0) * 1
+W = rng.normal(size=(8, 4))
+for step in range(300):
+    i, j = rng.integers(0, 200, (2, 60))
+    t = (kind[i] != kind[j]) * 1.0
+    difference = X[i] @ W - X[j] @ W
+    distance = np.sqrt((difference**2).sum(axis=1) + 1e-9)
+    factor = ((1 - t) - t * np.maximum(1 - distance, 0) / distance) / 60
+    d = factor[:, None] * difference
+    W -= 0.05 * (X[i].T @ d - X[j].T @ d)
+"""
+# Weights that no update is known of: they are made shorter, or rows of them come in any order.
+SHORTENED = RIGHT.replace("    W1 -= rate * X.T @ d1\n", "").replace("300", "9") + (
+    "    W1 -= rate * X.T @ d1\n    W1 *= np.minimum(1, 3 / np.sqrt((W1**2).sum(axis=0)))\n"
+)
+NEGATIVES = """
+import numpy as np
+rng = np.random.default_rng(0)
+E, C = rng.normal(0, 0.3, (20, 8)), rng.normal(0, 0.3, (20, 8))
+for word in np.repeat(np.arange(20), 4):
+    h, ids = E[word].copy(), np.append((word + 1) % 20, rng.integers(0, 20, 3))
+    d = 1 / (1 + np.exp(-(C[ids] @ h))) - np.array([1, 0, 0, 0])
+    dh = d @ C[ids]
+    np.subtract.at(C, ids, 0.1 * np.outer(d, h))
+    E[word] -= 0.1 * dh
+"""
+ATTENTION = """
+import numpy as np
+rng = np.random.default_rng(0)
+ids = rng.integers(0, 12, (200, 5))
+y = (ids == 0).any(axis=1) * 1.0
+E, q, w, b = rng.normal(size=(12, 6)), 0.3 * rng.normal(size=6), 0.3 * rng.normal(size=6), 0.0
+for step in range(60):
+    e = E[ids]
+    k = np.tanh(e)
+    a = np.exp(k @ q)
+    a /= a.sum(axis=1, keepdims=True)
+    c = np.einsum("nt,ntd->nd", a, e)
+    d = (1 / (1 + np.exp(-(c @ w + b))) - y) / 200
+    da = np.einsum("nd,ntd->nt", np.outer(d, w), e)
+    ds = a * (da - (a * da).sum(axis=1, keepdims=True))
+    dE = np.zeros_like(E)
+    np.add.at(dE, ids, a[:, :, None] * np.outer(d, w)[:, None] + ds[:, :, None] * q * (1 - k**2))
+    q -= np.einsum("nt,ntd->d", ds, k)
+    w -= c.T @ d
+    b -= d.sum()
+    E -= dE
+"""
 PULLED = RIGHT.replace("2.0", "0.05").replace("for step", "G = rng.normal(size=(2, 8))\nfor step")
 PULLED = PULLED.replace("rate * X.T @ d1", "rate * (G + X.T @ d1)")
 WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(60)").replace(
@@ -201,6 +275,12 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
         ("no-update shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),
         ("data-changed no-bias loss-not-decreasing", WORDS),
+        ("data-changed", SHORTENED),
+        ("data-changed", NEGATIVES),
+        ("softmax-hidden", ATTENTION),
+        ("target-range", ACTIONS),
+        ("too-few-steps loss-not-decreasing", PAIRS),
+        ("update-wrong", ADAM.replace("grads = X", "grads = 1e-10 * X").replace("300", "9")),
         ("update-wrong", PLAIN),
         ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - step / 1e4)**2\n    h =")),
         ("data-changed", FIT.replace("x, t = X[i], y[i]", "x[:] = X[i]; t = y[i]").replace(
@@ -225,6 +305,19 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
 )  # fmt: skip
 def test_a_right_script_is_not_taken_for_a_wrong_one(wrong, script):
     assert not {*wrong.split()} & {*codes(script)}
+
+
+def test_states_of_an_optimizer_have_no_order_of_updates():
+    recorder = Recorder()
+    observer = Observer(recorder)
+    early = RIGHT.replace("    d1 =", "    W2 -= 9 * rate * h.T @ d2\n    d1 =").rpartition(
+        "    W2 -="
+    )
+    tree = instrument(early[0], "script.py", recorder.sites)
+    exec(compile(tree, "script.py", "exec"), recorder.prepare({}))
+    roles, run = observer.latest, observer.doctor.run
+    assert [*update_order.check(observer, roles, run)]
+    assert not [*update_order.check(observer, replace(roles, reaching=0), run)]
 
 
 # Gradients of several batches, the last one smaller, are added up before each update.

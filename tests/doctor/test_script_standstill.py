@@ -7,18 +7,6 @@ from xpnet.doctor.scripts.recording.source import Script
 
 pytestmark = pytest.mark.untraced
 
-COUNTS = """import numpy as np
-rng = np.random.default_rng(0)
-X = rng.poisson(1.0, (60, 3))
-X[0] = 0
-Y = (X[:, 0] > X[:, 1]) * 1.0
-w, b = np.zeros_like(X[0]), 0.0
-for x, y in zip(np.tile(X, (9, 1)), np.tile(Y, 9)):
-    d = y - 1 / (1 + np.exp(-(x @ w + b)))
-    for j in range(3):
-        w[j] += 0.1 * d * x[j]
-    b += 0.1 * d
-"""
 LAYERS = """import numpy as np
 rng = np.random.default_rng(0)
 X = rng.normal(size=(80, 2))
@@ -113,12 +101,6 @@ def findings(tmp_path):
         return examine(Script(str(path), ())).report.findings
 
     return of
-
-
-def test_whole_numbers_that_are_changed_one_by_one_become_floats_where_they_are_made(findings):
-    (found,) = findings(COUNTS)
-    assert (found.code, found.where) == ("integer-parameters", "w[j]")
-    assert found.remedy == "line 6: w, b = np.zeros_like(X[0], dtype=float), 0.0"
 
 
 @pytest.mark.parametrize("update", ["self.W -= rate * self.dW", "self.W = self.W - rate * self.dW"])

@@ -57,6 +57,10 @@ WITH_PLACE = {
         + "".join(f"{i % 7},{i % 30 if i % 4 else 'abcd'[i % 16 // 4]}\n" for i in range(90)),
         ("line 2", "column 'y'", "'a', which is not a number (23 such cells)"),
     ),
+    "a comma below a header of words": (
+        "a b\n" + "1  2\n1\n" * 9 + "1 2, or 3\n",
+        ("line 20", "2 fields", "pass --delimiter"),
+    ),
     "a field too many at the end": (GOOD + "3.5,1.75,0,", ("line 8", "column 4", "4 fields")),
     "inf": (with_row("3.5,inf,0"), (*B4, "'inf'", "infinite")),
     "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),

@@ -15,6 +15,7 @@ SORTED = 0.3  # share of the targets' variance between batches from which rows a
 BLOCK_ROWS = 24  # smaller batches are put together, since means of few rows differ by chance
 FAR = 0.3  # of their size, that the weights have moved in all
 LONG_STEP = 0.3  # the same, in one step
+NOWHERE = 0.02  # of the way that was gone
 GOOD = 0.8  # share of the targets' variance explained, from which a start or a rate is no cause
 
 
@@ -92,6 +93,7 @@ class Run:
     width: int = 0  # number of inputs
     names: Sequence[str] = ()  # of the inputs
     diverged: bool = False
+    descends: bool = False  # whether the first step, as measured, lowers the loss of its own rows
     usual_rate: float = np.inf  # the learning rate, if the optimiser is known
     found: list[str] = field(default_factory=list)  # codes of the findings so far
 
@@ -157,13 +159,20 @@ class Run:
         return any(fnmatchcase(found, code) for found in self.found for code in codes)
 
     def loss_span(self) -> tuple[float, float]:
-        """Return the mean loss over the first and the last twentieth of the run."""
-        size = max(1, len(self.losses) // 20)
+        """Return the mean loss over the first and the last twentieth of the run, of some rows."""
+        few = -(-BLOCK_ROWS // max(1, len(self.start) or BLOCK_ROWS))  # steps that have so many
+        size = max(1, len(self.losses) // 20, min(len(self.losses) // 4, few))
         return float(np.mean(self.losses[:size])), float(np.mean(self.losses[-size:]))
 
     def travelled(self) -> float:
         """Return the distance of all weights from their start, relative to their size there."""
         return relative_change(self.first.weights, self.last.weights)
+
+    @property
+    def to_and_fro(self) -> bool:
+        """Whether steps are long enough, all together, but lead nowhere."""
+        way = self.steps * float(np.median(self.movement or [0.0]))
+        return way > 1.0 and self.travelled() < NOWHERE * way
 
     def hidden_values(self, *kinds: str) -> list[tuple[str, str, Any, str]]:
         """Return (place, activation, values (rows, units), when) of hidden layers of some kinds.

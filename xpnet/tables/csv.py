@@ -346,6 +346,8 @@ class Csv:
             if place >= width:
                 fields = place + 1 + data[end:].partition(b"\n")[0].count(delimiter)
                 remedy = "quote fields that contain the delimiter, or remove the extra ones"
+                if width == 1:
+                    remedy = "pass --delimiter; or save columns of a fixed width as CSV"
                 refuse(at, place, f"{fields} fields where the header has {width}", cell, remedy)
             place += 1
             if mark != delimiter:

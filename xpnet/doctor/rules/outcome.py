@@ -108,7 +108,7 @@ def _next_step(run: Run) -> dict[str, Any]:
     causes = [code for code in run.found if code not in SYMPTOMS]
     if causes:
         return {"remedy": f"mend {causes[0]} first; this follows from it"}
-    if run.travelled() < FAR:
+    if run.travelled() < FAR and not run.to_and_fro:
         return {"remedy": "train longer, or multiply the learning rate by 10",
                 "change": run.rate_times(10.0)}  # fmt: skip
     if found := unscaled_by(run):

@@ -121,9 +121,9 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
 def integers(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are fractions; an integer array drops them."""
     if cut := seen.recorder.cut:
-        owner, made = cut.site.operands[0], maker(cut.operands[0])
-        while made.index is not None and made.name != "item":  # a part was changed before
-            made = maker(made.operands[0])
+        owner, made = re.sub(r"\[[^][]*\]$", "", cut.site.operands[0]), maker(cut.operands[0])
+        while made.index is not None and made.result.object is cut.result.object:
+            made = maker(made.operands[0])  # other parts of it were changed since
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                [as_floats(made.site)] if made else [])  # fmt: skip
@@ -147,9 +147,13 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
        "make them one by one")  # fmt: skip
 def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one object cannot learn two things."""
-    root = tree(roles.file) if roles else ast.Module([], [])
-    own = {each.name for each in ast.walk(root) if isinstance(each, ast.ClassDef)}
-    for each in ast.walk(root):
+    nodes = [*ast.walk(tree(roles.file) if roles else ast.Module([], []))]
+    own = {each.name for each in nodes if isinstance(each, ast.ClassDef)}
+    for each in nodes:  # functions that make one
+        match each:
+            case ast.FunctionDef(function, body=[*_, ast.Return(ast.Call(ast.Name(name)))]):
+                own |= {function} if name in own else set()
+    for each in nodes:
         match each:
             case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
                 new = f"[{ast.unparse(made)} for _ in range({ast.unparse(times)})]"
@@ -172,7 +176,7 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
         if before.object is not each.result.object or (made and not shown):
             continue
         used = before in data or each.result in reached
-        used &= id(before.object) not in seen.embedded
+        used &= id(before.object) not in seen.recorder.taught
         new = each.name == "put" and before not in ancestors(each.operands[1:])
         new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
         if used and not new and before not in roles.states and before.size > 1:
@@ -375,6 +379,8 @@ def update_order(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The error must go back through the weights that made it; these are those of the next step."""
     new = {u.new: u for u in roles.step.updates}
     for update in a_few(roles.step.updates):
+        if roles.outputs and not roles.reaching >> update.parameter & 1:
+            continue  # a state that was taken for a parameter
         through = ancestors([update.delta], stop=lambda v: v in new)
         early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
                  and u.old in through and origin(update.delta)[0] is not u.new
@@ -422,7 +428,11 @@ def late_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
 def softmax_hidden(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Softmax lets only one unit speak at a time, and squeezes all values to about 1 / units."""
     for i, a in enumerate(run.first.activations):
-        if a is not None and a.shape[1] > 2 and np.all(a >= 0) and np.allclose(a.sum(axis=1), 1):
+        # Attention weighs rows of an array, which each sample chooses: they are no layer's weights.
+        others = (v.made_by for e in roles.layers[i + 1 : i + 2] for v in e.product.operands)
+        chosen = any(each.name == "item" and len(each.operands) > 1 for each in others)
+        shown = a is not None and not chosen and a.shape[1] > 2
+        if shown and np.all(a >= 0) and np.allclose(a.sum(axis=1), 1):
             yield (roles.layers[i].activations.made_by, f"hidden layer {i + 1}",
                    "its activations add up to 1 in each sample")  # fmt: skip
 

@@ -16,7 +16,7 @@ from xpnet.doctor.scripts.gradients.conclusions import BY_ROW, conclude
 from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.gradients.verdicts import UNEVEN, WEIGHTED
 from xpnet.doctor.scripts.mapping import Roles, in_words
-from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.observe import Observer, are_told
 from xpnet.doctor.scripts.recording.run import Outcome, run_script
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.recording.trace import Recorder
@@ -78,7 +78,9 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
         measured, facts["gradients"] = tried("judging the gradients", judge, (measured, ""), failed)
     elif not points:
         facts["not_measured"] = measurer.problem or "the script took too few steps" * bool(first)
-    run, roles = seen.end(measured), _at_end(first, seen)
+    lines = [each.line for each in points if 1.0 in each.line]
+    run = seen.end(measured, descends=any(each[1.0] < each[0.0] for each in lines))
+    roles = _at_end(first, seen)
     tell = partial(told, run=run, roles=first, measured=bool(measured or facts.get("gradients")))
     found, facts = _found(seen, run, facts, failed)
     findings, uneven = tell(with_edits(found, roles)), facts["taught_otherwise"]
@@ -114,7 +116,7 @@ def _found(
     by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
     uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
     several = bool(seen.recorder.another or seen.recorder.begun)
-    uneven = uneven or several or bool(seen.first.others)
+    uneven = uneven or several or bool(seen.first.others) or are_told(seen.latest)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
     doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
     if by_row or seen.has_embeddings() or seen.is_given_activations():

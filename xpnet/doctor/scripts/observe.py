@@ -13,7 +13,15 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import ACTIVATED, PRODUCTS, Roles, in_source, listed, map_step
+from xpnet.doctor.scripts.mapping import (
+    ACTIVATED,
+    PRODUCTS,
+    VIEWS,
+    Roles,
+    in_source,
+    listed,
+    map_step,
+)
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors
@@ -42,7 +50,6 @@ class Observer:
         self.same_rows = True  # in all steps
         self._problems = Counter[str]()
         self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
-        self.embedded = set[int]()  # ids of arrays whose rows are taught where they are taken
         self.steps: list[int] = []  # numbers of the steps that were looked at
         self.rates: list[float] = []  # in each of them
         self.alike = self._row = 0  # most steps in a row with targets all the same, and the latest
@@ -97,16 +104,19 @@ class Observer:
         self._pace(roles, given, arrays)
 
     def _find_embedded(self, roles: Roles) -> None:
-        """See in the first steps which rows errors change: what follows a step is in the next."""
-        errors = self.latest.errors | roles.errors
+        """See in the first steps what else errors change: what follows a step is in the next."""
+        errors, states = self.latest.errors | roles.errors, self.latest.states | roles.states
         for each in roles.step.operations if not roles.step.live else ():
-            inside = each.index is not None and each.name in ("add", "subtract")
-            if inside and errors & ancestors(each.operands[1:]):
-                self.embedded.add(id(each.result.object))
+            inside = each.index is not None or (
+                each.site.kind == "in place" and each.result not in states
+            )
+            made = ancestors(each.operands[1:], stop=lambda v: v in states)
+            if inside and each.name in ("add", "subtract") and errors & made:
+                self.recorder.taught[id(each.result.object)] = each.result.object
 
     def has_embeddings(self) -> bool:
-        """Return whether the network is given rows that it teaches, such as word vectors."""
-        taught = self.embedded | self.recorder.taught.keys()
+        """Return whether the network is given what it teaches, such as word vectors."""
+        taught = self.recorder.taught
         return any(id(each.object) in taught for each in ancestors(self.latest.inputs))
 
     def is_given_activations(self) -> bool:
@@ -193,7 +203,7 @@ class Observer:
             if one.shape in shapes and other.shape
         ]  # fmt: skip
 
-    def end(self, measured: Sequence[Finding]) -> Run:
+    def end(self, measured: Sequence[Finding], *, descends: bool) -> Run:
         """Look at what followed the last step, and return the run with what was measured in it."""
         self._served()
         losses = [own for own, _ in self.losses]
@@ -202,7 +212,7 @@ class Observer:
         taken = self.recorder.steps - self.recorder.begun
         self.doctor.note(
             measured, steps=taken, losses=losses, updates=self._moved,
-            movement=self._movement, output=output_activation(self.latest),
+            movement=self._movement, output=output_activation(self.latest), descends=descends,
         )  # fmt: skip
         return self.doctor.run
 
@@ -319,9 +329,17 @@ def _single_inputs(roles: Roles) -> list[list[float]]:
     return [] if arrays or len({*map(len, rows)}) > 1 or not rows[0] else rows
 
 
+def are_told(roles: Roles) -> bool:
+    """Return whether targets enter the outputs, number by number: so no outputs foretell them."""
+    size = roles.outputs[0].size if roles.outputs else 0
+    near = ancestors(roles.outputs[:1], stop=lambda v: v.made_by.name in MIXING or v.size != size)
+    given = ancestors(roles.targets) - ancestors(roles.inputs)
+    return size > 1 and any(each in given and each.size == size for each in near)
+
+
 def _ends_of(roles: Roles) -> dict[str, Any]:
     """Return the step's predictions and targets as rows; none if there are none."""
-    if not roles.outputs:
+    if not roles.outputs or are_told(roles):
         return {}
     predictions, targets = (_rows_of([each.data for each in values], roles)
                             for values in (roles.outputs, roles.targets))  # fmt: skip
@@ -339,7 +357,8 @@ def _ends_of(roles: Roles) -> dict[str, Any]:
 def output_activation(roles: Roles) -> str:
     """Return the name of the activation that made the outputs; empty if it is not known."""
     for last in roles.layers[-1:]:
-        if last.activations is last.pre_activations:
+        shown = ancestors([last.activations], stop=lambda v: v.made_by.name not in VIEWS)
+        if last.pre_activations in shown:  # all of them, or some: those of the actions taken
             return "identity"
         return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")
     return ""

@@ -16,6 +16,7 @@ from xpnet.doctor.scripts.recording.updates import (
     MIXING,
     ancestors,
     maker,
+    origin,
     random_masks,
     scalar_side,
 )
@@ -222,3 +223,27 @@ def by_variance(seen: Observer, roles: Roles, run: Run) -> Seen:
         if kept & {in_source(each, 1), *(divisor.site.operands * (divisor.name == "add"))}:
             yield (each, "predictions", "it divides by a running variance, training by its root",
                    "take the root", [operand_edit(each, 1, "np.sqrt({})")])  # fmt: skip
+
+
+@check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
+       "keep what this gives where prediction reads it: self.mean = ...")  # fmt: skip
+def not_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """A running average that each step begins anew is none: predictions get what it began with."""
+    first, now = seen.first.step, roles.step
+    read = {id(value.object) for each in seen.recorder.used for value in each.operands}
+    further = {value for each in now.operations for value in each.operands}
+    began = {(e.place, id(v.object)): v.data for e in first.operations for v in _averaged(e)}
+    for each in now.operations if now is not first else ():
+        for value in _averaged(each) if each.result not in further else ():
+            old = began.get((each.place, id(value.object)))
+            if old is not None and id(value.object) in read and np.array_equal(old, value.data):
+                yield (each, "predictions", f"after {now.number} steps it still begins from the "
+                       "same numbers, and so do predictions")  # fmt: skip
+
+
+def _averaged(operation: Operation) -> Iterator[Value]:
+    """Yield the arrays into which an operation takes up a mean or a variance."""
+    sides = operation.operands if operation.name == "add" else ()
+    for one, other in zip(sides, sides[::-1], strict=True):
+        if maker(one).name in ("mean", "var") and one.shape == other.shape != ():
+            yield origin(other)[0]

@@ -180,7 +180,7 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
             "It stops too early.",
             "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
         )  # fmt: skip
-    elif skill < POOR and run.travelled() < FAR and not seen.warming_up:
+    elif skill < POOR and run.travelled() < FAR and not (seen.warming_up or run.to_and_fro):
         yield Finding(
             "learning-rate-too-small", "error", "learning_rate", f"{said}; all steps together "
             f"moved the weights by {run.travelled():.2g} of their size",

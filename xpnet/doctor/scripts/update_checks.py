@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -127,7 +127,10 @@ def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
     for test, best, value in _bettered(roles.file):
         falls = _holds(test, {best: 1e9, ast.unparse(value): 1.0})
         never = falls and not _holds(test, {best: 0.0, ast.unparse(value): 1.0})
-        for name, start in starts if never and LOSS.search(ast.unparse(value)) else ():
+        now = [(names.get(best), names.get(ast.unparse(value))) for names in seen.recorder.modules]
+        never &= bool(LOSS.search(ast.unparse(value))) or any(
+            kept == 0.0 < last for kept, last in now if isinstance(last, float))  # fmt: skip
+        for name, start in starts if never else ():
             low = isinstance(start, ast.Constant) and start.value == 0
             if low and name.rpartition(".")[2] == best.rpartition(".")[2]:
                 yield (NOTHING, "training", f"line {test.lineno}, {ast.unparse(test)}: {best} "
@@ -188,16 +191,23 @@ def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
         largest = np.max(sizes)
         if sizes.size != steps.size or np.ptp(sizes) == 0.0:
             continue
-        roots = (e.operands[0].made_by for e in first.step.operations if e.name == "sqrt")
-        added = (v.number for e in roots if e.name == "add" for v in e.operands
-                 if not v.made_by and v.size == 1)  # fmt: skip
-        small = max((each for each in added if each <= EPSILON), default=0.0) ** 0.5
+        roots = {e.result: e.operands[0].made_by for e in first.step.operations
+                 if e.name == "sqrt"}  # fmt: skip
+        beside = (e for e in first.step.operations if roots.keys() & {*e.operands})
+        small = max(_tiny(roots.values()) ** 0.5, _tiny(beside))
         clear = (steps > 0.0) & (sizes > max(LITTLE * largest, 10.0 * small)) & np.isfinite(steps)
         x, y = np.log(sizes[clear]), np.log(steps[clear])
         if len(x) > 4 and abs(float(np.polyfit(x, y, 1)[0])) > UNEVEN:
             yield (each.operation, first.names[each.parameter], "the first step is "
                    f"{np.exp(np.ptp(y)):.2g} times as long for some weights as for others",
                    "compare with its formula; beside the root stands a tiny number")  # fmt: skip
+
+
+def _tiny(sums: Iterable[Operation]) -> float:
+    """Return the largest of the tiny numbers that sums have, which keep a divisor from 0."""
+    added = (v.number for e in sums if e.name == "add" for v in e.operands
+             if not v.made_by and v.size == 1)  # fmt: skip
+    return max((each for each in added if each <= EPSILON), default=0.0)
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
@@ -333,13 +343,12 @@ def by_its_norm(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("gradient-scale", BACKPROPAGATION, needs=FAILURE)
 def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    new = {u.new for u in roles.step.updates}
+    new, taught = {u.new for u in roles.step.updates}, seen.recorder.taught
     for update in a_few(roles.step.updates):
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient],
-                          stop=lambda v: v in new or id(v.object) in seen.embedded)  # fmt: skip
+        below = ancestors([update.gradient], stop=lambda v: v in new or id(v.object) in taught)
         for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)

@@ -60,7 +60,7 @@ class Recorder:
         self.error: BaseException | None = None  # that ended the script
         self.steps = 0  # taken by the script, as of the last look
         self.begun = 0  # steps before those of this network
-        self.taught = dict[int, Any]()  # by id: arrays of which rows are updated where taken
+        self.taught = dict[int, Any]()  # by id: arrays that are updated beside the parameters
         self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
