@@ -75,7 +75,10 @@ def numbers_of(text):
 
 
 @pytest.mark.untraced(but=["only_last_layer.py", "stops_early.py"])
-@pytest.mark.parametrize("name", MENDED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(e, marks=pytest.mark.leisure if e == "few_epochs.py" else ()) for e in MENDED],
+)
 def test_the_first_round_of_mending_writes_the_line_as_it_should_be(name, tmp_path, capsys):
     (case,) = cases(only=name)
     text = case.path.read_text()

@@ -149,6 +149,7 @@ def test_only_rows_parameters_and_lost_steps_are_rewritten(examined, script, cod
     assert {(each["line"], each["text"]) for each in edits} == {(line, text)}
 
 
+@pytest.mark.leisure
 @pytest.mark.untraced
 def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch):
     def fail(*args, **kwargs):

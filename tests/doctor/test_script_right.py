@@ -3,7 +3,7 @@
 import pytest
 from observed_scripts import RIGHT, codes, report_of
 
-pytestmark = pytest.mark.untraced
+pytestmark = [pytest.mark.untraced, pytest.mark.leisure]
 
 FIT = """
 import numpy as np
