@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from doctor_example import X
 from hand_written_loop import FORWARD, RIGHT, THREE, network, sigmoid, softmax, train
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xpnet import Doctor
@@ -53,7 +53,6 @@ def test_the_derivative_of_an_output_that_was_already_squashed():
     assert (finding.code, finding.where) == ("gradient-activation-derivative", "W2")
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["relu", "tanh", "sigmoid"]), st.floats(0.01, 3.0))
 def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     random = np.random.default_rng(seed)
