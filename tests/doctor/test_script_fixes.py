@@ -147,6 +147,9 @@ def test_a_change_within_another_one_meets_the_same_place_there():
     assert apply(text, [inner, outer]) == "W = random(self.a, a + 1)"
     outer["text"] = "random(a, a)"
     assert apply(text, [inner, outer]) == "W = random(a + 1, b)"
+    assert apply(text, []) == text
+    nested = edits((1, 4, 1, 14, "(y - p)"), (1, 8, 1, 13, "p - y"), (1, 8, 1, 9, "y[:, None]"))
+    assert apply("d = sum(y - p)\n", nested) == "d = (p - y[:, None])\n"
 
 
 def test_statements_are_added_behind_comments_and_not_around_a_match(tmp_path):
