@@ -36,7 +36,7 @@ for _name, _default in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
     if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _default)
 
-hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("slow", max_examples=10_000, deadline=None)
 
 

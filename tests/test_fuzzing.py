@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize(
-    ("part", "cases"), [(fuzzing.model_file, 100), (fuzzing.table, 120), (fuzzing.command, 40)]
+    ("part", "cases"), [(fuzzing.model_file, 50), (fuzzing.table, 60), (fuzzing.command, 40)]
 )
 def test_only_errors_of_xpnet_come_out(part: Callable[..., str], cases: int, folder: Path) -> None:
     seen = set()

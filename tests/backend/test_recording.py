@@ -216,7 +216,7 @@ NETS = {
 def test_whatever_the_options_the_bits_are_those_of_an_eager_training(name, request):
     _needs(name, request)
 
-    @hypothesis.settings(max_examples=60 if name == "cpu" else 15)
+    @hypothesis.settings(max_examples=30 if name == "cpu" else 15)
     @hypothesis.given(
         st.fixed_dictionaries(TRAININGS), st.fixed_dictionaries(NETS), st.integers(9, 20),
         st.integers(1, 5), st.booleans(), st.booleans(),

@@ -148,7 +148,8 @@ main(["train", "small.npy", "--target", "small_y.npy", "--epochs", "1", "--out",
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (pages + 300 * 2**20,) * 2)  # a map of 160 MB, and the rest
 xpnet.cli.task.free_memory = lambda: 150 * 2**20
-sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1"]))
+sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1",
+               "--batch-size", "1000"]))
 """
 
 

@@ -13,6 +13,7 @@ from xpnet.cli.remedies import as_flags
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
 SICK = ["--raw", "--init", "zeros", "--optimizer", "sgd", "--lr", "1e-6", "--activation", "sigmoid"]
+SICK += ["--epochs", "20"]
 
 
 @pytest.mark.untraced
@@ -20,7 +21,7 @@ def test_a_healthy_training_has_no_findings(run: Run) -> None:
     command = ["doctor", BANKNOTE, "--target", "class"]
     assert run(*command).out == "No findings: nothing wrong was measured.\n"
     assert not list(Path().iterdir())  # it writes nothing
-    assert run(*command, "--json", "--simple").json["ok"] is True
+    assert run(*command, "--json", "--simple", "--epochs", "30").json["ok"] is True
 
 
 @pytest.mark.untraced
@@ -35,7 +36,8 @@ def test_causes_are_named_with_options_that_help(run: Run) -> None:
 def test_train_and_doctor_judge_a_rare_class_alike_and_name_the_option(run: Run) -> None:
     rows = [f"{i % 97 / 10},{i % 89 / 10},{int(i % 1500 == 77)}" for i in range(6000)]
     path = table("rare.csv", "\n".join(["a,b,fraud", *rows]) + "\n")
-    told = [run(each, path, "--target", "fraud", "--epochs", "3") for each in ("train", "doctor")]
+    words = [path, "--target", "fraud", "--epochs", "3", "--simple"]
+    told = [run(each, *words) for each in ("train", "doctor")]
     evidence = "4797 rows of the commonest class, 3 of the rarest, of which 0% are recognised"
     assert [evidence in each for each in (told[0].err, told[1].out)] == [True, True]
     assert "\nremedy: --class-weight balanced\n" in told[0].err
@@ -92,6 +94,7 @@ def test_train_and_doctor_say_alike_that_nothing_holds_for_other_rows(run: Run) 
     noise = np.random.default_rng(0).standard_normal((200, 4)).round(3)
     path = table("noise.csv", "\n".join(["a,b,c,y", *(",".join(map(str, row)) for row in noise)]))
     for options in ([], ["--simple"]):
-        told = [run(each, path, "--target", "y", *options) for each in ("train", "doctor")]
+        words = [path, "--target", "y", "--epochs", "30", *options]
+        told = [run(each, *words) for each in ("train", "doctor")]
         assert "no better than always the mean" in told[0].out
         assert told[1].out.startswith("ERROR ")

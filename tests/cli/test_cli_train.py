@@ -199,7 +199,7 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
         for i in range(200)
     ]
     path = table("real.csv", "\n".join([",case_id,when,size,colour,unit,bought", *rows]) + "\n")
-    outcome = run("train", path, "--target", "bought", "--nets", "1")
+    outcome = run("train", path, "--target", "bought", "--nets", "1", "--epochs", "20")
     assert (outcome.status, outcome.out.count("\n") <= 25) == (0, True)
     for line in ("rows         4 of 200 left out (no bought) [--missing]",
                  "left out     unnamed_1 (row numbers), case_id (identifier), unit (constant) [",
@@ -222,7 +222,7 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     )
     assert streamed.status == 0
     assert run("predict", "s.safetensors", path, "--json").json["notes"] == told["notes"]
-    refused = run("train", path, "--target", "bought", "--strict").err
+    refused = run("train", path, "--target", "bought", "--epochs", "3", "--strict").err
     assert "real.csv: 5 obstacles\n" in refused
     command = refused.splitlines()[-1].removeprefix("  without them: xpnet ")
     assert run(*command.split()).status == 0

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -142,6 +143,8 @@ def test_a_signal_is_not_for_the_processes_and_one_that_leaves_gives_nothing(mon
         return process
 
     assert sorted(in_processes(lambda item: os._exit(0), [1, 2], 2)) == [(1, None), (2, None)]
+    slow = (time.sleep(0.05 * bool(item)) or item for item in range(9))  # it has ended by then
+    assert all(result is None for _, result in in_processes(lambda item: os._exit(0), slow, 2))
     monkeypatch.setattr(os, "fork", interrupted)
     assert sorted(in_processes(str, [1, 2], 2)) == [(1, "1"), (2, "2")]
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())

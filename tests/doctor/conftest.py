@@ -30,10 +30,16 @@ def little_memory(request):
 
 
 @pytest.fixture(autouse=True)
-def enough_time(monkeypatch):
-    """Let scripts be recorded and measured at one step, however busy the machine is."""
+def enough_time(request, monkeypatch):
+    """Let scripts be recorded, however busy the machine is, and by "process" measured at one step.
+
+    Of hundreds of steps some fifteen are looked at, as where looking is dear; at "leisure", sixty.
+    """
+    process, leisure = map(request.node.get_closest_marker, ("process", "leisure"))
     monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.FREE_SECONDS", 60.0)
-    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 1)
+    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", int(bool(process)))
+    if not leisure:
+        monkeypatch.setattr("xpnet.doctor.scripts.recording.trace.FIRST", -1.0)
 
 
 @pytest.fixture

@@ -170,3 +170,13 @@ def test_as_many_samples_as_classes_are_no_columns():
     doctor = Doctor()
     doctor.watch(parameters=p, predictions=o, targets=np.eye(4), loss=1.5)
     assert "softmax-axis" not in doctor.report().codes
+
+
+def test_softmax_is_not_for_rows_of_several_classes():
+    z = RANDOM.normal(size=(40, 4))
+    o = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    classes = np.eye(4)[RANDOM.integers(4, size=40)]
+    for targets, codes in ((np.maximum(classes, np.eye(4)[0]), ("target-range",)), (classes, ())):
+        doctor = Doctor()
+        doctor.watch(predictions=o, targets=targets)
+        assert doctor.report().codes == codes

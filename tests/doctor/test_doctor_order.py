@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from doctor_example import HEALTHY, X, Y, draw, network
 from hand_written_loop import logistic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import xpnet
@@ -56,7 +56,6 @@ def test_the_first_of_sorted_rows_are_not_called_unbalanced():
 
 
 @pytest.mark.untraced
-@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1000), st.integers(BLOCK_ROWS, 60), st.integers(2, 9), st.integers(1, 3))
 def test_the_share_is_that_of_the_analysis_of_variance(seed, batch, count, outputs):
     random = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from doctor_example import X
 from hand_written_loop import FORWARD, RIGHT, THREE, network, sigmoid, softmax, train
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xpnet import Doctor
@@ -60,7 +60,6 @@ def test_losses_of_single_rows_are_compared_by_means_of_several():
     assert end < 1.3 * start
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["relu", "tanh", "sigmoid"]), st.floats(0.01, 3.0))
 def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     random = np.random.default_rng(seed)

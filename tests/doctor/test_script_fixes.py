@@ -17,8 +17,6 @@ from xpnet.doctor.scripts.repairs.edits import after, apply, as_floats, at, mend
 from xpnet.doctor.scripts.repairs.sizes import _later_ends, _more, numbers
 from xpnet.errors import InputError
 
-pytestmark = pytest.mark.process
-
 # A script of the corpus, and lines that its mended copy must have.
 MENDED = {
     "digits_test_labels.py": "y_train[i:i + batch]",
@@ -47,6 +45,7 @@ MENDED = {
     "bias_outside.py": "np.tanh(V @ x + c)",
     "columns_bias_matrix.py": "np.mean(alpha * db1, axis=1, keepdims=True)",
 }
+NEEDS = {"few_epochs.py": pytest.mark.leisure, "adam_wrong.py": pytest.mark.process}
 # How many steps they take, and how many show as much.
 SHORTER = {
     "never_reset.py": (60, 2), "loop_variable.py": (2000, 200), "data_destroyed.py": (600, 100),
@@ -75,7 +74,10 @@ def numbers_of(text):
 
 
 @pytest.mark.untraced(but=["only_last_layer.py", "stops_early.py"])
-@pytest.mark.parametrize("name", MENDED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=NEEDS.get(each, ())) for each in MENDED],
+)
 def test_the_first_round_of_mending_writes_the_line_as_it_should_be(name, tmp_path, capsys):
     (case,) = cases(only=name)
     text = case.path.read_text()
@@ -100,6 +102,7 @@ def test_columns_of_one_table_are_not_taken_for_parts_of_each_other(tmp_path, mo
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", ["main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"])
+@pytest.mark.process
 def test_the_copy_that_fix_writes_learns(name):
     (case,) = cases(only=name)
     assert case.learnt(score_of_fix(case))
@@ -144,6 +147,9 @@ def test_a_change_within_another_one_meets_the_same_place_there():
     assert apply(text, [inner, outer]) == "W = random(self.a, a + 1)"
     outer["text"] = "random(a, a)"
     assert apply(text, [inner, outer]) == "W = random(a + 1, b)"
+    assert apply(text, []) == text
+    nested = edits((1, 4, 1, 14, "(y - p)"), (1, 8, 1, 13, "p - y"), (1, 8, 1, 9, "y[:, None]"))
+    assert apply("d = sum(y - p)\n", nested) == "d = (p - y[:, None])\n"
 
 
 def test_statements_are_added_behind_comments_and_not_around_a_match(tmp_path):
@@ -332,6 +338,7 @@ def test_what_a_later_copy_has_mended_need_not_be_done_by_hand(fixer):
 
 
 @pytest.mark.untraced
+@pytest.mark.process
 def test_what_only_a_copy_showed_to_be_wrong_is_told_as_changed_besides(fixer, monkeypatch):
     found, (change,) = fixer(), edits((6, 15, 6, 18, "900"))
     files = {"gradient-scale": found.script.name, "update-wrong": "/elsewhere/part.py"}
@@ -344,6 +351,7 @@ def test_what_only_a_copy_showed_to_be_wrong_is_told_as_changed_besides(fixer, m
 
 
 @pytest.mark.untraced
+@pytest.mark.process
 def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_path):
     main, helper = in_helper("part")
     done = fix(fixer(main, [0.95], helper=helper))
@@ -353,6 +361,7 @@ def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_
     assert fix(fixer(main, [0.95], helper=helper)) == done  # which replaces its own copies
 
 
+@pytest.mark.process
 def test_a_helper_that_the_script_does_not_import_itself_is_left_to_the_user(fixer, tmp_path):
     found = fixer(after=[0.0] * 9)
     found.report.findings[0].repair["edits"][0]["file"] = str(tmp_path / "elsewhere" / "part.py")
@@ -360,6 +369,7 @@ def test_a_helper_that_the_script_does_not_import_itself_is_left_to_the_user(fix
     assert done["by_hand"][0].startswith("part.py, line ")
 
 
+@pytest.mark.process
 def test_a_notebook_is_mended_as_a_notebook(fixer, tmp_path):
     split = NETWORK.index("for i")
     texts = f"%matplotlib inline\n{NETWORK[:split]}", NETWORK[split:], ""
@@ -378,6 +388,7 @@ def test_a_notebook_is_mended_as_a_notebook(fixer, tmp_path):
      ("gradient-scale", (0.6, 0.9), [])],
     ids=["much better", "hardly better", "learnt before", "a fault is left"],
 )  # fmt: skip
+@pytest.mark.process
 def test_more_steps_are_taken_only_where_they_help_a_right_network_much(
     fixer, monkeypatch, code, skills, tried
 ):

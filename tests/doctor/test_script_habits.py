@@ -9,7 +9,7 @@ from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.repairs.edits import apply
 
-pytestmark = [pytest.mark.process, pytest.mark.untraced]
+pytestmark = pytest.mark.untraced
 
 DECLINE = RIGHT.replace("rate =", "v = [0.0] * 4\nrate =").split("    W1 -=")[0] + """
     grads = X.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0)
@@ -102,6 +102,7 @@ RANDOM = BATCH.replace("def squash", "B = rng.normal(size=(1, 8))\ndef squash").
 @pytest.mark.parametrize(
     "right", [RANDOM, RIGHT + "np.sum((X * (rng.random(X.shape) < 0.5)) > 0, axis=1)\n"]
 )
+@pytest.mark.process
 def test_random_feedback_and_random_data_are_no_mistakes(right, report):
     assert report(right).codes == ()
 
@@ -261,6 +262,7 @@ def test_what_is_put_into_arrays_of_its_own_is_a_copy(report):
     )
 
 
+@pytest.mark.process
 def test_a_derivative_is_mended_in_two_factors_where_a_velocity_makes_the_step(report):
     right = DECLINE.replace("(1 + step)", "1.001")
     wrong = right.replace("d2 @ W2.T * (1 - h**2)", "d2 @ W2.T * h * (1 - h)")
@@ -277,6 +279,7 @@ def test_what_follows_a_loop_within_a_function_is_looked_at(report):
     assert report(text).codes[:1] == ("prediction-wrong",)
 
 
+@pytest.mark.process
 def test_rows_that_are_added_where_an_index_has_them_twice_are_followed(report):
     right = WORDS.replace("dE[ids] += d @ W.T", "np.add.at(dE, ids, d @ W.T)")
     assert report(right).facts["gradients"].startswith("Right: every gradient")

@@ -493,17 +493,6 @@ def test_children_answer_once_and_those_that_do_not_are_left_alone(tmp_path):
     assert stuck == [None]
 
 
-def test_edits_inside_each_other_are_all_made():
-    place = {"file": "net.py", "line": 2, "end_line": 2}
-    edits = [
-        {**place, "column": 4, "end_column": 14, "text": "(y - p)"},
-        {**place, "column": 8, "end_column": 13, "text": "p - y"},
-        {**place, "column": 8, "end_column": 9, "text": "y[:, None]"},
-    ]
-    assert apply("\nd = sum(y - p)\n", edits) == "\nd = (p - y[:, None])\n"
-    assert apply("\nd = sum(y - p)\n", []) == "\nd = sum(y - p)\n"
-
-
 def test_a_gradient_of_another_shape_is_not_called_wrong_once_more(report):
     found = report(changed(("b1 -= 0.5 * D1.sum(axis=0, keepdims=True)", "b1 -= 0.5 * D1.sum()")))
     assert "gradient-shape" in found.codes

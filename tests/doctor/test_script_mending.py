@@ -6,14 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 from observed_scripts import KEPT
-from script_corpus import cases
+from script_corpus import cases, lay_out
 
 from xpnet.doctor.scripts.examine import CHECKS, examine
 from xpnet.doctor.scripts.recording.source import Script, tree
 from xpnet.doctor.scripts.repairs.edits import apply, rewrite
 from xpnet.doctor.scripts.repairs.fix import CORRECTED, rewritten
-
-pytestmark = pytest.mark.process
 
 START = """import numpy as np
 np.random.seed(2)
@@ -151,7 +149,9 @@ def test_only_rows_parameters_and_lost_steps_are_rewritten(examined, script, cod
     assert {(each["line"], each["text"]) for each in edits} == {(line, text)}
 
 
+@pytest.mark.leisure
 @pytest.mark.untraced
+@pytest.mark.process
 def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch):
     def fail(*args, **kwargs):
         raise IndexError("gone")
@@ -196,6 +196,7 @@ def test_changes_of_several_statements_on_a_line_are_one_remedy(examined):
 @pytest.mark.parametrize(
     ("kept", "remedy"), [("self.x = x", "line 21: return g * (self.x > 0)"), ("pass", "line 21: ")]
 )
+@pytest.mark.process
 def test_a_remedy_uses_only_names_of_its_function(examined, kept, remedy):
     relu = CLASSES.index("class ReLU")
     found = examined(CLASSES[:relu] + CLASSES[relu:].replace("self.x = x", kept)).report
@@ -384,7 +385,7 @@ r = np.random.default_rng(0)
 x = r.normal(size=(60, 2))
 y = (x[:, 0] > 0.3) * 1.0
 w, b = r.normal(size=2), 0.0
-for epoch in range(30):
+for epoch in range(6):
     for row, t in zip(x, y):
         d = 1 / (1 + np.exp(-(row @ w + b))) - t
         g = d * row
@@ -394,39 +395,49 @@ for epoch in range(30):
 COMPARED = START + ONE_LINE + "np.mean(squash(np.tanh(X @ W1 + b1) @ W2 + b2) - Y[:, 0])\n"
 
 
+MISTAKES = {
+    "what is returned is dropped": (DROPPED, "no-update", "    W1, b1 = step_of(W1, b1, X.T"),
+    "all pairs": (COMPARED, "prediction-wrong",
+                  "np.ravel(squash(np.tanh(X @ W1 + b1) @ W2 + b2)) - Y"),
+    "two activations": (STACKED, "output-activated-twice",
+                        STACKED.replace("relu(a @ W + c)", "a @ W + c")),
+    "no activation": (
+        LINEAR.replace("    a = relu(z)\n    h = z\n", "").replace("h @ W", "z @ W").replace(
+            "z, h", "z, z").replace(" * (z > 0)", ""),
+        "linear-hidden-layer", "z = np.tanh(X @ V + b)"),
+    "divided twice": (
+        START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
+        .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
+        ONE_LINE),
+    "a correction that is kept": (
+        KEPT, "update-wrong", "m_k_now = m[k] / (1 - 0.9 ** now)\n        w -= 0.05 * m_k_now /"),
+    "batches by number": (NUMBERED, "rows-left-out",
+                          "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
+}  # fmt: skip
+MEASURED = {
+    "each sample": (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
+    "one call of a function": (
+        SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
+        "gradient-activation-derivative", "d1 = d2 * W2 * (h * (1 - h))"),
+    "a function of activations": (METHODS, "gradient-activation-derivative",
+                                  "return np.exp(-abs(x)) / (1 + np.exp(-abs(x)))**2"),
+    "a function of sums": (OF_SUMS, "gradient-activation-derivative",
+                           "* (self.hs[k] * (1 - self.hs[k]))"),
+    "an activation unused": (LINEAR, "linear-hidden-layer", LINEAR.replace("h = z", "h = a")),
+    "the sums passed on": (
+        LINEAR.replace("h = z", "pass").replace("h @ W", "z @ W").replace("z, h", "z, z"),
+        "linear-hidden-layer", "sigmoid(a @ W + c)"),
+}  # fmt: skip
+
+
 @pytest.mark.untraced(but=[
     "two activations", "an activation unused", "batches by number",
     "what is returned is dropped", "a function of activations", "a correction that is kept",
 ])  # fmt: skip
 @pytest.mark.parametrize(
     ("script", "code", "mended"),
-    [
-        (DROPPED, "no-update", "    W1, b1 = step_of(W1, b1, X.T"),
-        (COMPARED, "prediction-wrong", "np.ravel(squash(np.tanh(X @ W1 + b1) @ W2 + b2)) - Y"),
-        (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
-        (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
-         "gradient-activation-derivative", "d1 = d2 * W2 * (h * (1 - h))"),
-        (METHODS, "gradient-activation-derivative",
-         "return np.exp(-abs(x)) / (1 + np.exp(-abs(x)))**2"),
-        (OF_SUMS, "gradient-activation-derivative", "* (self.hs[k] * (1 - self.hs[k]))"),
-        (STACKED, "output-activated-twice", STACKED.replace("relu(a @ W + c)", "a @ W + c")),
-        (LINEAR, "linear-hidden-layer", LINEAR.replace("h = z", "h = a")),
-        (LINEAR.replace("h = z", "pass").replace("h @ W", "z @ W").replace("z, h", "z, z"),
-         "linear-hidden-layer", "sigmoid(a @ W + c)"),
-        (LINEAR.replace("    a = relu(z)\n    h = z\n", "").replace("h @ W", "z @ W").replace(
-            "z, h", "z, z").replace(" * (z > 0)", ""),
-         "linear-hidden-layer", "z = np.tanh(X @ V + b)"),
-        (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
-         .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
-         ONE_LINE),
-        (KEPT, "update-wrong", "m_k_now = m[k] / (1 - 0.9 ** now)\n        w -= 0.05 * m_k_now /"),
-        (NUMBERED, "rows-left-out", "x, y = X[k * 9:(k + 1) * 9], Y[k * 9:(k + 1) * 9]"),
-    ],
-    ids=["what is returned is dropped", "all pairs",
-         "each sample", "one call of a function", "a function of activations",
-         "a function of sums", "two activations", "an activation unused", "the sums passed on",
-         "no activation",
-         "divided twice", "a correction that is kept", "batches by number"],
+    [pytest.param(*each, id=name, marks=[pytest.mark.process] * (name in MEASURED))
+     for name, each in (MISTAKES | MEASURED).items()],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     first = examined(script).report.findings[0]
@@ -441,9 +452,11 @@ def test_errors_of_which_only_the_last_is_sent_back_are_named(examined):
 
 
 @pytest.mark.untraced
-def test_items_of_lists_are_named_as_the_same_turn_of_a_loop_reads_them(examined):
+@pytest.mark.process
+def test_items_of_lists_are_named_as_the_same_turn_of_a_loop_reads_them(tmp_path):
     (case,) = cases(only="train_with_trainer.py")
-    found = examine(Script(str(case.path), case.args))
+    shorter = case.path.read_text().replace("epochs=150", "epochs=15")
+    found = examine(Script(str(lay_out(case, tmp_path, {case.name: shorter})), case.args))
     assert any("(1 - self.acts[i]**2)" in each["text"] for each in edits_of(found))
 
 

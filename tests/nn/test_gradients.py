@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from head_examples import HEADS, targets_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import xpnet
@@ -101,7 +101,6 @@ def central_difference(problem, array, place):
 
 
 @pytest.mark.untraced
-@settings(max_examples=60)
 @given(problems())
 def test_gradients_agree_with_central_differences(drawn):
     problem, rng = drawn

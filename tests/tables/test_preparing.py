@@ -6,7 +6,7 @@ from lazily import polars
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import InputError
-from xpnet.tables.dates import TYPED_PATTERNS, date_parts, find_pattern
+from xpnet.tables.dates import TYPED_PATTERNS, _rewritten, date_parts, find_pattern
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import table_of
@@ -286,6 +286,12 @@ def test_dates_are_read_however_they_are_written(cells, expected, table):
     pattern = find_pattern(found.texts["when"])
     typed = date_parts(tuple(expected), TYPED_PATTERNS[len(expected[0]) > 10])
     np.testing.assert_array_equal(date_parts(tuple(cells), pattern), typed)
+
+
+def test_texts_are_rewritten_once_for_all_patterns():
+    _rewritten.cache_clear()
+    assert find_pattern(tuple(f"{day}. Mai 2021" for day in range(1, 29)) * 2) == "%d %b %Y"
+    assert _rewritten.cache_info().misses == 2  # a sample, and all
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,6 @@ def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch):
 @pytest.mark.parametrize(
     ("dtype", "optimizer", "tolerance"),
     [
-        ("float32", xpnet.SGD(0.1), 1e-6),
         ("float64", xpnet.SGD(0.1), 1e-12),
         ("float32", xpnet.Adam(), 1e-5),
     ],

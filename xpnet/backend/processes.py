@@ -5,7 +5,8 @@ import gc
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ def in_processes(
     try:
         with warnings.catch_warnings():  # Polars' threads are not there in the child, nor needed
             warnings.simplefilter("ignore", DeprecationWarning)
-            running = {pool.submit(_answer, each): each for each in items}
+            running = {_submitted(pool, each): each for each in items}
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for each in as_completed(running):
             yield running[each], None if each.exception() else each.result()
@@ -37,6 +38,15 @@ def in_processes(
         pool.shutdown(wait=False, cancel_futures=True)
         for process in {*active_children()} - others:
             process.kill()
+
+
+def _submitted(pool: ProcessPoolExecutor, item: Any) -> Future[Any]:
+    try:
+        return pool.submit(_answer, item)
+    except BrokenProcessPool as error:  # an earlier item's process has ended already
+        failed = Future[Any]()
+        failed.set_exception(error)
+        return failed
 
 
 def _begin(work: Callable[[Any], Any]) -> None:

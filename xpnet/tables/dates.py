@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -105,10 +106,7 @@ def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
         matches = map(_PAIR.fullmatch, words)
         pairs = [each.groups() if each else ("nan", "nan") for each in matches]
         return np.array(pairs, np.float64).reshape(-1, 2)
-    texts = polars.Series("", words, dtype=polars.String)
-    for written, wanted in _REWRITTEN:
-        texts = texts.str.replace(written, wanted)
-    texts = texts.str.replace_many(_MONTH_WORDS, ascii_case_insensitive=True)
+    texts = _rewritten(words)
     moments = polars.Series("", [None] * len(words), dtype=polars.Datetime("us"))
     for way in pattern.split("|"):
         has_time = "%H" in way or "%I" in way
@@ -123,3 +121,14 @@ def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
     found = np.stack([*columns, since % 86400 / 3600, since / 86400], axis=1)
     found[~(found[:, 0] >= 1000)] = np.nan  # 1/2/12 is not a day of the year 12
     return found
+
+
+@lru_cache(maxsize=2)  # the sample and all words of one column, for its many patterns
+def _rewritten(words: tuple[str, ...]) -> Any:
+    """Return texts as the patterns have them, as a Series."""
+    import polars
+
+    texts = polars.Series("", words, dtype=polars.String)
+    for written, wanted in _REWRITTEN:
+        texts = texts.str.replace(written, wanted)
+    return texts.str.replace_many(_MONTH_WORDS, ascii_case_insensitive=True)

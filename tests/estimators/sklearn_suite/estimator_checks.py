@@ -62,6 +62,6 @@ def same_values(kind):
 
 found = []
 for kind in (xpnet.MLPClassifier, xpnet.MLPRegressor):
-    found += results(kind(hidden_layer_sizes=(20,), learning_rate_init=0.02, max_iter=50))
+    found += results(kind(hidden_layer_sizes=(20,), learning_rate_init=0.1, max_iter=12))
     found += same_values(kind)
 print(json.dumps(found))

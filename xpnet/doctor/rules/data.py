@@ -4,7 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import CHECKER, LECUN, RECIPE, STANDARDIZE, Evidence, rule
+from xpnet.doctor.rules.rule import (
+    CHECKER,
+    GOODFELLOW,
+    LECUN,
+    RECIPE,
+    STANDARDIZE,
+    Evidence,
+    rule,
+)
 from xpnet.doctor.run import SORTED, Run
 from xpnet.training.skill import unscaled
 
@@ -51,6 +59,22 @@ def target_range(run: Run, limit: float) -> Evidence | None:
         return None
     return Evidence("targets", f"targets from {least:g} to {most:g}, but outputs only from {low:g} "
                     f"to {high:g}", {"target_range": [low, high]})  # fmt: skip
+
+
+@rule("target-range", limit=0.1, severity="error", needs=("first.goals", "first.predictions"),
+      source=f"{GOODFELLOW}, 6.2.2",
+      remedy="give each output a sigmoid of its own: 1 / (1 + np.exp(-z)); its error is p - y, too"
+      )  # fmt: skip
+def several_labels(run: Run, limit: float) -> Evidence | None:
+    """Softmax shares 1 among the classes, so that only one of them can be near 1."""
+    outputs, goals = run.first.predictions, run.first.goals
+    if np.ndim(goals) != 2 or np.shape(outputs) != np.shape(goals) or not np.all(outputs >= 0.0):
+        return None
+    share = float(np.mean(goals.sum(axis=1) > 1.5))
+    if share < limit or np.any(goals > 1.0) or not np.allclose(outputs.sum(axis=1), 1.0):
+        return None
+    said = f"{share:.0%} of the rows have several targets of 1, but the outputs of each add up to 1"
+    return Evidence("targets", said)
 
 
 def _range_of(seen: list[Any]) -> tuple[float, float]:

@@ -260,9 +260,11 @@ class _Graph:
         apart = at_place & ~reduce(or_, map(self.bits, outputs), 0)
         left = [u for u in updates if apart >> u.parameter & 1 or (
                 u.parameter not in taught and self.bits(u.delta) >> u.parameter & 1)]  # fmt: skip
+        if not left:
+            return frozenset(), frozenset()
         new = {each.new for each in updates}
         theirs = ancestors((u.delta for u in left), stop=lambda value: value in new)
-        own = ancestors(outputs) | new if left else new
+        own = ancestors(outputs) | new
         both = descendants((o.result for o in self.step.operations if self.bits(o.result)
                             and o.result in theirs - own), operations)  # fmt: skip
         several = {u.parameter for u in updates if u.delta in both and u.parameter in taught}
@@ -289,17 +291,21 @@ class _Graph:
         left, right = operation.operands
         texts = operation.site.operands
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
-            limit = 1 - (operation.result in self.margins)  # a mask is 0 or 1, too
-            signs = one.shape == other.shape and other.size > 1
-            signs = signs and bool(np.all(np.isin(np.abs(other.data), (limit, 1))))
-            if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1
+            if not self.bits(one) or self.of(one) is not None or self.bits(other):
                 continue
             literal = bool(text and NUMBER.fullmatch(text[0]))
             bare = other.size == 1 and not other.made_by
             constant = bare and (operation.name == "divide" or one.size > 1 or literal)
-            if self.bits(one) and self.of(one) is None and not self.bits(other) and not constant:
+            margin = operation.name == "multiply"  # with targets of -1 and 1
+            if not constant and (not margin or self._are_signs(operation, one, other)):
                 return one, other
         return None
+
+    def _are_signs(self, operation: Operation, one: Value, other: Value) -> bool:
+        """Return whether one factor has targets of -1 and 1 for the other's outputs."""
+        limit = 1 - (operation.result in self.margins)  # a mask is 0 or 1, too
+        alike = one.shape == other.shape and other.size > 1
+        return alike and bool(np.all(np.isin(np.abs(other.data), (limit, 1))))
 
     def sides(self, error: Operation) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         """Return outputs and targets: of all operations at the place of the first."""
@@ -370,8 +376,10 @@ class _Graph:
         told = self.step.roles.get("loss")
         for value in (each.result for each in reversed(self.step.operations)):
             names = [n for n in value.names if (n in told if told else LOSS.match(n))]
+            if not names:
+                continue
             made = self.bits(value) and self.of(value) is None and value not in self.cone
-            if value.size == 1 and names and made:
+            if value.size == 1 and made:
                 return value
         return None
 
