@@ -310,6 +310,7 @@ for step in range(40):
 """
 
 
+@pytest.mark.process
 def test_a_wrong_derivative_is_named_where_gradients_are_clipped_by_their_norm(report):
     (found, *_) = report(CLIPPED.replace("(1 - h1**2)", "(1 - h2**2)")).findings
     assert found.code == "gradient-activation-derivative"
