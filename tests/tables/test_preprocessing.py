@@ -37,14 +37,6 @@ def test_numbers_in_other_units_are_converted_and_words_for_nothing_stay_missing
         again("3 kg,5\n3 l,5")
 
 
-def test_shares_of_one_are_percentages_where_the_others_are(table):
-    found = table("a,y\n85%,1\n0.91,2\n78 %,3\n0.5,4\n")
-    assert found.column("a").tolist() == [85, 91, 78, 50]
-    plan = prepare(found, "y").preprocessing
-    x = plan.transform(read_table(table("a\n91%\n0.91\n").path, **plan.reading))
-    assert x[0, 0] == x[1, 0]
-
-
 def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):
     rows = "".join(f"{i / 7},{i},{i % 2}\n" for i in range(200))
     plan = prepare(table("a,b,y\n" + rows), "y", keep=["b"]).preprocessing

@@ -17,8 +17,8 @@ MISSING = (
 """Cells that mean "missing", after spaces around them are removed."""
 
 GAPS = (
-    "-", "--", "\u2013", "\u2014", ".", "..", "...", "\u2026", "*", "/", ":", ":c", ": c", ":u",
-    ": u", "none", "n.a.", "n.d.", "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
+    "-", "--", "\u2013", "\u2014", ".", "..", ":", ":c", ": c", ":u", ": u",
+    "none", "n.a.", "n.d.", "k.a.", "k. a.", "missing", "unknown", *map(str.lower, MISSING),
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """Also missing, compared in lower case, but only in numeric columns; in a text column such a word
@@ -48,8 +48,8 @@ _DATE = (
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
     r"|\d{4}[\u5e74\ub144] ?\d{1,2}[\u6708\uc6d4] ?\d{1,2}[\u65e5\uc77c]"
     r"|\d{1,2}(?:er|\.)? (?:de )?[^\d\s.,:/-]{3,10}\.? (?:de )?(?:19|20)\d\d"  # in any language
-    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\d{{4}}[ -]({_MONTHS})[a-z]*|\d{{4}}[ -]?(Q[1-4]|W\d\d)"
-    rf"|Q[1-4][ -]?\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|{_DAY_NUMBER}"
+    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\d{{4}}[ -]({_MONTHS})[a-z]*|\d{{4}}[ -]?W\d\d"
+    rf"|(?:19|20)\d\d[ -]?Q[1-4]|Q[1-4][ -]?(?:19|20)\d\d|\[\d\d/\w{{3}}/\d{{4}}:.*|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
@@ -107,7 +107,7 @@ _MARKS = (
     ("notes", r"^[*`]+([^*`]+)|([0-9]) [0-9]\)$", "${1}${2}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
-    ("currency signs", r"([0-9])[.,][\u2013-]+$", "${1}"),  # 20.-
+    ("currency signs", r"([0-9][.,])[\u2013-]+$", "${1}00"),  # 20.-
     ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
 )
 _SELDOM = (  # at most half of the cells have them
@@ -120,7 +120,6 @@ _PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)[., ]*"
 _FRACTION = r"^([0-9]*)[ -]?(?:\b([1-9])[/\u2044]([1-9][0-9]?)\b|([\u00bc-\u00be\u2150-\u215e]))"
 _SEVERAL = rf"^(?:{_PART}){{2,}}$|^[0-9]*(?:[ -][1-9][/\u2044][1-9]|[\u00bc-\u00be\u2150-\u215e])"
 _RANGES, _SHORT, _LONG = "middles of ranges", "m:ss as hours", "h:mm:ss as hours"
-_SHARES = "shares as %"
 _AFTER = "after "  # a prefix
 _DURATIONS = re.compile(r"(?i)duration|m:ss|\bmin|pace|length")  # else 8:15 is a clock's
 _IN_PARTS = (
@@ -290,8 +289,6 @@ def _with_signs(cells: Any, how: Writing) -> tuple[Any, set[str]]:
     cells, currency = _without_marks(cells, _CURRENCY)
     plain, separators = _with_points(cells, how, money=bool(currency))
     numbers = plain.cast(polars.Float64, strict=False)
-    if _SHARES in how.expected or (not how.known and _are_shares(numbers, unitless, told)):
-        factors, told = factors.set(unitless, 100.0), {*told, _SHARES} - {PLAIN}
     told -= {PLAIN} if _are_alike(numbers * factors, unitless, told, how.name) else set()
     numbers, parts = _with_parts(plain, numbers, told, how)
     if unit_of(told) and "k = 1,000" in told:  # 5k is not 5,000 beside 10 km
@@ -328,25 +325,12 @@ def _with_parts(plain: Any, numbers: Any, told: set[str], how: Writing) -> tuple
     return numbers, signs
 
 
-def _are_shares(values: Any, unitless: Any, told: set[str]) -> bool:
-    """Return whether numbers beside percentages are shares of 1: 0.8 and 80 %."""
-    shares, others = (values.filter(part).drop_nulls() for part in (unitless, ~unitless))
-    if "in %" not in told or not len(shares) or not len(others):
-        return False
-    return bool(shares.min() >= 0.0 and shares.max() <= 1.0 < others.median() and shares.sum() % 1)
-
-
 def _are_alike(values: Any, unitless: Any, told: set[str], name: str) -> bool:
     """Return whether cells without a unit may have the others': 5 and 6 years, not 5 or 5 %."""
+    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
     often = (~unitless).sum() > 1 and not _are_codes(values)
     shares = any(re.match("in (%|/ ?[0-9])", each) for each in told) and "%" not in name
-    return bool(often and not shares and _are_near(values, unitless))
-
-
-def _are_near(values: Any, unitless: Any) -> bool:
-    """Return whether numbers without a unit, and those with one, are of the same size."""
-    sizes = [abs(values.filter(part).median() or 0.0) for part in (unitless, ~unitless)]
-    return bool(max(sizes) <= MAX_APART * min(sizes))
+    return bool(often and not shares and max(sizes) <= MAX_APART * min(sizes))
 
 
 def _are_codes(numbers: Any) -> bool:
@@ -404,7 +388,7 @@ def _without_units(cells: Any, how: Writing) -> tuple[Any, Any, set[str]]:
     few = 1 < units.count() < cells.count() / 2 and not factors
     letters = all(len(e) == 1 and e.isalpha() and not any(e in t for t in UNITS) for e in kinds)
     digits = bare.str.replace_all("[^0-9.]", "").cast(polars.Float64, strict=False)
-    notes = few and not _are_codes(digits.drop_nulls()) and _are_near(digits, units.is_null())
+    notes = few and not _are_codes(digits.drop_nulls())
     if letters and (notes or "notes" in expected):
         signs = {"notes"}
     multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)

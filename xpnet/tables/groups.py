@@ -5,13 +5,9 @@ from typing import Any
 
 from xpnet.tables.cells import as_text
 
-_NAMES = (
-    r"(?:sub-?|grand )?totals?|summe|gesamt(?:summe)?|(?:gesamt)?ergebnis|averages?|durchschnitt"
-    r"|\pL*mittel(?:wert)?|moyenne"
-)
+_NAMES = r"(?:sub-?|grand )?totals?|summe|gesamt(?:summe)?|(?:gesamt)?ergebnis"
 _TOTAL = rf"(?i)^\W*(?:{_NAMES})\b|\b(?:{_NAMES})\W*$|^\*+(?: |$)"  # SAP has * 100551
-_HINTS = (b"otal", b"OTAL", b"umme", b"UMME", b"esamt", b"rgebnis", b"ittel", b"verage",
-          b"VERAGE", b"urchschnitt", b"oyenne", b"*")  # found fast  # fmt: skip
+_HINTS = (b"otal", b"OTAL", b"umme", b"UMME", b"esamt", b"rgebnis", b"*")  # found fast
 _HEAD = 1 << 16  # bytes, in some of which there are words if there are totals
 _FULL = 0.9  # share of cells filled in a column that totals leave empty
 

@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import (
-    MIXED,
-    POINTS,
-    fold_of,
-    is_date,
-    is_number,
-    meaning_of,
-    unit_beside,
-)
+from xpnet.tables.cells import MIXED, POINTS, fold_of, is_date, is_number, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -407,16 +399,10 @@ def _text_classes(
         refuse_text(source, name, "" if dates else ", or leave --task regression out")
     used = np.flatnonzero(counts)
     texts = [words[each] for each in used]
-    numbers = [each for each in used if is_number(words[each])]
-    measures = [each for each in used if each in numbers or unit_beside(words[each])]
-    many = max(_MAX_INTEGER_CLASSES, len(rows) // 10)  # unlike classes such as 5A
-    measured = len(measures) > many and 2 * counts[measures].sum() > len(rows)
-    once = [e for e in numbers if counts[e] == 1 and float(words[e]) % 1]
+    once = [e for e in used if counts[e] == 1 and is_number(words[e]) and float(words[e]) % 1]
     various = len(texts) > 2 and is_various(len(texts), len(rows))
-    if len(once) > 2 or various or measured:
+    if len(once) > 2 or various:
         refuse_units(source, name, dict(zip(words, counts.tolist(), strict=True)))
-    if measured:
-        refuse_text(source, name)
     if len(once) > 2:
         what = f", a number that no other row has, beside {quoted(words[np.argmax(counts)])}"
         remedy = "empty the cells that stand for nothing"

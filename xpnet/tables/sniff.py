@@ -170,7 +170,8 @@ def _notes_from(lines: list[bytes], delimiter: str) -> int:
         cut = fields < len(full[0])
         like = any(map(str.startswith, shapes, repeat(own))) if cut else own in shapes
         sparse = 2 * filled[at] <= usual and usual >= _MIN_FILLED and len(full) >= _MIN_ROWS
-        note = fields != len(full[0]) or filled[at] == 1 or _SPARSE.match(lines[at])
+        longer = fields > len(full[0]) and not any(rows[at][len(full[0]) :])
+        note = cut or longer or filled[at] == 1 or _SPARSE.match(lines[at])
         total = _TOTAL.match(lines[at])
         is_total = total is not None and b"\n".join(lines).count(total[1]) == 1
         text = len(rows[at]) == 1 and not all(filled[first:at])

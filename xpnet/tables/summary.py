@@ -17,6 +17,7 @@ from xpnet.tables.cells import (
     Notation,
     are_numbers,
     explain_cell,
+    is_date,
     is_number,
     strays_among,
     unit_beside,
@@ -116,46 +117,48 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    _refuse_slips(table, name, used)
+    _refuse_words(table, name, used)
     if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = ~meant & (counts > 0)
     few = strays.sum() <= max(_MAX_STRAYS, len(words) // 20)
+    # Words that stand often among few numbers are categories, such as these: 1st, 2nd or late.
     often = counts.sum() >= MAX_CODES * len(used) and counts[strays].sum() > _MAX_STRAYS
     if few and not often and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_units(table, name, used)
         refuse_text(table, name)
 
 
-def _refuse_slips(table: Table, name: str, used: Mapping[str, int]) -> None:
-    """Refuse a few cells without digits, or without the unit of the others: 15 mni among 62 min."""
+def _refuse_words(table: Table, name: str, used: Mapping[str, int]) -> None:
+    """Refuse a few cells without digits among numbers with signs: unclear among 62 kg or 78/100."""
     words = {each for each in used if not _DIGIT.search(each) and each.lower() not in GAPS}
     few = 0 < sum(used[each] for each in words) <= _MAX_STRAYS
     if few and are_numbers([*(used.keys() - words)], name):
         refuse_text(table, name)
-    others, _ = other_units(used, name)
-    if sum(used[each] for each in others) <= _MAX_STRAYS:
-        refuse_units(table, name, used)
 
 
 def other_units(used: Mapping[str, int], name: str) -> tuple[list[str], str]:
-    """Return the numbers that lack the usual unit of a column, and one with it; [] if none do."""
+    """Return the numbers that lack the usual unit of a column, and the commonest with it.
+
+    That is a unit of a quarter of the cells, or none beside fractions; [] if there is none.
+    """
     units, cells = {each: unit_beside(each) for each in used if _DIGIT.search(each)}, Counter[str]()
     for each, unit in units.items():
         cells[unit] += used[each]
     usual = max(cells, key=cells.__getitem__, default="")
     alike = sorted(each for each, unit in units.items() if unit == usual)
     measured = usual or any(map(_FRACTION.search, alike))  # unlike numbers of houses: 12, 12a
-    most = 4 * cells[usual] > cells.total()  # unlike 1960 Jan
+    most = 4 * cells[usual] > cells.total() and not all(map(is_date, alike))  # unlike 2018 Q4
     if not (measured and most) or len(alike) <= MAX_CODES or not are_numbers(alike, name):
         return [], ""
-    return [each for each, unit in units.items() if unit != usual], alike[0]
+    return [each for each, unit in units.items() if unit != usual], max(alike, key=used.__getitem__)
 
 
 def refuse_units(table: Table, name: str, used: Mapping[str, int]) -> None:
     """Refuse the first number, if any, that lacks the usual unit of its column."""
-    others, usual = other_units(used, name)
+    found, usual = other_units(used, name)
+    others = {*found}
     is_other = np.asarray([*(each in others for each in texts_of(table, name)), False])
     rows = np.flatnonzero(is_other[text_numbers(table.column(name))])
     if rows.size:
