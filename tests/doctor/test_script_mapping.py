@@ -331,7 +331,7 @@ def test_rows_of_embeddings_that_are_updated_one_by_one_are_no_parameters():
     assert roles.names == ("W", "b")
 
 
-RESIDUAL = (
+SHRINKING = (
     DATA
     + """
 net = {n: rng.normal(size=s) for n, s in [("in", (3, 4)), ("A", (4, 4)), ("B", (4, 4)),
@@ -339,12 +339,12 @@ net = {n: rng.normal(size=s) for n, s in [("in", (3, 4)), ("A", (4, 4)), ("B", (
 for epoch in range(9):
     h = [X @ net["in"]]
     for n in "ABC":
-        h.append(h[-1] + np.tanh(h[-1] @ net[n]))
+        h.append(np.tanh(h[-1] @ net[n]))
     d = (h[-1] @ net["out"] - Y) / 20
     g, d = {"out": h[-1].T @ d}, d @ net["out"].T
     for i, n in enumerate("CBA", 2):
-        e = d * (1 - (h[-i + 1] - h[-i]) ** 2)
-        g[n], d = h[-i].T @ e, d + e @ net[n].T
+        e = d * (1 - h[-i + 1] ** 2)
+        g[n], d = h[-i].T @ e, e @ net[n].T
     g["in"] = X.T @ d
     for n, w in net.items():
         w *= 0.99
@@ -354,8 +354,8 @@ for epoch in range(9):
 
 
 @pytest.mark.parametrize("decay", ["w *= 0.99", "w = w * 0.99"])
-def test_weights_that_shrink_ahead_of_their_update_are_those_of_all_residual_blocks(decay):
-    script = RESIDUAL.replace("w *= 0.99", decay).replace("w -= 0.1", "net[n] = w - 0.1")
+def test_weights_that_shrink_on_a_line_of_their_own_are_found(decay):
+    script = SHRINKING.replace("w *= 0.99", decay).replace("w -= 0.1", "net[n] = w - 0.1")
     roles = mappings(script)[-1]
     assert len(roles.names) == 5
     assert roles.error.site.text == 'h[-1] @ net["out"] - Y'

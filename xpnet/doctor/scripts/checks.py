@@ -148,11 +148,17 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
 def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is one object cannot learn two things."""
     nodes = [*ast.walk(tree(roles.file) if roles else ast.Module([], []))]
-    own = {each.name for each in nodes if isinstance(each, ast.ClassDef)}
+    classes = {n.name: any("self." in ast.unparse(s.targets[0]) and _calls(s.value)
+                           for s in ast.walk(n) if isinstance(s, ast.Assign))
+               for n in nodes if isinstance(n, ast.ClassDef)}  # fmt: skip
+    # Whether it holds what it makes, or is given, such as weights; an activation does not.
+    own = {name for name, holds in classes.items() if holds}
     for each in nodes:  # functions that make one
         match each:
-            case ast.FunctionDef(function, body=[*_, ast.Return(ast.Call(ast.Name(name)))]):
-                own |= {function} if name in own else set()
+            case ast.FunctionDef(function, body=[*_, ast.Return(ast.Call(ast.Name(name)) as made)]):
+                given = [*made.args, *(one.value for one in made.keywords)]
+                holds = name in own or (name in classes and any(map(_calls, given)))
+                own |= {function} if holds else set()
     for each in nodes:
         match each:
             case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
@@ -161,6 +167,10 @@ def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
                     yield (NOTHING, "weights", f"line {each.lineno}, {ast.unparse(each)}: a list "
                            "times a number holds one object that often", new,
                            [changed(roles.file, each, new)])  # fmt: skip
+
+
+def _calls(node: ast.AST) -> bool:
+    return any(isinstance(each, ast.Call) for each in ast.walk(node))
 
 
 @check("data-changed", "NumPy manual, Copies and views", needs=FAILURE)

@@ -16,7 +16,7 @@ from xpnet.doctor.scripts.recording.updates import maker
 from xpnet.doctor.scripts.repairs.edits import around, changed, edit
 
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
-UPDATE = re.compile(r"(.+?)\s*(?:[-+]=|=\s*\1\s*[-+])\s*[\w.\[\]/ ]+\*")  # W -= rate * gradient
+UPDATE = re.compile(r"(.+?)\s*(?:[-+]=|=\s*\1\s*[-+]).*\*")  # W -= rate * gradient
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop",
@@ -24,22 +24,41 @@ UPDATE = re.compile(r"(.+?)\s*(?:[-+]=|=\s*\1\s*[-+])\s*[\w.\[\]/ ]+\*")  # W -=
 def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     recorder = seen.recorder
-    sites = [] if roles or recorder.error else recorder.sites
-    ran = [s for place, s in enumerate(sites) if place in recorder.reached]
+    reached, (unmoved, replaced) = recorder.reached, recorder.unmoved
+    sites = [] if roles or recorder.error or replaced else recorder.sites
+    ran = [s for place, s in enumerate(sites) if place in reached]
     weights = {text for s in ran if s.operator is ast.MatMult or PRODUCT.search(s.text)
                for text in s.operands}  # fmt: skip
-    updates = {place: (s, found) for place, s in enumerate(sites) if s.kind == "statement"
-               if (found := UPDATE.match(s.text)) and not LOSS.match(found[1])}  # fmt: skip
-    for site, found in updates.values() if recorder.reached.isdisjoint(updates) else ():
+    updates = [(place, s, found[1]) for place, s in enumerate(sites) if s.kind == "statement"
+               if (found := UPDATE.match(s.text)) and not LOSS.match(found[1])]  # fmt: skip
+    if any(place in reached and name in weights for place, _, name in updates):
+        return
+    for _, site, name in (each for each in updates if each[0] not in reached):
         tests, called = _conditions(site)
-        if recorder.unmoved[0] or (called and found[1] in weights):
-            known = [f"{name} is {value}" for each in recorder.modules
-                     for name, value in each.items() if isinstance(value, int | float)
-                     and any(re.search(rf"\b{name}\b", text) for text in tests)]  # fmt: skip
+        meant = not tests or _vary(site.file, tests)  # or a choice that the script has made
+        if meant and (unmoved or (called and name in weights)):
+            known = [f"{key} is {value}" for each in recorder.modules
+                     for key, value in each.items() if isinstance(value, int | float)
+                     and any(re.search(rf"\b{key}\b", text) for text in tests)]  # fmt: skip
             now = f" (at the end {', '.join(known)})" * bool(known)
             said = f"; {' and '.join(tests)}: never true{now}" * bool(tests)
-            yield (NOTHING, found[1], f"{site}: this update is never run{said}",
+            yield (NOTHING, name, f"{site}: this update is never run{said}",
                    "make this true in each step, or in every few steps" * bool(tests))  # fmt: skip
+
+
+def _vary(file: str, tests: list[str]) -> bool:
+    """Return whether conditions read what a loop changes, or what is counted."""
+    changed_ones = set[str]()
+    for each in ast.walk(tree(file)):
+        loops = isinstance(each, ast.For | ast.While)
+        inside = [n for n in ast.walk(each) if isinstance(n, ast.Assign)] if loops else []
+        targets = [target for n in inside for target in n.targets]
+        if isinstance(each, ast.For | ast.AugAssign):
+            targets.append(each.target)
+        changed_ones |= {ast.unparse(n) for target in targets for n in ast.walk(target)
+                         if isinstance(n, ast.Name | ast.Attribute)}  # fmt: skip
+    return any(re.search(rf"\b{re.escape(name)}\b", text)
+               for name in changed_ones for text in tests)  # fmt: skip
 
 
 def _conditions(site: Site) -> tuple[list[str], bool]:

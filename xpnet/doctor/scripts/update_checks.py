@@ -128,8 +128,12 @@ def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
         falls = _holds(test, {best: 1e9, ast.unparse(value): 1.0})
         never = falls and not _holds(test, {best: 0.0, ast.unparse(value): 1.0})
         now = [(names.get(best), names.get(ast.unparse(value))) for names in seen.recorder.modules]
-        never &= bool(LOSS.search(ast.unparse(value))) or any(
-            kept == 0.0 < last for kept, last in now if isinstance(last, float))  # fmt: skip
+        inside = (n for each in around(roles.file, test.lineno, (ast.If,))[-1:]
+                  for s in each.body for n in ast.walk(s))  # fmt: skip
+        kept = [n for n in inside if isinstance(getattr(n, "ctx", None), ast.Store)]
+        stays = any(low == 0.0 < last for low, last in now if isinstance(last, float))
+        # An axis limit of 0 is no best loss: with that, weights or a step are kept, too.
+        never &= bool(LOSS.search(ast.unparse(value))) or (stays and len(kept) > 1)
         for name, start in starts if never else ():
             low = isinstance(start, ast.Constant) and start.value == 0
             if low and name.rpartition(".")[2] == best.rpartition(".")[2]:

@@ -109,11 +109,7 @@ def mere_number(operation: Operation) -> tuple[float, str]:
 
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
-    old = operation.operands[side]
-    made, single = old.made_by, scalar_side(old.made_by)  # (1 - rate * penalty) * W, or W *= ...
-    own = made.site.kind == "in place" or {*old.names} & {*made.site.operands}
-    if (made.line == operation.line or (own and single is not None)) and made.name in TIMES:
-        old = made.operands[1 - (single or 0)]
+    old = _before_decay(operation, side)
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
@@ -151,6 +147,18 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                   tuple(scalars[:used]))  # fmt: skip
 
 
+def _before_decay(operation: Operation, side: int) -> Value:
+    """Return the parameter ahead of its step's decay: (1 - rate * penalty) * W, or W *= ..."""
+    value, delta = operation.operands[side], operation.operands[1 - side]
+    made, single = value.made_by, scalar_side(value.made_by)
+    own = made.site.kind == "in place" or {*value.names} & {*made.site.operands}
+    # What the step's gradient was computed with is no decay, but a start that was scaled.
+    decays = own and single is not None and value not in ancestors([delta])
+    if made.name in TIMES and (made.line == operation.line or decays):
+        return made.operands[1 - (single or 0)]
+    return value
+
+
 def _factor_from(old: Value, made: Operation) -> Operation:
     """Return what computed a product's factor of one number from a parameter: an error.
 
@@ -176,14 +184,6 @@ def written(chain: Chain) -> list[str]:
     """Return how an update writes the parameter."""
     operation = chain.operations[1]
     return [*operation.site.operands[chain.side :][:1], *operation.operands[chain.side].names]
-
-
-def _is_stream(chain: Chain, made: set[Value]) -> bool:
-    """Return whether a chain, none that others made, adds to a product, as residual blocks do."""
-    first, old = chain.operations[0], chain.operations[0].operands[chain.side]
-    below = ancestors([old], lambda value: value in made or value.shape != old.shape)
-    below = {value for value in below if value.shape == old.shape and first.name == "add"}
-    return any(value.made_by.name in MIXING for value in below)
 
 
 class Search:
@@ -243,8 +243,6 @@ class Search:
     def _classify(self, longest: Chain, everything: list[Operation]) -> None:
         """See which chains are parameters: what is added to them depends on them."""
         chains = [*dict.fromkeys(c for c, _ in self._chains.values() if len(c.operations) > 1)]
-        made = {each.result for chain in chains for each in chain.operations}
-        chains = [chain for chain in chains if not _is_stream(chain, made)]
         parameters = self._trained(chains, everything)
         ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
         states = self._made([*parameters, *(c for c in chains if c in ahead)], old=False)
