@@ -488,3 +488,31 @@ def test_other_networks_of_the_same_class_are_not_taken_for_the_one_looked_at(sc
 def test_a_network_that_is_drawn_anew_is_not_judged_by_those_before_it():
     report = report_of(RATES)
     assert (report.codes, report.facts["steps"]) == ((), 400)
+
+
+STARTS = {
+    "scaled": "W1, W2 = rng.normal(size=(2, 8)), rng.normal(size=(8, 1))\nW1 *= 0.1\nW2 *= 0.1",
+    "of a product": "W1 = rng.normal(size=(2, 8)) @ np.eye(8)\nW2 = rng.normal(size=(8, 1))",
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_weights_may_be_scaled_or_be_a_product_before_the_first_step(start):
+    report = report_of(f"""
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 2))
+Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+b1, b2 = np.zeros(8), np.zeros(1)
+{STARTS[start]}
+for step in range(100):
+    h = np.tanh(X @ W1 + b1)
+    d = (1 / (1 + np.exp(-(h @ W2 + b2))) - Y) / 80
+    e = d @ W2.T * (1 - h**2)
+    W2 += -0.05 * h.T @ d
+    b2 += -0.05 * d.sum(0)
+    W1 += -0.05 * X.T @ e
+    b1 += -0.05 * e.sum(0)
+""")
+    assert {*report.codes} <= {"learning-rate-too-small", "too-few-steps"}
+    assert any(each.startswith("weights W1") for each in report.facts["mapping"])

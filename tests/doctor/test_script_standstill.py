@@ -96,14 +96,17 @@ for step in range(30):
 @pytest.fixture
 def findings(tmp_path):
     def of(text):
-        path = tmp_path / "net.py"
+        path = tmp_path / f"net{len([*tmp_path.iterdir()])}.py"
         path.write_text(text)
         return examine(Script(str(path), ())).report.findings
 
     return of
 
 
-@pytest.mark.parametrize("update", ["self.W -= rate * self.dW", "self.W = self.W - rate * self.dW"])
+@pytest.mark.parametrize(
+    "update",
+    ["self.W -= rate * self.dW", "self.W = self.W - rate * self.dW", "self.W += -rate * self.dW"],
+)
 def test_an_update_whose_condition_never_holds_is_named_with_the_condition(findings, update):
     script = RARELY.replace("self.W -= rate * self.dW", update)
     (found,) = findings(script)
@@ -112,6 +115,8 @@ def test_an_update_whose_condition_never_holds_is_named_with_the_condition(findi
     assert found.evidence == f"line 18, {update}: {said}"
     assert found.remedy == "make this true in each step, or in every few steps"
     assert findings(script.replace("i % 5 == 4", "i % 5 < 4")) == ()
+    chosen = f"TRAIN = False\n{script}".replace("i % 5 == 4", "TRAIN")
+    assert findings(chosen) == ()
 
 
 @pytest.mark.parametrize("more", ["", "print(np.tanh(one.forward(X)))\n", "gradients(X, Y)\n"])
