@@ -101,7 +101,9 @@ def test_columns_of_one_table_are_not_taken_for_parts_of_each_other(tmp_path, mo
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("name", ["main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"])
+@pytest.mark.parametrize(
+    "name", ["main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py", "prices_in_euros.py"]
+)
 @pytest.mark.process
 def test_the_copy_that_fix_writes_learns(name):
     (case,) = cases(only=name)

@@ -163,10 +163,10 @@ def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
 
 def reachable(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Bring the targets to where the outputs can be, after the statement that makes them."""
-    if "target_range" not in (finding.repair or {}):
-        return
+    low, high = (finding.repair or {}).get("target_range", (-np.inf, np.inf))
+    if finding.code == "target-range" and not np.any(np.isfinite([low, high])):
+        return  # another output is wanted, not other targets
     t, _, made = _data(roles.targets[0], roles.error, roles)
-    low, high = (finding.repair or {})["target_range"]
     form = f"({{0}} - np.mean({t})) / np.std({t})"
     if np.isfinite(low) and np.isfinite(high):
         form = f"({{0}} - np.min({t})) / (np.max({t}) - np.min({t}))"
