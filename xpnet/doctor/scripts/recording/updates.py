@@ -168,8 +168,10 @@ def _factor_from(old: Value, made: Operation) -> Operation:
     before = ancestors([] if side is None else [made.operands[side]])
     if side is None or old not in before:
         return NOTHING
-    clips = made.operands[1 - side] in before and any(e.made_by.name in NORMS for e in before)
-    return NOTHING if clips else made.operands[side].made_by
+    other, roots = made.operands[1 - side], [e for e in before if e.made_by.name in NORMS]
+    of_it = ancestors((v for e in roots for v in e.made_by.operands),
+                      stop=lambda v: v.made_by.name in MIXING)  # fmt: skip
+    return NOTHING if other in of_it else made.operands[side].made_by
 
 
 @dataclass(eq=False)
