@@ -132,7 +132,7 @@ def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
                   for s in each.body for n in ast.walk(s))  # fmt: skip
         kept = [n for n in inside if isinstance(getattr(n, "ctx", None), ast.Store)]
         stays = any(low == 0.0 < last for low, last in now if isinstance(last, float))
-        # An axis limit of 0 is no best loss: with that, weights or a step are kept, too.
+        # Beside a best loss weights or a counter are kept, unlike beside the limit of an axis.
         never &= bool(LOSS.search(ast.unparse(value))) or (stays and len(kept) > 1)
         for name, start in starts if never else ():
             low = isinstance(start, ast.Constant) and start.value == 0

@@ -421,8 +421,10 @@ class Recorder:
 
     def _counted(self) -> set[int]:
         """Return the statements that ran since their counters were set."""
+        if self.pattern:
+            return set()
         untouched = FAR_AWAY, self._doubled * 100
-        return {k for k, n in enumerate(self.counts) if n not in untouched and not self.pattern}
+        return {k for k, n in enumerate(self.counts) if n not in untouched}
 
     def _keep_used(self) -> None:
         """Keep what was computed after the last update, but for steps of another network."""
