@@ -70,9 +70,7 @@ _LOOKS_LIKE = (
     ),
 )
 
-_WIDE = {chr(0xFF00 + i - 0x20): chr(i) for i in map(ord, "0123456789.,%+-/~")} | {
-    "\uffe5": "\u00a5"
-}
+_WIDE = {chr(0xFEE0 + ord(sign)): sign for sign in "0123456789.,%+-/~"} | {"\uffe5": "\u00a5"}
 _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = r"(?:[A-Z]{0,2}\$|[\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _LETTER = r"(?u:[^\W\d_]|[\u00b0\u2103\u2109\u3300-\u33ff])"  # in any script; or of a unit
@@ -104,14 +102,14 @@ _MARKS = (
     ("~", r"(?i)^(?:[~\u2248]|ca\.?|circa|about|approx\.?|around) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
     ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\((?:[^()0-9]*|[^()]*\pL[^()]*)\))$", "${1}"),
-    ("notes", r"^[*`]+([^*`]+)|([0-9]) [0-9]\)$", "${1}${2}"),
+    ("notes", r"^[*`]+([^*`]+)", "${1}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("parentheses around negative numbers", r"^\(([^()+-]*[0-9][^()]*)\)$", "-${1}"),
     ("currency signs", r"([0-9][.,])[\u2013-]+$", "${1}00"),  # 20.-
     ("minus signs behind", r"^([0-9][0-9.,']*)-$", "-${1}"),
 )
 _SELDOM = (  # at most half of the cells have them
-    ("notes", r"([0-9]) ?\([0-9]\)$", "${1}"),
+    ("notes", r"([0-9])(?: ?\(| )[0-9]\)$", "${1}"),
     ("notes", r"^([0-9]+) [-\u2013=] \pL[^0-9]*$", "${1}"),  # 10 - extremely likely
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )

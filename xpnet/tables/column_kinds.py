@@ -12,7 +12,14 @@ from xpnet.tables.cells import fold_of, is_date
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
 from xpnet.tables.messages import format_number, option_for
-from xpnet.tables.summary import Summary, min_count, other_units, refuse_spoilt_numbers, texts_of
+from xpnet.tables.summary import (
+    Summary,
+    min_count,
+    other_units,
+    refuse_spoilt_numbers,
+    texts_of,
+    used_texts,
+)
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
@@ -100,7 +107,7 @@ def _useless_text(table: Table, name: str, counts: np.ndarray) -> str:
         return ""
     if all(map(is_date, words[:100])):
         return "dates written in no known way"
-    others, usual = other_units(dict(zip(words, counts.tolist(), strict=True)), name)
+    others, usual = other_units(used_texts(table, name, counts), name)
     if others:
         return f"numbers of several units, such as {others[0]} and {usual}"
     spaces = sum(text.count(" ") for text in words[:1000]) / min(len(words), 1000)

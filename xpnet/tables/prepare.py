@@ -58,6 +58,7 @@ from xpnet.tables.summary import (
     summarize,
     text_numbers,
     texts_of,
+    used_texts,
 )
 from xpnet.tables.table import Table
 from xpnet.training.batches import MAX_VALIDATION_ROWS, split, split_groups
@@ -402,7 +403,7 @@ def _text_classes(
     once = [e for e in used if counts[e] == 1 and is_number(words[e]) and float(words[e]) % 1]
     various = len(texts) > 2 and is_various(len(texts), len(rows))
     if len(once) > 2 or various:
-        refuse_units(source, name, dict(zip(words, counts.tolist(), strict=True)))
+        refuse_units(source, name, used_texts(source, name, counts))
     if len(once) > 2:
         what = f", a number that no other row has, beside {quoted(words[np.argmax(counts)])}"
         remedy = "empty the cells that stand for nothing"

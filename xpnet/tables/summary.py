@@ -105,14 +105,19 @@ def refuse_text(table: Table, name: str, also: str = "", known: Notation | None 
     raise table.fault(rows[0], name, f", which {what}{others}", remedy + also)
 
 
+def used_texts(table: Table, name: str, counts: np.ndarray) -> dict[str, int]:
+    """Return how often each text of a column occurs, without those that do not."""
+    pairs = zip(texts_of(table, name), counts.tolist(), strict=True)
+    return {text: count for text, count in pairs if count}
+
+
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     """Refuse texts of which most are, or were meant as, numbers.
 
     All of the kind of 3+ or <1 pass, texts such as addresses, of which none is a number even with
     signs, and codes.
     """
-    words = texts_of(table, name)
-    used = {word: n for word, n in zip(words, counts.tolist(), strict=True) if n}
+    words, used = texts_of(table, name), used_texts(table, name, counts)
     if _are_codes(used):
         return
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
