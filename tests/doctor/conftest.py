@@ -33,12 +33,12 @@ def little_memory(request):
 def enough_time(request, monkeypatch):
     """Let scripts be recorded, however busy the machine is, and by "process" measured at one step.
 
-    Of hundreds of steps some fifteen are looked at, as where looking is dear; at "leisure", sixty.
+    Of hundreds of steps fifteen are looked at, as where looking is dear; by "many_steps", sixty.
     """
-    process, leisure = map(request.node.get_closest_marker, ("process", "leisure"))
+    process, many_steps = map(request.node.get_closest_marker, ("process", "many_steps"))
     monkeypatch.setattr("xpnet.doctor.scripts.recording.budget.FREE_SECONDS", 60.0)
     monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", int(bool(process)))
-    if not leisure:
+    if not many_steps:
         monkeypatch.setattr("xpnet.doctor.scripts.recording.trace.FIRST", -1.0)
 
 

@@ -84,7 +84,7 @@ def test_classes_counted_otherwise_than_the_answers_are_seen_in_the_last_steps_o
     assert (found.code, found.remedy[-15:]) == ("prediction-wrong", "(p, axis=1) + 1")
 
 
-@pytest.mark.leisure
+@pytest.mark.many_steps
 def test_a_rate_that_becomes_zero_is_named_though_much_was_learnt_before():
     script = RIGHT.replace("    h =", "    rate = 2.0 * (step < 140)\n    h =")
     assert [(e.code, e.severity) for e in report_of(script).findings] == [

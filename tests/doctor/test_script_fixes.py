@@ -3,6 +3,7 @@
 import ast
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from doctor_scripts import score_of_fix
@@ -13,7 +14,16 @@ from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import Script, tree, write_like
 from xpnet.doctor.scripts.repairs import fix as fixes
-from xpnet.doctor.scripts.repairs.edits import after, apply, as_floats, at, mended_lines, moved
+from xpnet.doctor.scripts.repairs.edits import (
+    after,
+    apply,
+    as_floats,
+    at,
+    mended_lines,
+    moved,
+    rewrite,
+)
+from xpnet.doctor.scripts.repairs.fix import CORRECTED, rewritten
 from xpnet.doctor.scripts.repairs.sizes import _later_ends, _more, numbers
 from xpnet.errors import InputError
 
@@ -45,7 +55,7 @@ MENDED = {
     "bias_outside.py": "np.tanh(V @ x + c)",
     "columns_bias_matrix.py": "np.mean(alpha * db1, axis=1, keepdims=True)",
 }
-NEEDS = {"few_epochs.py": pytest.mark.leisure, "adam_wrong.py": pytest.mark.process}
+NEEDS = {"few_epochs.py": pytest.mark.many_steps, "adam_wrong.py": pytest.mark.process}
 # How many steps they take, and how many show as much.
 SHORTER = {
     "never_reset.py": (60, 2), "loop_variable.py": (2000, 200), "data_destroyed.py": (600, 100),
@@ -423,3 +433,20 @@ def test_what_was_taught_wrongly_need_not_be_learnt_as_well():
     assert not attempt(0.99, "same-batch").better_than(attempt(0.5))
     assert not attempt(0.94).better_than(attempt(0.95))
     assert not attempt(0.9, status=2).better_than(attempt(0.0))
+
+
+def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("m = v / (1 - b) ** t")
+    (change,) = rewrite(str(path), tree(str(path)), *CORRECTED)
+    assert change["text"] == "v / (1 - b ** t)"
+
+
+@pytest.mark.parametrize(("start", "edits"), [("rate = 0.2", 1), ("first = 0.2", 0)])
+def test_a_rate_that_falls_is_left_alone_where_nothing_else_sets_it(tmp_path, start, edits):
+    path = tmp_path / "net.py"
+    path.write_text(f"{start}\nfor k in range(9):\n    rate = 0.2 / 2**k\n    w -= rate * g\n")
+    update = SimpleNamespace(scalars=(("rate", 0.2),))
+    roles = SimpleNamespace(file=str(path), step=SimpleNamespace(updates=[update]))
+    vanishes = SimpleNamespace(code="learning-rate-vanishes")
+    assert len(rewritten(vanishes, roles)) == edits

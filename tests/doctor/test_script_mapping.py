@@ -142,7 +142,7 @@ def test_parameters_outputs_and_targets_are_found(script, names, rows):
     assert found.outputs[0].shape == found.targets[0].shape == rows
 
 
-@pytest.mark.leisure
+@pytest.mark.many_steps
 @pytest.mark.parametrize("script", [IN_EACH_STEP, ONCE, ANEW], ids=["each step", "once", "anew"])
 def test_the_parts_of_one_flat_vector_are_parameters(script):
     for found in mappings(DATA + script):

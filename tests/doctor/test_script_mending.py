@@ -2,16 +2,14 @@
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from observed_scripts import KEPT
 from script_corpus import cases, lay_out
 
 from xpnet.doctor.scripts.examine import CHECKS, examine
-from xpnet.doctor.scripts.recording.source import Script, tree
-from xpnet.doctor.scripts.repairs.edits import apply, rewrite
-from xpnet.doctor.scripts.repairs.fix import CORRECTED, rewritten
+from xpnet.doctor.scripts.recording.source import Script
+from xpnet.doctor.scripts.repairs.edits import apply
 
 START = """import numpy as np
 np.random.seed(2)
@@ -149,7 +147,7 @@ def test_only_rows_parameters_and_lost_steps_are_rewritten(examined, script, cod
     assert {(each["line"], each["text"]) for each in edits} == {(line, text)}
 
 
-@pytest.mark.leisure
+@pytest.mark.many_steps
 @pytest.mark.untraced
 @pytest.mark.process
 def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch):
@@ -594,20 +592,3 @@ def test_a_penalty_is_multiplied_by_the_rate(examined, update, mended):
     step = f"    {update}; b1 -= rate*D1.sum(0); {second}; b2 -= rate*D2.sum(0)\n"
     script = START.replace("rate = 2", "rate, lam = .1, .3").replace("range(30)", "range(900)")
     assert mended in apply(script + step, edits_of(examined(script + step)))
-
-
-def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):
-    path = tmp_path / "net.py"
-    path.write_text("m = v / (1 - b) ** t")
-    (change,) = rewrite(str(path), tree(str(path)), *CORRECTED)
-    assert change["text"] == "v / (1 - b ** t)"
-
-
-@pytest.mark.parametrize(("start", "edits"), [("rate = 0.2", 1), ("first = 0.2", 0)])
-def test_a_rate_that_falls_is_left_alone_where_nothing_else_sets_it(tmp_path, start, edits):
-    path = tmp_path / "net.py"
-    path.write_text(f"{start}\nfor k in range(9):\n    rate = 0.2 / 2**k\n    w -= rate * g\n")
-    update = SimpleNamespace(scalars=(("rate", 0.2),))
-    roles = SimpleNamespace(file=str(path), step=SimpleNamespace(updates=[update]))
-    vanishes = SimpleNamespace(code="learning-rate-vanishes")
-    assert len(rewritten(vanishes, roles)) == edits

@@ -10,7 +10,7 @@ from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.instrument import instrument
 from xpnet.doctor.scripts.recording.trace import Recorder
 
-pytestmark = [pytest.mark.untraced, pytest.mark.leisure]
+pytestmark = [pytest.mark.untraced, pytest.mark.many_steps]
 
 FIT = """
 import numpy as np
