@@ -261,7 +261,10 @@ NUMBERS = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.tanh(X[:, :1])").repl
     "squash(h @ W2 + b2)", "h @ W2 + b2").replace("rate = 2.0", "rate = 0.5")  # fmt: skip
 EMPTY = BATCH.replace("rng.permutation(80)[:20]", "20 * (step % 4)").replace("[rows]", "[rows:20]")
 NOISY = BATCH.replace("X[rows], Y[rows]", "X[:60], Y[:60]\n    x += rng.normal(size=x.shape)")
+ALONE = RIGHT.replace("    p = squash(", "    e = np.exp(").replace(
+    "    d2 =", "    p = e / e.sum(axis=1, keepdims=True)\n    d2 =")  # fmt: skip
 MORE_MISTAKES = [
+    ("softmax-axis", ALONE),
     ("rows-left-out", EMPTY),
     ("data-changed", NOISY),
     ("target-range", MARGINS),

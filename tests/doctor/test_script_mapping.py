@@ -183,6 +183,21 @@ def test_a_velocity_that_is_added_before_the_step_is_no_parameter():
     assert {each.names for each in mappings(LOOK_AHEAD)} == {("W",)}
 
 
+def test_weights_of_a_single_output_that_make_the_step_of_biases_are_parameters():
+    found = mappings(
+        DATA
+        + """
+W, b, v = rng.normal(size=(3, 4)), np.zeros(4), rng.normal(size=4)
+for i in range(9):
+    h = np.tanh(X[i] @ W + b)
+    e = h @ v - Y[i, 0]
+    d = e * v
+    v -= 0.1 * e * h; b -= 0.1 * d; W -= 0.1 * np.outer(X[i], d)
+"""
+    )[-1]
+    assert {*found.names} == {"W", "b", "v"}
+
+
 IN_A_LOOP = (
     BY_NAME[: BY_NAME.index("    W2 -=")].replace(
         "for epoch",

@@ -322,14 +322,16 @@ def test_what_is_wrong_is_named_with_its_line_as_it_should_be(report, old, new, 
 
 
 @pytest.mark.parametrize(
-    ("slope", "given", "remedy"),
+    ("slope", "given", "hidden", "remedy"),
     [
-        ("x * (1 - x)", "Z", "line 7: def slope(x): return np.exp(-abs(x)) / (1 + "
-         "np.exp(-abs(x)))**2"),
-        ("f(x) * (1 - f(x))", "A", "line 15: D2 = (A2 - Y) * (A2 * (1 - A2))"),
+        ("x * (1 - x)", "Z", "slope(Z1)", "line 7: def slope(x): return f(x) * (1 - f(x))"),
+        ("x * (1 - x)", "Z", "S1", "line 7: def slope(x): return f(x) * (1 - f(x))"),
+        ("f(x) * (1 - f(x))", "A", "slope(A1)", "line 15: D2 = (A2 - Y) * (A2 * (1 - A2))"),
     ],
 )  # fmt: skip
-def test_a_derivative_of_the_wrong_value_in_all_layers_is_named(report, slope, given, remedy):
+def test_a_derivative_of_the_wrong_value_in_all_layers_is_named(
+    report, slope, given, hidden, remedy
+):
     text = f"""import numpy as np
 rng = np.random.default_rng(4)
 X = rng.normal(size=(150, 2)); Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
@@ -342,10 +344,10 @@ for step in range(60):
     A1 = f(Z1)
     Z2 = A1 @ W2 + b2
     A2 = f(Z2)
-
+    S1 = slope({given}1)
 
     D2 = (A2 - Y) * slope({given}2)
-    D1 = (D2 @ W2.T) * slope({given}1)
+    D1 = (D2 @ W2.T) * {hidden}
     W2 -= 0.01 * A1.T @ D2
     b2 -= 0.01 * D2.sum(0)
     W1 -= 0.01 * X.T @ D1

@@ -277,6 +277,8 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
         ("data-changed no-bias loss-not-decreasing", WORDS),
         ("data-changed", SHORTENED),
         ("data-changed", NEGATIVES),
+        ("data-changed", FIT.replace("X[i], y[i]", "np.asarray(X, float), y").replace(
+            "NOISE", "1.0").replace("/ 32", "/ 400")),
         ("softmax-hidden", ATTENTION),
         ("target-range", ACTIONS),
         ("too-few-steps loss-not-decreasing", PAIRS),

@@ -16,13 +16,13 @@ from xpnet.doctor.rules.data import relation
 from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE, Rule, rule
 from xpnet.doctor.run import GOOD, Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
-from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Roles, a_few, in_source, listed
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
+    SAME_VALUES,
     ancestors,
     descendants,
     lost,
@@ -184,6 +184,8 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
         part = made.name == "item" and not made.operands[0].made_by
         shown = part and isinstance(made.index, slice)
         if before.object is not each.result.object or (made and not shown):
+            continue
+        if each.name in SAME_VALUES - {"put"}:  # np.asarray of an array is that array
             continue
         used = before in data or each.result in reached
         used &= id(before.object) not in seen.recorder.taught
@@ -371,17 +373,6 @@ def taught_inputs(seen: Observer, roles: Roles, run: Run) -> Seen:
         above = ancestors([target], stop=lambda v: v.made_by.name not in VIEWS)
         if any(each in above and target.size < each.size for each in roles.inputs):
             yield roles.error, "the error", "it is taken from a part of the inputs"
-
-
-@check("gradient-activation-derivative", SEEN, "1 / (1 + np.exp(-z))")
-def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
-    """The derivative a * (1 - a) is that of the sigmoid that rises."""
-    for layer in roles.layers:
-        made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
-        falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
-        if falls and not any(each.name == "negative" for each in made):
-            yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
-                   "minus of exp(-z)")  # fmt: skip
 
 
 @check("update-order", BACKPROPAGATION)

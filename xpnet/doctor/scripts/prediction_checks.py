@@ -9,9 +9,10 @@ import numpy as np
 from xpnet.doctor.rules.rule import RECIPE
 from xpnet.doctor.run import GOOD, Run
 from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
+from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
-from xpnet.doctor.scripts.recording.steps import Operation, Value
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
     ancestors,
@@ -21,6 +22,7 @@ from xpnet.doctor.scripts.recording.updates import (
     scalar_side,
 )
 from xpnet.doctor.scripts.repairs.edits import edit, operand_edit
+from xpnet.doctor.scripts.telling import SEEN
 
 UNIT = 3.0  # times a standard deviation, up to which another one is of the same unit
 ROUNDED = ("round", "rint", "around", "floor", "ceil", "trunc", "sign")
@@ -43,6 +45,37 @@ def all_pairs(seen: Observer, roles: Roles, run: Run) -> Seen:
                 yield (each, "predictions", f"{sides}: the result is {each.result.shape}",
                        f"make one of shape {each.operands[i].shape}",
                        [operand_edit(each, 1 - i, "np.ravel({})")])  # fmt: skip
+
+
+@check("gradient-activation-derivative", SEEN, "1 / (1 + np.exp(-z))")
+def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """The derivative a * (1 - a) is that of the sigmoid that rises."""
+    for layer in roles.layers:
+        made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
+        falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
+        falls = falls and not _is_one(activated := layer.activations.made_by)
+        if falls and not any(each.name == "negative" for each in made):
+            yield (activated, "activations", "this sigmoid falls: it lacks the "
+                   "minus of exp(-z)")  # fmt: skip
+
+
+@check("softmax-axis", "SciPy, scipy.special.softmax (axis)",
+       "one output needs a sigmoid: 1 / (1 + np.exp(-z))")  # fmt: skip
+def one_softmax(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """A single output gets all that softmax shares out: it is 1, whatever the weights are."""
+    made, p = roles.outputs[0].made_by if len(roles.outputs) == 1 else NOTHING, run.last.predictions
+    if _is_one(made) and roles.layers and p.shape[1] == 1 < len(p):
+        z = roles.layers[-1].pre_activations
+        sums = [in_source(each, z) for each in roles.step.operations
+                if z in each.operands and each.site.function == made.site.function]  # fmt: skip
+        edits = [edit(made.site, f"1 / (1 + np.exp(-{each}))") for each in sums[:1]]
+        yield made, "predictions", "the only output of each sample is divided by itself", "", edits
+
+
+def _is_one(made: Operation) -> bool:
+    """Return whether an operation divides a value by itself, as the sum over a single output."""
+    sides = [each.data for each in made.operands]
+    return made.name == "divide" and np.array_equal(*sides) and sides[0].size > 1
 
 
 @check("prediction-wrong", "NumPy manual, argmax")

@@ -66,7 +66,7 @@ def conclude(
     # Or else it learns by another loss: Huber's; or by random feedback.
     if wrong and not found and (run.failing or (learning and not (run.learnt and _fixed(roles)))):
         found.append(_unexplained(points, roles, wrong, run))
-    if found and (weights := row_weights(roles)):
+    if (found or wrong) and (weights := row_weights(roles)):
         return [], f"Gradients were not judged: the loss is {BY_ROW}, {weights.site}."
     if not found:
         found += _too_long(points[0].line, points[0].loss, roles, run.failing)

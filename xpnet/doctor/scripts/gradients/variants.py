@@ -27,6 +27,7 @@ from xpnet.nn.activations import ACTIVATIONS
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
 CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
+SUPERFLUOUS = "superfluous"  # a factor; or it is a wrong derivative, of another loss
 COMPARED = {"less", "less_equal", "greater", "greater_equal"}
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
@@ -82,24 +83,39 @@ class Variants:
         self.backward = [o for o in self.operations[start:] if o.result in roles.cone]
         self.paths = dict[Value, list[Operation]]()  # what a gradient was made by
         self.twins, self.first = _twins(self.operations, len(roles.outputs) or 1)
+        self.functions = dict[int, Mistake]()  # of the script that are to blame, by the place
 
     def mistake(
-        self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
-    ) -> tuple[Mistake | None, Changes]:
-        """Return the mistake, with all changes, that lets a layer's gradient agree; or no more."""
-        for operation in dict.fromkeys(self.first[o] for o in self._towards(gradient)[::-1]):
+        self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool],
+        others: Sequence[Value] = (),
+    ) -> tuple[Mistake | None, Changes]:  # fmt: skip
+        """Return the mistake, with all changes, that lets a layer's gradient agree; or no more.
+
+        `others` are wrong, too: what made them as well is looked at first.
+        """
+        for operation, slot, each in self._trials(gradient, layer, others):
+            if self.work > WORK:
+                break
+            changes = dict(known)
+            for own in self.twins:  # in each sample
+                array = own.get(each.of, each.of).data
+                changes[own.get(operation, operation)] = slot, each.made(array)
+            if agrees(self.again(gradient, changes)):
+                return self._named(operation, slot, each, layer), changes
+        return None, known
+
+    def _trials(
+        self, gradient: Value, layer: int, others: Sequence[Value]
+    ) -> Iterator[tuple[Operation, int, Candidate]]:
+        """Yield what may be wrong: an operation, which operand, and what may belong there."""
+        shared = {each for other in others for each in self._towards(other)}
+        back = self._towards(gradient)[::-1]
+        ordered = sorted(back, key=lambda each: each not in shared)
+        for operation in dict.fromkeys(self.first[each] for each in ordered):
             slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
             for slot in (*range(min(slots, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
-                    if self.work > WORK:
-                        return None, known
-                    changes = dict(known)
-                    for own in self.twins:  # in each sample
-                        array = own.get(each.of, each.of).data
-                        changes[own.get(operation, operation)] = slot, each.made(array)
-                    if agrees(self.again(gradient, changes)):
-                        return self._named(operation, slot, each, layer), changes
-        return None, known
+                    yield operation, slot, each
 
     def _named(self, operation: Operation, slot: int, candidate: Candidate, layer: int) -> Mistake:
         """Say where the mistake is: here, or in a function of the script that is called here."""
@@ -109,10 +125,13 @@ class Variants:
             mended = edit(site, f"{site.text} * {right}")
             return Mistake(kind, site, role, right, site.text, mended)
         made, words = operation.operands[slot].made_by, in_source(operation, slot)
+        if kind == "derivative" and made.place in self.functions:
+            return self.functions[made.place]
         if kind == "derivative":
             its, right = self._in_its_function(made, words, layer, right)
         if its:
-            return Mistake(kind, made.site, role, its, made.site.text, edit(made.site, its))
+            found = Mistake(kind, made.site, role, its, made.site.text, edit(made.site, its))
+            return self.functions.setdefault(made.place, found)
         line = made.line if made.site.main else 0
         return Mistake(kind, site, role, right, words, operand_edit(operation, slot, right), line)
 
@@ -180,7 +199,7 @@ class Variants:
                 role = "the derivative of tanh"
                 yield Candidate("derivative", role, f"(1 + {words})", own, partial(np.add, 1.0))
         if operation.name == "multiply" and scalar_side(operation) is None:
-            yield Candidate("superfluous", "nothing", "1", old, np.ones_like)
+            yield Candidate(SUPERFLUOUS, "nothing", "1", old, np.ones_like)
 
     def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
         """Yield (kind, role, value) of what the step had, the nearest layers' first."""
@@ -252,6 +271,9 @@ class Variants:
                     known = len(getattr(call, "args", ())) == 1 and value is layer.activations
                     return "", form.format(a=ast.unparse(call.args[0])) if known else right
                 if text.isidentifier():
+                    own = layer.activations.made_by.site.function  # as the script calls it
+                    if kinds[0] == "sigmoid" and forms is FROM_SUMS and own in functions(made.site):
+                        form = f"{own}({{a}}) * (1 - {own}({{a}}))"
                     return form.format(a=text), right
         return "", right
 
@@ -305,10 +327,17 @@ def is_known(text: str, site: Site) -> bool:
     """Return whether the names in a text occur in a place's function, or are the script's own."""
     if text == "?" or text.startswith("what line "):
         return False
+    if not site.file.endswith(".py"):
+        return True
     nodes = [*ast.walk(ast.parse(text))]
-    names = {each.id for each in nodes if isinstance(each, ast.Name)} - NUMPY
+    names = {each.id for each in nodes if isinstance(each, ast.Name)} - NUMPY - functions(site)
     names |= {each for each in map(ast.unparse, nodes) if re.fullmatch(r"self\.\w+", each)}
-    return not site.file.endswith(".py") or names <= names_at(site.file, site.line)
+    return names <= names_at(site.file, site.line)
+
+
+def functions(site: Site) -> set[str]:
+    """Return the names of the functions of a place's file."""
+    return {each.name for each in tree(site.file).body if isinstance(each, ast.FunctionDef)}
 
 
 @cache

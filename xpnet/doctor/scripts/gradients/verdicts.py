@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.device import CPU
-from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
+from xpnet.doctor.scripts.gradients.variants import SUPERFLUOUS, Mistake, Variants
 from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
@@ -29,7 +29,7 @@ OWN, UNEVEN = "the loss with the slope", "the uneven loss with the slope"
 ENOUGH = 8  # errors, of which what grows with them is no chance
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
-OF_LOSSES = {"missing derivative", "superfluous"}  # mistakes that another loss explains as well
+OF_LOSSES = {"missing derivative", SUPERFLUOUS}  # mistakes that another loss explains as well
 LAYER = "layer"  # the kind of a mistake: each has the gradient of another one
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 HINGE = Loss(
@@ -170,13 +170,14 @@ def _explained(
         for way in (down,) if known else (down, not down):  # a number's sign may be by chance
             mistakes = _mistakes(variants, judges, found, loss, usual, way)
             named = {each.kind for each in mistakes.values() if each}
-            surely = best is None or (named and not named & OF_LOSSES and all(
+            surely = bool(named) and not named & OF_LOSSES and (best is None or all(
                 v.kind != "unknown" or best.verdicts[n].kind == "unknown"
                 for n, v in found.items()
             ))  # fmt: skip
-            best = best or Measured(loss, found, mistakes)
+            surely |= best is None and SUPERFLUOUS not in named
             if surely and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
                 return Measured(loss, found, mistakes)
+            best = best or Measured(loss, found, mistakes)
     return best or Measured("", {}, {})
 
 
@@ -250,14 +251,14 @@ def _mistakes(
             names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
             mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
-        for n in (layer.weights, layer.biases):
-            if n is None or n not in suspect or n in mistakes:
-                continue
+        both = [n for n in (layer.weights, layer.biases) if n in suspect and n not in mistakes]
+        for n in both:
             agrees = partial(judges[n].agrees, loss, usual[1], down)
             if changes and agrees(variants.again(steps[n], changes)):
                 mistakes[n] = None
                 continue
-            mistake, more = variants.mistake(steps[n], number, changes, agrees)
+            others = [steps[other] for other in both if other != n]
+            mistake, more = variants.mistake(steps[n], number, changes, agrees, others)
             if mistake and (found[n].cosine < NEARLY or "derivative" in mistake.kind):
                 mistakes[n] = mistake
                 changes |= more

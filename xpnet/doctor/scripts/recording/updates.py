@@ -248,6 +248,12 @@ class Search:
         parameters = self._trained(chains, everything)
         ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
         states = self._made([*parameters, *(c for c in chains if c in ahead)], old=False)
+        # Weights make what others are updated by, too: the error of their only output times them.
+        factors = {part for each in everything if each.name in MIXING for value in each.operands
+                   for part in (value, value.base)}  # fmt: skip
+        decayed = {c for c in parameters if c in self._made([c], old=False)}  # ... - decay * W
+        states -= {c for c in states - decayed
+                   if not factors.isdisjoint(each.result for each in c.operations)}  # fmt: skip
         parameters = [chain for chain in parameters if chain not in states]
         if longest in parameters:
             order = {each: i for i, each in enumerate(everything)}
