@@ -261,10 +261,15 @@ NUMBERS = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.tanh(X[:, :1])").repl
     "squash(h @ W2 + b2)", "h @ W2 + b2").replace("rate = 2.0", "rate = 0.5")  # fmt: skip
 EMPTY = BATCH.replace("rng.permutation(80)[:20]", "20 * (step % 4)").replace("[rows]", "[rows:20]")
 NOISY = BATCH.replace("X[rows], Y[rows]", "X[:60], Y[:60]\n    x += rng.normal(size=x.shape)")
+SORTED_ROWS = BATCH.replace("W1 = rng", "X, Y = X[labels.argsort()], np.sort(Y, axis=0)\nW1 = rng"
+    ).replace("rng.permutation(80)[:20]", "slice(20 * (step % 4), 20 * (step % 4) + 20)").replace(
+    "    rows", "    if step % 4 == 0: rng.shuffle(X)\n    rows")  # fmt: skip
 ALONE = RIGHT.replace("    p = squash(", "    e = np.exp(").replace(
     "    d2 =", "    p = e / e.sum(axis=1, keepdims=True)\n    d2 =")  # fmt: skip
 MORE_MISTAKES = [
     ("softmax-axis", ALONE),
+    ("update-wrong", ADAM.replace("(np.sqrt(s[k] / (1 - 0.9**now)) + 1e-8)", "(s[k] + 1e-8)")),
+    ("shuffled-targets", SORTED_ROWS),
     ("rows-left-out", EMPTY),
     ("data-changed", NOISY),
     ("target-range", MARGINS),

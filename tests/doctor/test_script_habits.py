@@ -222,11 +222,13 @@ def report(tmp_path):
         (KEEPING.replace("loss < lowest - 1e-6", "lowest - loss > 1e-6"), "1e9, 0", "0, 0",
          "too-few-steps", "lowest, wait = float('inf'), 0"),
         (KEEPING.replace("loss", "v"), "1e9, 0", "0.0, 0", "too-few-steps", "= float('inf'), 0"),
+        (KEEPING, "loss < lowest - 1e-6", "loss > lowest", "prediction-wrong", "loss < lowest:"),
         (ONE_BY_ONE, "zeros(2)", "zeros_like(X[0])", "integer-parameters", "X[0], dtype=float)"),
         (VALUES, "grad += other.data", "grad = other.data", "gradient-wrong",
          "self.grad += other.data * out.grad"),
     ],
-    ids=["dict", "list", "from 0", "from 0, turned", "from 0, short", "in parts", "overwritten"],
+    ids=["dict", "list", "from 0", "from 0, turned", "from 0, short", "the worst", "in parts",
+         "overwritten"],
 )  # fmt: skip
 def test_what_is_kept_wrongly_is_named_and_mended(report, right, old, new, code, mended):
     assert report(right).codes == ()
@@ -315,3 +317,22 @@ def test_a_wrong_derivative_is_named_where_gradients_are_clipped_by_their_norm(r
     (found, *_) = report(CLIPPED.replace("(1 - h1**2)", "(1 - h2**2)")).findings
     assert found.code == "gradient-activation-derivative"
     assert found.remedy == "line 13: d1 = d2 @ W2.T * (1 - h1**2)"
+
+
+ALL_ALIKE = RIGHT.replace(
+    """    h = np.tanh(X @ W1 + b1)
+    p = squash(h @ W2 + b2)
+""",
+    """    h, layers = X, []
+    for W, b in (W1, b1), (W2, b2):
+        z = h @ W + b
+        h = relu(z)
+        layers.append(h)
+    h, p = layers[0], squash(layers[1])
+""",
+).replace("def squash", "def relu(x):\n    return np.maximum(0, x)\ndef squash")
+
+
+def test_an_activation_that_one_line_gives_all_layers_is_not_taken_out(report):
+    found = report(ALL_ALIKE.replace("(1 - h**2)", "(h > 0)")).findings[0]
+    assert (found.code, (found.repair or {}).get("edits")) == ("output-activated-twice", None)

@@ -198,6 +198,23 @@ for i in range(9):
     assert {*found.names} == {"W", "b", "v"}
 
 
+def test_parts_that_are_put_several_at_once_are_followed():
+    found = mappings(
+        DATA
+        + """
+W, b, out = rng.normal(size=(3, 1)), np.zeros(1), np.zeros((2, 20))
+def forward(x):
+    return (x @ W + b)[:, 0], x[:, 0]
+for i in range(9):
+    out[0], out[1, :] = forward(X)
+    e = (out[0] - Y[:, 0])[:, None]
+    W -= 0.1 * X.T @ e / 20
+    b -= 0.1 * e.mean(axis=0)
+"""
+    )[-1]
+    assert {*found.names} == {"W", "b"}
+
+
 IN_A_LOOP = (
     BY_NAME[: BY_NAME.index("    W2 -=")].replace(
         "for epoch",

@@ -297,6 +297,8 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
          .replace("for step", "ORDER = np.arange(900) * 149 % 400\nfor step")),
         ("prediction-wrong", RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
          "np.mean((answers[:, 0] > 0.5) == labels); np.mean((answers > 0.5) == Y)\n"),
+        ("prediction-wrong", RIGHT + "p = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
+         "np.mean((p > 0.5).astype(np.uint8) == Y.astype(np.uint8))\n"),
         ("prediction-wrong", RIGHT + "out = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
          "for limit in (0.0, 0.2, 1.0):\n    np.mean((out > limit) == Y)\n"
          "np.mean(np.zeros((80, 1)) == Y); np.std(100 * out - out)\n"),

@@ -33,6 +33,18 @@ def gradients(x, y):
     one.backward(two.backward((p - y) / len(y)) * (1 - h**2))
     return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
 """
+BLOCKS = """import numpy as np
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
+W = rng.normal(size=3)
+for epoch in range(9):
+    for start in range(0, 40, 20):
+        rows = range(start, start + 20)
+        p = [1 / (1 + np.exp(-(W @ X[i]))) for i in rows]
+        e = [q - Y[i] for q, i in zip(p, rows)]
+        for d, i in zip(e, rows):
+            W = W - 0.1 * d * X[i]
+"""
 RARELY = (
     LAYERS
     + """
@@ -117,6 +129,10 @@ def test_an_update_whose_condition_never_holds_is_named_with_the_condition(findi
     assert findings(script.replace("i % 5 == 4", "i % 5 < 4")) == ()
     chosen = f"TRAIN = False\n{script}".replace("i % 5 == 4", "TRAIN")
     assert findings(chosen) == ()
+
+
+def test_weights_that_a_whole_block_of_rows_shares_are_not_taken_for_others(findings):
+    assert findings(BLOCKS) == ()
 
 
 @pytest.mark.parametrize("more", ["", "print(np.tanh(one.forward(X)))\n", "gradients(X, Y)\n"])

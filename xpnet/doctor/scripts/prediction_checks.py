@@ -108,7 +108,7 @@ def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
             if taken is None or labels.size < ROWS_ALIKE or len(np.unique(labels)) < 2:
                 continue
             for answers, text in _answers(taken[1].data, labels):
-                right = {d: float(np.mean(answers + d == labels)) for d in (0, 1, -1)}
+                right = {d: float(np.mean(answers + float(d) == labels)) for d in (0, 1, -1)}
                 best, own = max(right, key=lambda d: right[d]), float(np.mean(each.result.data))
                 given = [e.result.data for e in everything if e.place == taken[0].place]
                 same = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)  # no ROC

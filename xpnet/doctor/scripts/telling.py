@@ -26,10 +26,11 @@ FAULTS = (
     "error-not-from-targets", "gradient-operand", "gradient-transposed",
     "gradient-activation-derivative", "gradient-product", "gradient-sign", "bias-per-sample",
     "parameter-shape-changed", "gradient-accumulated", "gradient-scale", "no-update",
-    "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis", "softmax-hidden",
+    "update-wrong", "learning-rate-vanishes", "softmax-axis", "softmax-hidden",
     "output-activated-twice", "bias-after-activation", "gradient-wrong", "rows-left-out",
     "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted", "normalised-per-row",
-    "shuffled-targets", "target-range", "constant-target", "prediction-drift", "prediction-wrong",
+    "shuffled-targets", "unshuffled-rows", "target-range", "constant-target", "prediction-drift",
+    "prediction-wrong",
 )  # fmt: skip
 STARTS = {"symmetric-units", "all-positive-weights", "wrong-init-scale", "unscaled-inputs"}
 SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}

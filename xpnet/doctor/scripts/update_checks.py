@@ -29,6 +29,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     changed,
     edit,
     matches,
+    operand_edit,
 )
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
@@ -142,6 +143,26 @@ def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
                        [changed(roles.file, start, "float('inf')")])  # fmt: skip
 
 
+@check("prediction-wrong", "Prechelt, Early stopping - but when?, 1998")
+def worst_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """The best step is that with the lowest loss. What is kept here is from the worst one."""
+    arrays = {text.rpartition(".")[2] for texts in roles.step.places for text in texts}
+    kept = {ast.unparse(value): test for test, _, value in _bettered(roles.file)}
+    for text, test in kept.items():
+        loss, limit = test.left, test.comparators[0]
+        if isinstance(test.ops[0], ast.Lt | ast.LtE):
+            loss, limit = limit, loss
+        lower = f"{ast.unparse(loss)} < {ast.unparse(limit)}"
+        follows = kept.get(ast.unparse(loss)) is test and LOSS.search(ast.unparse(loss))
+        if follows and ("copy" in text or text.rpartition(".")[2] in arrays):
+            starts = [value for s in assignments(roles.file) for name, value in assigned_by(s)
+                      if name == ast.unparse(limit) and ast.unparse(value) == "0"]  # fmt: skip
+            yield (NOTHING, "what is kept", f"line {test.lineno}, {ast.unparse(test)}: it is kept "
+                   "where the loss is higher than before", lower,
+                   [changed(roles.file, test, lower),
+                    *(changed(roles.file, value, "float('inf')") for value in starts)])  # fmt: skip
+
+
 def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
     """Yield what gets a name where a comparison says that it is the best so far."""
     for branch in (n for n in ast.walk(tree(file)) if isinstance(n, ast.If)):
@@ -183,6 +204,31 @@ def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
         edits = [edit(each.site, new) for each, new in found.items()]
         yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
                edits)  # fmt: skip
+
+
+@check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e", needs=FAILURE)
+def no_root(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """Divided by its mean square, a small gradient makes a large step; by the root, a usual one."""
+    for operation in seen.first.step.operations:
+        if operation.name != "divide" or operation.result not in seen.first.cone:
+            continue
+        divisor, edited = maker(operation.operands[1]), (operation, 1)
+        if divisor.name == "add" and divisor.operands[1].size == 1 < divisor.result.size:
+            edited, divisor = (divisor, 0), maker(divisor.operands[0])  # a number keeps it from 0
+        terms = [maker(each) for each in divisor.operands] if divisor.name == "add" else []
+        if any(_is_square(each) and seen.first.errors & ancestors(each.operands[:1])
+               for each in terms if each.result.size > 1):  # fmt: skip
+            yield (operation, "the update", "the mean of the squares divides here, without its "
+                   "root", "np.sqrt", [operand_edit(*edited, "np.sqrt({})")])  # fmt: skip
+
+
+def _is_square(operation: Operation) -> bool:
+    """Return whether an operation squares its first operand."""
+    if operation.name == "power":
+        return operation.operands[1].size == 1 and operation.operands[1].number == 2.0
+    return operation.name == "square" or (
+        operation.name == "multiply" and operation.operands[0] is operation.operands[1]
+    )
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015", needs=FAILURE)

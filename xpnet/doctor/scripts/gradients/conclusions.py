@@ -1,5 +1,6 @@
 """What the measured slopes say, as findings with the script's lines as they should be."""
 
+import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.backward import uphill
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
-from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, LAYER, Measured
-from xpnet.doctor.scripts.mapping import Roles, listed
+from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, EXACT, LAYER, Measured
+from xpnet.doctor.scripts.mapping import Roles, in_source, listed
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.steps import Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, ancestors, origin
@@ -18,6 +19,7 @@ from xpnet.doctor.scripts.repairs.edits import at_sites, edit
 from xpnet.doctor.step import grouped
 
 BY_ROW = "weighted by row"
+FEW_ROWS = 8
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
 DERIVATIVE = (
@@ -69,7 +71,9 @@ def conclude(
     if (found or wrong) and (weights := row_weights(roles)):
         return [], f"Gradients were not judged: the loss is {BY_ROW}, {weights.site}."
     if not found:
-        found += _too_long(points[0].line, points[0].loss, roles, run.failing)
+        too_long = [*_too_long(points[0].line, points[0].loss, roles, run.failing)]
+        unlike = _unlike(points[0], roles, len(run.start)) if run.failing or too_long else ()
+        found += [*unlike] or too_long
     if not right:
         return found, ""
     every = alone and len(right) == len(verdicts)
@@ -214,13 +218,44 @@ def _unexplained(points: Sequence[Measured], roles: Roles, wrong: list[int], run
     )  # fmt: skip
 
 
+def _unlike(point: Measured, roles: Roles, rows: int) -> Iterator[Finding]:
+    """Find gradients that are sums over the rows of a step, where all others are means."""
+    steps = {n: v.step for n, v in point.verdicts.items() if v.kind == "right" and v.step}
+    times = {n: each / min(steps.values()) for n, each in steps.items()}
+    sums = [n for n, each in times.items() if abs(each / rows - 1.0) < EXACT]
+    means = [n for n, each in times.items() if abs(each - 1.0) < EXACT]
+    if rows < FEW_ROWS or not sums or len(sums) + len(means) < len(roles.names):
+        return
+    made = [roles.updates_of(n)[0].gradient.made_by for n in sums]
+    sites = [each.site for each in made if each]
+    counted = {in_source(each, 1): each.site.function for each in roles.step.operations
+               if each.name == "divide" and each.operands[1].number == rows}  # fmt: skip
+    known = [text for text, own in counted.items() if {own} == {each.function for each in sites}]
+    divisor = next(iter(known), str(rows))
+    yield Finding(
+        "gradient-scale", "error", listed([roles.names[n] for n in sums]),
+        f"{'; '.join(map(str, sites))}: a sum over the {rows} rows, where the others are means",
+        "No learning rate fits both: these steps are longer by the number of rows.",
+        f"divide by {divisor}", MEASURED,
+        {"edits": [edit(each, f"{_factor(each.text)} / {divisor}") for each in sites]},
+    )  # fmt: skip
+
+
+def _factor(text: str) -> str:
+    """Return a text in brackets if it is a sum, which a divisor would tear apart."""
+    match ast.parse(text, mode="eval").body:
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            return f"({text})"
+    return text
+
+
 def _too_long(
     line: Mapping[float, float], loss: str, roles: Roles, failing: bool
 ) -> Iterator[Finding]:
     """Find a first step that raises the loss on the rows it was made for, and a shorter one not."""
     start, end = line.get(0.0, np.nan), line.get(1.0, np.nan)
     falling = {share: each for share, each in line.items() if share < 1.0 and each < start}
-    if falling and end > (start if failing else FAR * start):
+    if falling and end > start + (0.0 if failing else (FAR - 1.0) * abs(start)):
         update, best = roles.step.updates[0], min(falling, key=lambda share: falling[share])
         name = next((t.lstrip("-") for t, n in update.scalars if abs(n) < 1.0), "the learning rate")
         rate = float(f"{abs(update.factor) * best:.1g}")

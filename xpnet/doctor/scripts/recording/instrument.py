@@ -249,13 +249,31 @@ class Hooks(ast.NodeTransformer):
             value = self.visit(value)
             owner, index = self.visit(_loaded(target.value)), _index(self.visit(target.slice))
             return _placed(ast.Expr(self.hook("put", number, node, value, owner, index)), node)
-        node.value, text = self.visit(value), value
         if isinstance(target, ast.Tuple):
-            names = [each for each in target.elts if isinstance(each, ast.Name)]
-            return [node, *(_placed(ast.Expr(self._name(each, each.id, _loaded(each))), node)
-                            for each in names)]  # fmt: skip
+            return self._unpacked(node, target)
+        node.value, text = self.visit(value), value
         node.value = self._name(node, named, node.value, text)
         return node
+
+    def _unpacked(self, node: ast.Assign, target: ast.Tuple) -> list[ast.stmt]:
+        """Write an assignment to several targets; parts of arrays get theirs after all names."""
+        names = [each.id for each in target.elts if isinstance(each, ast.Name)]
+        parts = [each for each in target.elts if isinstance(each, ast.Subscript)]
+        if {each.id for part in parts for each in ast.walk(part) if isinstance(each, ast.Name)} & {
+            *names
+        }:
+            parts = []  # a[i], i = ...: the old i counts
+        sites = [self.site(node, "put", each.value, node.value, named=ast.unparse(each))
+                 for each in parts]  # fmt: skip
+        node.value, puts = self.visit(node.value), list[ast.expr]()
+        for part, number in zip(parts, sites, strict=True):
+            held = f"__xp_part_{number}__"
+            target.elts[target.elts.index(part)] = ast.Name(held, ast.Store())
+            owner, index = self.visit(_loaded(part.value)), _index(self.visit(part.slice))
+            value = ast.Name(held, ast.Load())
+            puts.append(self.hook("put", number, node, value, owner, index))
+        named = [self._name(node, each, ast.Name(each, ast.Load())) for each in names]
+        return [node, *(_placed(ast.Expr(each), node) for each in (*named, *puts))]
 
     def _name(self, node: ast.AST, named: str, value: ast.expr, *text: ast.expr) -> ast.expr:
         return self.hook("name", self.site(node, "name", *text, named=named), node, value)

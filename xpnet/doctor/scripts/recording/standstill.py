@@ -18,8 +18,11 @@ def unmoved(operations: Sequence[Operation]) -> tuple[Operation, Operation]:
     """
     products = [each for each in operations if each.name in MIXING]
     uses = grouped(((e.place, v), e) for e in products for v in e.operands[:2])
-    steady = {v: some[-1] for (_, v), some in uses.items()
-              if len(some) >= TIMES and np.array_equal(v.data, v.object)}  # fmt: skip
+    runs = grouped((each.place, each) for each in products)
+    ends = {place: (some[:TIMES], some[-TIMES:]) for place, some in runs.items()}
+    steady = {v: some[-1] for (place, v), some in uses.items()
+              if len(some) >= TIMES and np.array_equal(v.data, v.object)
+              and all(any(v in each.operands for each in end) for end in ends[place])}  # fmt: skip
     ahead = descendants((e.result for e in products if steady.keys() & {*e.operands}), operations)
     errors = [e.result for e in operations if e.name == "subtract"
               and [v in ahead for v in e.operands[:2]].count(True) == 1

@@ -204,6 +204,8 @@ def once(finding: Finding, roles: Roles) -> list[Edit]:
         z = last.pre_activations
         made = next((each for each in roles.step.operations if _gives(inner, last, each)), NOTHING)
         own = z.made_by.site
+        if any(e.pre_activations.made_by.place == z.made_by.place for e in roles.layers[:-1]):
+            return []  # one line makes all layers
         if z in made.operands and in_source(made, z) in (*z.names, own.text):
             return [edit(made.site, in_source(made, z))]  # np.maximum(0, z)
         calls = [n for n in calls if ast.unparse(n.args[0]) in z.names
