@@ -371,6 +371,26 @@ def redrawn(everything: list[Operation]) -> Operation:
     return NOTHING
 
 
+def changes_given(operation: Operation, before: Value) -> bool:
+    """Return whether an operation writes into an array that was given, or into a slice of one."""
+    if before.object is not operation.result.object:
+        return False
+    if operation.name in SAME_VALUES - {"put"}:  # np.asarray of an array is that array
+        return False
+    made = before.made_by
+    if made.name == "item" and isinstance(made.index, slice):
+        return not made.operands[0].made_by
+    return not made
+
+
+def fills_buffer(operation: Operation) -> bool:
+    """Return whether an operation puts rows into a buffer that are not made of what it holds."""
+    if operation.name != "put" or len(operation.operands) < 2:
+        return False
+    buffer, rows = operation.operands[:2]
+    return rows.size > 1 and buffer not in ancestors(operation.operands[1:])
+
+
 def lost(everything: list[Operation], times: int) -> list[Operation]:
     """Return steps from an array, with a name or a rate, by what was made of it, and not used."""
     found = list[Operation]()
