@@ -188,7 +188,7 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     for operation in roles.step.operations:
         before = next(iter(operation.operands), operation.result)
         used = before in data or operation.result in reached
-        trained = before in roles.states or id(before.object) in seen.recorder.taught
+        trained = before in roles.states or id(before.object) in seen.recorder.also_trained
         if not used or trained or before.size < 2:
             continue
         if changes_given(operation, before) and not fills_buffer(operation):
@@ -584,7 +584,7 @@ def no_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     x, biases = run.data.inputs, [layer.biases for layer in roles.layers]
     if not biases or any(each is not None for each in biases) or roles.late_biases:
         return
-    if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_embeddings():
+    if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_trained_inputs():
         return
     errors = run.last.predictions - run.last.goals  # known, or else there is no skill
     zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))

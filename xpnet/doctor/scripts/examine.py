@@ -114,12 +114,12 @@ def _found(
     # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor do
     # they a network that is compared with another one, or that another one starts from.
     by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
-    uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
+    uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_trained_inputs()
     several = bool(seen.recorder.another or seen.recorder.begun)
     uneven = uneven or several or bool(seen.first.others) or are_told(seen.latest)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
     doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
-    if by_row or seen.has_embeddings() or seen.is_given_activations():
+    if by_row or seen.has_trained_inputs() or seen.is_given_activations():
         doubtful = doubtful | OF_DATA
     found = [each for each in found if each.code not in doubtful]
     if seen.recorder.begun + 2 * (last - seen.recorder.begun) < seen.recorder.steps:

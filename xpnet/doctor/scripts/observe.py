@@ -78,7 +78,7 @@ class Observer:
             self._begin(step.number)
         for name, each in (*before.items(), *after.items()):
             self._shapes.setdefault(name, set()).add(each.shape)
-        self._find_embedded(roles)
+        self._find_also_trained(roles)
         self.latest = roles
         self.first = self.first if self.first.recognised else roles
         loss = None if roles.loss is None else roles.loss.number
@@ -103,7 +103,7 @@ class Observer:
             self._problems[str(error)] += 1
         self._pace(roles, given, arrays)
 
-    def _find_embedded(self, roles: Roles) -> None:
+    def _find_also_trained(self, roles: Roles) -> None:
         """See in the first steps what else errors change: what follows a step is in the next."""
         errors, states = self.latest.errors | roles.errors, self.latest.states | roles.states
         for each in roles.step.operations if not roles.step.live else ():
@@ -112,11 +112,11 @@ class Observer:
             )
             made = ancestors(each.operands[1:], stop=lambda v: v in states)
             if inside and each.name in ("add", "subtract") and errors & made:
-                self.recorder.taught[id(each.result.object)] = each.result.object
+                self.recorder.also_trained[id(each.result.object)] = each.result.object
 
-    def has_embeddings(self) -> bool:
+    def has_trained_inputs(self) -> bool:
         """Return whether the network is given what it teaches, such as word vectors."""
-        taught = self.recorder.taught
+        taught = self.recorder.also_trained
         return any(id(each.object) in taught for each in ancestors(self.latest.inputs))
 
     def is_given_activations(self) -> bool:

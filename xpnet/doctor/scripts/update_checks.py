@@ -347,7 +347,7 @@ def by_its_norm(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("gradient-scale", BACKPROPAGATION, needs=FAILURE)
 def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    new, taught = {u.new for u in roles.step.updates}, seen.recorder.taught
+    new, taught = {u.new for u in roles.step.updates}, seen.recorder.also_trained
     for update in a_few(roles.step.updates):
         if update.old.size == 1:  # one of its factors may be the input
             continue

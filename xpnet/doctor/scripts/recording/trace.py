@@ -60,7 +60,7 @@ class Recorder:
         self.error: BaseException | None = None  # that ended the script
         self.steps = 0  # taken by the script, as of the last look
         self.begun = 0  # steps before those of this network
-        self.taught = dict[int, Any]()  # by id: arrays that are updated beside the parameters
+        self.also_trained = dict[int, Any]()  # by id: arrays that are updated beside the parameters
         self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
@@ -187,7 +187,7 @@ class Recorder:
         result = function(*args, **options)
         inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
         if added:
-            self.taught[id(args[0])] = args[0]
+            self.also_trained[id(args[0])] = args[0]
             self._recorded(place, "put", before, args[0], args[1])
         if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):
             return result
