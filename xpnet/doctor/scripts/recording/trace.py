@@ -356,7 +356,8 @@ class Recorder:
         number, now = update.parameter, update.old.object
         own = self._arrays.get(number, now)
         others = (each for n, each in self._arrays.items() if n != number)
-        self._arrays |= {number: update.new.object} if update.new.shape else {}
+        if update.new.shape:
+            self._arrays[number] = update.new.object
         resized = bool(self._row) and np.shape(own) != np.shape(now)
         return own is not now and (resized or any(each is now for each in others))
 
@@ -374,8 +375,9 @@ class Recorder:
             self._row = 1
             self.restart()
             return
-        for each in self.on_network if self._starting else ():
-            each(number - 1)
+        if self._starting:
+            for begin in self.on_network:
+                begin(number - 1)
         self._starting = False
         self._tell(number, self.operations, self._updates)
         self.restart()

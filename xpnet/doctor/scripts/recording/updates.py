@@ -303,7 +303,8 @@ class Search:
                     bits = 1 << n | mask(old)
                 elif made.name == "subtract" and old is made.operands[1]:
                     followed = self._chains.get(made.operands[0].made_by)
-                    following |= {n} if followed and followed[0] in number else set()
+                    if followed and followed[0] in number:
+                        following.add(n)
             depends[each.result] = bits
         entered = reduce(or_, entering, 0) >> total
         found = [n for n, bits in enumerate(entering) if bits >> n & 1]
