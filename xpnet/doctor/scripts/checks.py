@@ -157,7 +157,7 @@ def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     classes = {n.name: any("self." in ast.unparse(s.targets[0]) and _calls(s.value)
                            for s in ast.walk(n) if isinstance(s, ast.Assign))
                for n in nodes if isinstance(n, ast.ClassDef)}  # fmt: skip
-    # Whether it holds what it makes, or is given, such as weights; an activation does not.
+    # What keeps weights, that it makes or is given, must not be shared; an activation may be.
     own = {name for name, holds in classes.items() if holds}
     for each in nodes:  # functions that make one
         match each:
@@ -332,12 +332,11 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
             words, file = in_source(each, 0), each.site.file
             sizes = "len(_x), -1" if run.columns else f"-1, {samples}"
             pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
-            edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # tests', too
+            edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # test data, too
             found.append(each)
-    for each in found:
+    for each in (e for e in found if e.result in below):
         said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
-        if each.result in below:
-            yield each, "inputs", said, "use .T", edits
+        yield each, "inputs", said, "use .T", edits
 
 
 @check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
@@ -353,11 +352,8 @@ def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
             continue
         added = maker(last.operands[-1])
         sag = added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
-        itself = (
-            last.site.kind == "in place"
-            or last.site.operands[0] in update.gradient.names
-            or times > 1  # in a list, one after the other
-        )
+        itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
+        itself = itself or times > 1  # in a list, one after the other
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
 
@@ -587,10 +583,11 @@ def no_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_trained_inputs():
         return
     errors = run.last.predictions - run.last.goals  # known, or else there is no skill
-    zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
+    centred = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
-    if not (zero or any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)):
-        product = roles.layers[0].product  # and no column of ones
+    ones = any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)  # a column of them
+    if not centred and not ones:
+        product = roles.layers[0].product
         yield (product, "the network", "no layer has a bias", f"add one to each product: "
                f"{product.site.text} + b, with b = np.zeros(units), and update it by the sum of "
                "the deltas")  # fmt: skip

@@ -116,8 +116,9 @@ def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
                 right = {d: float(np.mean(answers + d == labels)) for d in (0, 1, -1)}
                 best, own = max(right, key=lambda d: right[d]), float(np.mean(each.result.data))
                 given = [e.result.data for e in everything if e.place == taken[0].place]
-                same = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)  # no ROC
-                if right[best] > GOOD and own < GOOD and (same or best):
+                # Unlike the thresholds of a ROC curve, of which some tell rows apart.
+                constant = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)
+                if right[best] > GOOD and own < GOOD and (constant or best):
                     new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
                     yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
                            f"right with {new}; as it is, {own:.0%} are", new,
@@ -151,11 +152,10 @@ def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
 @check("rows-left-out", RECIPE, "shuffle the rows before they are split")
 def unknown_class(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
-    if not seen.same_rows or not roles.targets:
+    target = next(iter(roles.targets), None)
+    if not seen.same_rows or target is None or len(target.shape) != 2 or not target.size:
         return
-    row_axis, goals = int(run.columns), roles.targets[0].data
-    if len(roles.targets[0].shape) != 2 or not np.size(goals):
-        return
+    row_axis, goals = int(run.columns), target.data
     known = np.flatnonzero(np.ptp(goals, axis=row_axis))  # the classes that some rows have
     if len(known) < 2:
         return
@@ -173,8 +173,6 @@ def other_units(seen: Observer, roles: Roles, run: Run) -> Seen:
     if np.unique(run.data.goals).size <= ROWS_ALIKE:  # these are classes
         return
     unit = np.std(run.data.goals)
-    if not unit:
-        return
     products = [e for e in seen.recorder.used if e.name in MIXING]
     made = _sums(products)
     within = ancestors(value for each in products for value in each.operands)

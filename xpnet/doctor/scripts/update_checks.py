@@ -103,8 +103,8 @@ def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
     arrays = {text for texts in roles.step.places for text in texts}
     holders = {text[: m.start()] for text in arrays for m in re.finditer(r"[.[]", text)}
     edits, nodes = dict[ast.expr, Edit](), ast.walk(tree(roles.file))
-    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}  # may copy all
-    forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()
+    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
+    forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()  # its own may copy arrays, too
     for test, _, value in _bettered(roles.file):
         shallow = any(matches(form, value, known := dict[str, str]()) for form in forms)
         source = known["_x"] if shallow else ast.unparse(value)
@@ -185,8 +185,7 @@ def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
         made = maker(made.operands[0]) if made.name in ("abs", "absolute") else made
         if made.name != "add" or root.result not in first.cone:
             continue
-        if np.any(made.result.data < 0.0):
-            negative = True
+        negative = negative or bool(np.any(made.result.data < 0.0))
         for term in (each.made_by for each in made.operands if first.errors & ancestors([each])):
             side = scalar_side(term) if term.name == "multiply" else None
             word = "" if side is None else term.site.operands[1 - side]
@@ -238,11 +237,9 @@ def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
               and e.operands[1].data != now.get(e.site, e.operands[1].data)}  # fmt: skip
     edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
-    if not edits:
-        return
-    for site in powers:
-        yield (NOTHING, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
-               edits)  # fmt: skip
+    if edits:
+        yield (NOTHING, "the update", f"{next(iter(powers))}: it divides by a power that vanishes",
+               "1 - b**t", edits)  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")

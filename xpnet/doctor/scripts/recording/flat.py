@@ -68,12 +68,12 @@ def _parts(update: Update, operations: Sequence[Operation]) -> list[tuple[Part, 
                 if not own.names and known and texts[value].isidentifier():
                     own.names.append(texts[value])
     made = update.old.made_by
-    if not found and made.name in JOINED:  # of what layers have for it
+    if not found and made.name in JOINED:  # the layers' own arrays, put together
         for span, flat in _joined(made).items():
             value = _unflattened(flat)
             strides = np.empty(value.shape, whole.dtype).strides
             found[span] = Part(span, value.shape, strides), value
-    apart = all(one[1] <= other[0] for one, other in pairwise(sorted(found)))
+    apart = all(before[1] <= after[0] for before, after in pairwise(sorted(found)))
     covered = sum(stop - start for start, stop in found) == whole.size
     return [found[key] for key in sorted(found)] if apart and covered else []
 

@@ -396,10 +396,10 @@ def lost(everything: list[Operation], times: int) -> list[Operation]:
     """Return steps from an array, with a name or a rate, by what was made of it, and not used."""
     found = list[Operation]()
     used = {value for each in everything for value in each.operands}
-    for some in _additions(everything, times):
-        last = some[times - 1]
+    for additions in _additions(everything, times):
+        last = additions[times - 1]
         rate = scalar_side(last.operands[-1].made_by) is not None
-        if any(e.result in used or not (rate or e.result.names) for e in some[:times]):
+        if any(e.result in used or not (rate or e.result.names) for e in additions[:times]):
             continue
         if origin(last.operands[0])[0] in ancestors(last.operands[1:]):
             found.append(last)

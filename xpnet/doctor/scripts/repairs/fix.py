@@ -88,7 +88,7 @@ def fractions(finding: Finding, roles: Roles) -> list[Edit]:
     """Divide inputs without cutting off to whole numbers, where the script makes them."""
     made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
     numbers = {in_source(each, 1) for each in made if each.name == "floor_divide"}
-    pairs = [(f"_x // {n}", f"_x / {n}") for n in numbers]  # those for tests, too
+    pairs = [(f"_x // {n}", f"_x / {n}") for n in numbers]  # of test data, too
     return [e for pair in pairs for e in rewrite(roles.file, tree(roles.file), *pair)]
 
 
