@@ -142,10 +142,10 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
               if isinstance(u.new.object, np.ndarray) and u.operation.index is None}  # fmt: skip
     for n, m in ((n, m) for n in arrays for m in arrays if m < n):
         if arrays[m].new.object is arrays[n].new.object:
-            one, other = roles.names[m], roles.names[n]
-            yield (arrays[n].operation, f"{one} and {other}", "they are one array, so that each "
+            first, second = roles.names[m], roles.names[n]
+            yield (arrays[n].operation, f"{first} and {second}", "they are one array, so that each "
                    "step changes both",
-                   f"{other} = {one}.copy()   # before training; [W] * 2 holds one array twice"
+                   f"{second} = {first}.copy()   # before training; [W] * 2 holds one array twice"
                    )  # fmt: skip
 
 
@@ -454,12 +454,12 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
         return
     products = [each for each in roles.step.operations if each.name == "multiply"]
     for each, i in ((each, i) for each in products for i in (0, 1)):
-        one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
-        factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and roles.errors & ancestors([other]):
-            sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
-            if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
-                words = in_source(other.made_by, 1 - sides.index(True))
+        slope, error, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
+        forms = (1 - p, p - p * p) if slope.shape == p.shape else ()
+        if any(np.allclose(slope.data, f) for f in forms) and roles.errors & ancestors([error]):
+            sides = [np.array_equal(v.data, p) for v in error.made_by.operands]
+            if error.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
+                words = in_source(error.made_by, 1 - sides.index(True))
             yield (each, "outputs", "p * (1 - p) is the derivative of a sigmoid, not of softmax",
                    words, [edit(each.site, words)])  # fmt: skip
 

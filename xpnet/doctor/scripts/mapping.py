@@ -172,9 +172,9 @@ class _Graph:
             if known is not None:
                 self.parameter[result] = known
         elif operation.name == "add" and len(operation.operands) == 2:  # looking ahead
-            for one, other in (operation.operands, operation.operands[::-1]):
-                known = self.of(one)
-                if known is not None and one.shape == other.shape and not self.bits(other):
+            for parameter, term in (operation.operands, operation.operands[::-1]):
+                known = self.of(parameter)
+                if known is not None and parameter.shape == term.shape and not self.bits(term):
                     self.parameter[result] = known
         given = operation.name.endswith("_like") or self._follows(operation)  # zeros_like: a shape
         self.depends[result] = 0 if given else bits

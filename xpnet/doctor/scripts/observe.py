@@ -206,10 +206,10 @@ class Observer:
         shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
                   for way in (1, -1)}  # fmt: skip
         return [
-            (other, "" if each.site.function else in_source(each, other))
+            (inputs, "" if each.site.function else in_source(each, inputs))
             for each in self.recorder.used if each.name in PRODUCTS
-            for one, other in (each.operands[:2], each.operands[1::-1])
-            if one.shape in shapes and other.shape
+            for weights, inputs in (each.operands[:2], each.operands[1::-1])
+            if weights.shape in shapes and inputs.shape
         ]  # fmt: skip
 
     def end(self, measured: Sequence[Finding], *, descends: bool) -> Run:

@@ -108,8 +108,8 @@ def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
         if not value.made_by and (value.shape, in_source(e, i)) in names
     }  # fmt: skip
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
-        for i, one in enumerate(each.operands):
-            taken, labels = _taken(one, made), np.ravel(each.operands[1 - i].data)
+        for i, value in enumerate(each.operands):
+            taken, labels = _taken(value, made), np.ravel(each.operands[1 - i].data)
             if taken is None or labels.size < ROWS_ALIKE or len(np.unique(labels)) < 2:
                 continue
             for answers, text in _answers(taken[1].data, labels):

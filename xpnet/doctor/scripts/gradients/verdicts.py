@@ -255,11 +255,11 @@ def _mistakes(
     # the norm was made of, by which a step is clipped, is not searched for its mistake.
     steps = {n: u.gradient if u.optimizer or variants.is_clipped(u) else u.delta
              for n, u in updates.items()}  # fmt: skip
-    for one, other in permutations(suspect, 2):  # which may have each other's
-        alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
-        if alike and judges[other].agrees(loss, usual[1], down, steps[one].data):
-            names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
-            mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {})
+    for own, other in permutations(suspect, 2):  # which may have each other's
+        alike = len(judges[other].ways) > 1 and judges[other].shape == judges[own].shape
+        if alike and judges[other].agrees(loss, usual[1], down, steps[own].data):
+            names, site = (roles.names[other], roles.names[own]), updates[own].operation.site
+            mistakes[own] = Mistake(LAYER, site, "its own gradient", *names, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
         both = [n for n in (layer.weights, layer.biases) if n in suspect and n not in mistakes]
         for n in both:

@@ -115,15 +115,15 @@ def caught(site: Site) -> list[Edit]:
 
 def moved(first: Site, last: Site) -> list[Edit]:
     """Move a statement behind another one of its block, if it still reads the same there."""
-    one, other = statement_of(first), statement_of(last)
-    among = block(first.file, one) if one else []
-    if one is None or other not in among:
+    early, late = statement_of(first), statement_of(last)
+    among = block(first.file, early) if early else []
+    if early is None or late not in among:
         return []
-    passed = among[among.index(one) + 1 : among.index(other) + 1]
+    passed = among[among.index(early) + 1 : among.index(late) + 1]
     changes = {text for each in passed for text in _accessed(each, (ast.Store, ast.Del))}
-    if not passed or any(_overlap(a, b) for a in _accessed(one) for b in changes):
+    if not passed or any(_overlap(a, b) for a in _accessed(early) for b in changes):
         return []
-    return [changed(first.file, one, "pass"), after(first.file, other, ast.unparse(one))]
+    return [changed(first.file, early, "pass"), after(first.file, late, ast.unparse(early))]
 
 
 def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) -> set[str]:

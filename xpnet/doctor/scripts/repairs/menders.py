@@ -339,8 +339,8 @@ def reshape_targets(finding: Finding, roles: Roles) -> Iterator[Edit]:
 def each_error(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Leave out a sum over all errors before the backward pass."""
     for each in roles.step.operations:
-        one = each.name in ("sum", "mean") and each.result.size == 1 and each.result in roles.cone
-        if one and each.operands[0] is roles.error.result:
+        sums = each.name in ("sum", "mean") and each.result.size == 1 and each.result in roles.cone
+        if sums and each.operands[0] is roles.error.result:
             yield edit(each.site, f"({in_source(each, 0)})")
 
 
