@@ -202,7 +202,8 @@ class Observer:
 
     def served(self) -> list[tuple[Value, str]]:
         """Return what the first layer is given after the last update, and its name at the top."""
-        drawn = [u for each in self.latest.layers[:1] for u in self.latest.updates_of(each.weights)]
+        first = self.latest.layers[0].weights if self.latest.layers else None
+        drawn = self.latest.updates_of(first)
         shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
                   for way in (1, -1)}  # fmt: skip
         return [

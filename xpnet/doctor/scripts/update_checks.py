@@ -303,8 +303,8 @@ def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
                      for e in made)]  # fmt: skip
     edits = list[Edit]()
     for each in found:
-        sums, axis = in_source(each, 0), f", axis={int(not run.columns)}, keepdims=True"
-        axis = axis if len(each.result.shape) > 1 else ""
+        sums, several = in_source(each, 0), len(each.result.shape) > 1
+        axis = f", axis={int(not run.columns)}, keepdims=True" if several else ""
         edits.append(edit(each.site, f"np.exp({sums} - np.max({sums}{axis}))"))
     for each in found:
         largest = np.max(each.operands[0].data)
