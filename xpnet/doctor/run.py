@@ -100,7 +100,7 @@ class Run:
     @property
     def start(self) -> Step:
         """The first step, with all of its rows if they are known."""
-        return [*self.whole, self.first][0]
+        return next(iter(self.whole), self.first)
 
     @property
     def loss_undefined(self) -> bool:

@@ -22,9 +22,10 @@ from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Update, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
-    SAME_VALUES,
     ancestors,
+    changes_given,
     descendants,
+    fills_buffer,
     lost,
     maker,
     origin,
@@ -68,12 +69,14 @@ def check(
 @check("loss-broadcast", "NumPy manual, Broadcasting", needs=())
 def crossed(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Each output meets the targets of all rows, and nothing after that fits."""
-    for each in seen.recorder.used if not roles else ():
-        for i in crossing(each) if each.name == "subtract" else ():
-            shapes = [value.shape for value in each.operands]
-            said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
-            edits = [operand_edit(each, i, "np.reshape({}, (-1, 1))")]
-            yield each, "targets", said, f"make one of shape {shapes[1 - i]}", edits
+    if roles:
+        return
+    for difference in (each for each in seen.recorder.used if each.name == "subtract"):
+        for i in crossing(difference):
+            shapes = [value.shape for value in difference.operands]
+            said = f"{shapes[0]} - {shapes[1]} is {difference.result.shape}"
+            edits = [operand_edit(difference, i, "np.reshape({}, (-1, 1))")]
+            yield difference, "targets", said, f"make one of shape {shapes[1 - i]}", edits
 
 
 def crossing(operation: Operation) -> list[int]:
@@ -90,7 +93,9 @@ def redrawn(seen: Observer, roles: Roles, run: Run) -> Seen:
     if again := seen.recorder.redrawn:
         yield again, "weights", "what is updated here was drawn anew in the same step"
     draws = seen.recorder.draws
-    for _, size, source in _batches(roles) if draws.again and not run.learnt else ():
+    if not draws.again or run.learnt:
+        return
+    for _, size, source in _batches(roles):
         if (draws.after - 1) * size < source.size:  # several trainings have several epochs
             yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
                    "which no row was seen twice")  # fmt: skip
@@ -105,16 +110,17 @@ def lost_update(seen: Observer, roles: Roles, run: Run) -> Seen:
     start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     kept = [e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start]
     found = seen.recorder.lost or kept
-    old, sites = [*(e.site.operands[0] for e in found), ""][0], [each.site for each in found]
+    if not found:
+        return
+    old, sites = found[0].site.operands[0], [each.site for each in found]
     copied = [e.operands[0].made_by for e in found if e.site.kind == "in place"]
     for made in (e for e in copied if e.name in ("copy", "array")):
         yield (made, old, f"what {sites[0]} changes is this copy; the weights stay as they were",
                "hand on the arrays themselves, without copying them",
                at_sites([made.site], UNCOPIED))  # fmt: skip
-    if found:
-        yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
-               "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
-               caught(sites[0]) or at_sites(sites, IN_PLACE))  # fmt: skip
+    yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
+           "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
+           caught(sites[0]) or at_sites(sites, IN_PLACE))  # fmt: skip
 
 
 @check("integer-parameters", "NumPy manual, Data types")
@@ -136,10 +142,10 @@ def shared(seen: Observer, roles: Roles, run: Run) -> Seen:
               if isinstance(u.new.object, np.ndarray) and u.operation.index is None}  # fmt: skip
     for n, m in ((n, m) for n in arrays for m in arrays if m < n):
         if arrays[m].new.object is arrays[n].new.object:
-            one, other = roles.names[m], roles.names[n]
-            yield (arrays[n].operation, f"{one} and {other}", "they are one array, so that each "
+            first, second = roles.names[m], roles.names[n]
+            yield (arrays[n].operation, f"{first} and {second}", "they are one array, so that each "
                    "step changes both",
-                   f"{other} = {one}.copy()   # before training; [W] * 2 holds one array twice"
+                   f"{second} = {first}.copy()   # before training; [W] * 2 holds one array twice"
                    )  # fmt: skip
 
 
@@ -151,14 +157,15 @@ def one_object(seen: Observer, roles: Roles, run: Run) -> Seen:
     classes = {n.name: any("self." in ast.unparse(s.targets[0]) and _calls(s.value)
                            for s in ast.walk(n) if isinstance(s, ast.Assign))
                for n in nodes if isinstance(n, ast.ClassDef)}  # fmt: skip
-    # Whether it holds what it makes, or is given, such as weights; an activation does not.
+    # What keeps weights, that it makes or is given, must not be shared; an activation may be.
     own = {name for name, holds in classes.items() if holds}
     for each in nodes:  # functions that make one
         match each:
             case ast.FunctionDef(function, body=[*_, ast.Return(ast.Call(ast.Name(name)) as made)]):
                 given = [*made.args, *(one.value for one in made.keywords)]
                 holds = name in own or (name in classes and any(map(_calls, given)))
-                own |= {function} if holds else set()
+                if holds:
+                    own.add(function)
     for each in nodes:
         match each:
             case ast.BinOp(ast.List([ast.Call(ast.Name(name)) as made]), ast.Mult(), times):
@@ -178,33 +185,28 @@ def changed_data(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
     inputs, targets = roles.inputs, roles.targets if roles.inputs else ()
     data, reached = {value.base or value for value in inputs + targets}, ancestors(inputs)
-    for each in roles.step.operations:
-        before = [*each.operands, each.result][0]
-        made = before.made_by  # what shows a part of the data is they
-        part = made.name == "item" and not made.operands[0].made_by
-        shown = part and isinstance(made.index, slice)
-        if before.object is not each.result.object or (made and not shown):
+    for operation in roles.step.operations:
+        before = next(iter(operation.operands), operation.result)
+        used = before in data or operation.result in reached
+        trained = before in roles.states or id(before.object) in seen.recorder.also_trained
+        if not used or trained or before.size < 2:
             continue
-        if each.name in SAME_VALUES - {"put"}:  # np.asarray of an array is that array
-            continue
-        used = before in data or each.result in reached
-        used &= id(before.object) not in seen.recorder.taught
-        new = each.name == "put" and before not in ancestors(each.operands[1:])
-        new &= len(each.operands) > 1 < each.operands[1].size  # a buffer's next rows
-        if used and not new and before not in roles.states and before.size > 1:
-            yield (each, "inputs", "changes the data in place, and with them what all later steps "
-                   "get", "work on a copy", at_sites([each.site], NOT_IN_PLACE))  # fmt: skip
+        if changes_given(operation, before) and not fills_buffer(operation):
+            yield (operation, "inputs", "changes the data in place, and with them what all later "
+                   "steps get", "work on a copy",
+                   at_sites([operation.site], NOT_IN_PLACE))  # fmt: skip
 
 
 @check("no-update", BACKPROPAGATION, "update these weights by it")
 def unused_gradient(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What no step changes stays as it was, and the rest must do without it."""
     never, gradients = _never_updated(seen)
+    if not gradients:
+        return
     shapes = {each.result.shape[::way] for each in gradients for way in (1, -1)}
     left = {value: text for value, text in never.items() if value.shape in shapes}
-    for each in gradients[:1]:
-        said = f"its gradient is computed, {each.site}, but never used"
-        yield roles.step.updates[0].operation, *_left_out(left, roles, said)
+    said = f"its gradient is computed, {gradients[0].site}, but never used"
+    yield roles.step.updates[0].operation, *_left_out(left, roles, said)
 
 
 @check("no-update", BACKPROPAGATION, "update it, too, if it is to learn", needs=FAILURE,
@@ -229,17 +231,20 @@ def _left_out(never: dict[Value, str], roles: Roles, said: str) -> tuple[str, st
 def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
     """Return weights that make the outputs, and gradients of their shapes, both in no update."""
     roles, never = seen.first, dict[Value, str]()  # there, values know where they were drawn
-    below, way = ancestors(roles.outputs[:1]), -1 if seen.doctor.run.columns else 0
-    rows = {each.shape[way] for each in roles.outputs if each.shape}
+    row_axis = -1 if seen.doctor.run.columns else 0
+    rows = {each.shape[row_axis] for each in roles.outputs if each.shape}
+    if not rows or roles.others or seen.recorder.another:
+        return never, []
+    below = ancestors(roles.outputs[:1])
     products = [e for e in roles.step.operations if e.name in MIXING and len(e.operands) == 2]
     later = grouped((each.place, each) for each in seen.latest.step.operations)
-    known = rows and not (roles.others or seen.recorder.another)
-    for each in products if known else ():
-        for one, other in (each.operands[:2], each.operands[1::-1]):
-            several = len(one.shape) == 2 and not rows & {*one.shape} and not roles.depends(one)
-            given = each.result in below and (len(other.shape) == 1 or rows & {*other.shape})
-            if several and given and each.place in later and _stays(each, one, later, seen):
-                never[one] = in_source(each, one)
+    for each in (product for product in products if product.place in later):
+        for weights, inputs in (each.operands, each.operands[::-1]):
+            fixed = len(weights.shape) == 2 and not rows & {*weights.shape}
+            fixed = fixed and not roles.depends(weights)
+            given = each.result in below and (len(inputs.shape) == 1 or rows & {*inputs.shape})
+            if fixed and given and _stays(each, weights, later, seen):
+                never[weights] = in_source(each, weights)
     used = {value for each in roles.step.operations for value in each.operands} | roles.states
     shapes = {value.shape[::way] for value in never for way in (1, -1)}
     ours = [each for each in products if each.result not in used and each.result.shape in shapes]
@@ -247,15 +252,15 @@ def _never_updated(seen: Observer) -> tuple[dict[Value, str], list[Operation]]:
 
 
 def _stays(
-    product: Operation, one: Value, later: dict[int, list[Operation]], seen: Observer
+    product: Operation, factor: Value, later: dict[int, list[Operation]], seen: Observer
 ) -> bool:
     """Return whether a factor is the same in the latest step, and now, under its name, too."""
-    text = in_source(product, one)
+    text = in_source(product, factor)
     now = [names[text] for names in seen.recorder.modules if text in names]
     now += [value.data for each in later[product.place] for value in each.operands
             if not seen.latest.depends(value)]  # fmt: skip
-    alike = (each for each in (one.object, *now) if np.shape(each) == one.shape)
-    return all(np.array_equal(each, one.data) for each in alike)
+    alike = (each for each in (factor.object, *now) if np.shape(each) == factor.shape)
+    return all(np.array_equal(each, factor.data) for each in alike)
 
 
 def _is_drawn(value: Value) -> bool:
@@ -269,9 +274,11 @@ def _is_drawn(value: Value) -> bool:
 @check("normalised-per-row", RECIPE)
 def per_row(seen: Observer, roles: Roles, run: Run) -> Seen:
     """It takes away how large a sample is, and mixes features that have different units."""
+    if not run.last.skill < GOOD:  # or if it is nan
+        return
     way, found = -1 if run.columns else 1, list[Operation]()
     below = ancestors(seen.first.inputs)
-    for each in seen.first.step.operations if run.last.skill < GOOD else ():
+    for each in seen.first.step.operations:
         data = each.operands[0].shape[::way] if each.operands else ()
         if each.result not in below or len(data) != 2 or not data[0] > data[1] > 1:
             continue
@@ -325,9 +332,9 @@ def reshaped(seen: Observer, roles: Roles, run: Run) -> Seen:
             words, file = in_source(each, 0), each.site.file
             sizes = "len(_x), -1" if run.columns else f"-1, {samples}"
             pattern = re.sub(rf"(?<![\w.]){re.escape(words)}(?!\w)", "_x", each.site.text)
-            edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # tests', too
+            edits += rewrite(file, tree(file), pattern, f"_x.reshape({sizes}).T")  # test data, too
             found.append(each)
-    for each in (each for each in found if each.result in below):
+    for each in (e for e in found if e.result in below):
         said = f"reshape of {each.operands[0].shape} into {each.result.shape} does not transpose"
         yield each, "inputs", said, "use .T", edits
 
@@ -346,7 +353,7 @@ def never_cleared(seen: Observer, roles: Roles, run: Run) -> Seen:
         added = maker(last.operands[-1])
         sag = added.name == "subtract" and roles.errors & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
-        itself |= times > 1  # in a list, one after the other
+        itself = itself or times > 1  # in a list, one after the other
         if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, roles.names[update.parameter], "it is added to that of the step before"
 
@@ -447,12 +454,12 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
         return
     products = [each for each in roles.step.operations if each.name == "multiply"]
     for each, i in ((each, i) for each in products for i in (0, 1)):
-        one, other, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
-        factor = one.shape == p.shape and any(np.allclose(one.data, f) for f in (1 - p, p - p * p))
-        if factor and roles.errors & ancestors([other]):
-            sides = [np.array_equal(v.data, p) for v in other.made_by.operands]
-            if other.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
-                words = in_source(other.made_by, 1 - sides.index(True))
+        slope, error, words = each.operands[i], each.operands[1 - i], in_source(each, 1 - i)
+        forms = (1 - p, p - p * p) if slope.shape == p.shape else ()
+        if any(np.allclose(slope.data, f) for f in forms) and roles.errors & ancestors([error]):
+            sides = [np.array_equal(v.data, p) for v in error.made_by.operands]
+            if error.made_by.name == "multiply" and any(sides):  # error * p * (1 - p)
+                words = in_source(error.made_by, 1 - sides.index(True))
             yield (each, "outputs", "p * (1 - p) is the derivative of a sigmoid, not of softmax",
                    words, [edit(each.site, words)])  # fmt: skip
 
@@ -464,7 +471,9 @@ def softmax_derivative(seen: Observer, roles: Roles, run: Run) -> Seen:
 )
 def same_batch(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for rows, size, source in _batches(roles) if seen.same_rows and run.steps >= 20 else ():
+    if not seen.same_rows or run.steps < 20:
+        return
+    for rows, size, source in _batches(roles):
         if rows.made_by and size * 2 <= source.size:
             said = f"every step gets the same {rows.shape} of {source.shape}"
             yield rows.made_by, "batches", said
@@ -490,7 +499,7 @@ def shifted_labels(seen: Observer, roles: Roles, run: Run) -> Seen:
         index = each.index[-1] if isinstance(each.index, tuple) else each.index
         if each.name in ("item", "put") and np.asarray(index).dtype.kind == "i" and each.operands:
             found = columns.setdefault(each.place, set())
-            found |= {*map(int, np.ravel(index))}
+            found.update(map(int, np.ravel(index)))
             if min(found) == -1 and max(found) == (each.operands[0].shape or (0,))[-1] - 2:
                 yield (each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last "
                        "one", "use the class numbers as they are",
@@ -536,7 +545,7 @@ def _scale(roles: Roles, run: Run) -> tuple[float, int, Any]:
     """Return the factor of the last gradient, the rows of a step, and the last weights' update."""
     updates = roles.updates_of(roles.layers[-1].weights) if roles.layers else ()
     factor = abs(next(iter(run.replay.deltas.values()), 0.0))
-    return factor, len([*run.whole, run.first][0]), next(iter(updates), None)
+    return factor, len(run.start), next(iter(updates), None)
 
 
 def _divides(operation: Operation, rows: int) -> bool:
@@ -553,8 +562,10 @@ def _divides(operation: Operation, rows: int) -> bool:
 def scaled_error(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where the number is below 0, every step climbs."""
     text = roles.error.site.text
+    if not text or not run.failing:
+        return
     errors = {e.result for e in roles.step.operations if e.site.text == text}
-    for each in roles.step.operations if text and run.failing else ():
+    for each in roles.step.operations:
         mine = [value in errors for value in each.operands]
         if each.name == "multiply" and mine.count(True) == 1:
             other = each.operands[mine.index(False)]
@@ -569,13 +580,14 @@ def no_bias(seen: Observer, roles: Roles, run: Run) -> Seen:
     x, biases = run.data.inputs, [layer.biases for layer in roles.layers]
     if not biases or any(each is not None for each in biases) or roles.late_biases:
         return
-    if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_embeddings():
+    if seen.not_mapped() or x is None or not run.last.skill < GOOD or seen.has_trained_inputs():
         return
     errors = run.last.predictions - run.last.goals  # known, or else there is no skill
-    zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
+    centred = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
-    if not (zero or any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)):
-        product = roles.layers[0].product  # and no column of ones
+    ones = any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)  # a column of them
+    if not centred and not ones:
+        product = roles.layers[0].product
         yield (product, "the network", "no layer has a bias", f"add one to each product: "
                f"{product.site.text} + b, with b = np.zeros(units), and update it by the sum of "
                "the deltas")  # fmt: skip

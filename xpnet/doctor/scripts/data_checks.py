@@ -21,19 +21,21 @@ SLICES = [("_x[_i:_n]", "_x[_i:_i + _n]")]
 @check("rows-left-out", RECIPE, "let the batches go through all rows")
 def left_out(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
-    for made, last, rows in [seen.wrapped] if seen.wrapped else ():
-        if last * 2 <= rows and not seen.same_rows:
-            yield made, "batches", f"they start again after {last} of {rows} rows"
+    if not seen.wrapped or seen.same_rows:
+        return
+    made, last, rows = seen.wrapped
+    if last * 2 <= rows:
+        yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
 @check("rows-left-out", "Python tutorial, 3.1.2", needs=FAILURE)
 def empty(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A slice that ends before it starts has no rows, and teaches nothing."""
-    made = [each.made_by for each in (*roles.inputs, *roles.targets) if not each.size]
-    for each in (one for one in made if one.name == "item"):
-        yield (each, "batches", f"it has no rows: {each.result.shape}",
+    made = [value.made_by for value in (*roles.inputs, *roles.targets) if not value.size]
+    for part in (operation for operation in made if operation.name == "item"):
+        yield (part, "batches", f"it has no rows: {part.result.shape}",
                "end the slice a batch after its start",
-               at_sites([one.site for one in made], SLICES))  # fmt: skip
+               at_sites([operation.site for operation in made], SLICES))  # fmt: skip
 
 
 @check("integer-parameters", "NumPy manual, Data types", "make it a larger type, by astype(int)")

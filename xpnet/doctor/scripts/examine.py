@@ -77,7 +77,8 @@ def report(seen: Observer, measurer: Measurer, **facts: Any) -> Report:
         )
         measured, facts["gradients"] = tried("judging the gradients", judge, (measured, ""), failed)
     elif not points:
-        facts["not_measured"] = measurer.problem or "the script took too few steps" * bool(first)
+        too_few = "the script took too few steps" if first else ""
+        facts["not_measured"] = measurer.problem or too_few
     lines = [each.line for each in points if 1.0 in each.line]
     run = seen.end(measured, descends=any(each[1.0] < each[0.0] for each in lines))
     roles = _at_end(first, seen)
@@ -114,12 +115,12 @@ def _found(
     # Squared errors do not judge what is taught otherwise: quantiles, opponents, words; nor do
     # they a network that is compared with another one, or that another one starts from.
     by_row = BY_ROW in gradients  # as a policy's errors are by rewards: its targets are drawn
-    uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_embeddings()
+    uneven = UNEVEN in gradients or WEIGHTED in gradients or by_row or seen.has_trained_inputs()
     several = bool(seen.recorder.another or seen.recorder.begun)
     uneven = uneven or several or bool(seen.first.others) or are_told(seen.latest)
     found = [each for each in report.findings if not (uneven and each.code in SYMPTOMS)]
     doubtful = LENGTH if several else {"learning-rate-too-small"} if seen.warming_up else set[str]()
-    if by_row or seen.has_embeddings() or seen.is_given_activations():
+    if by_row or seen.has_trained_inputs() or seen.is_given_activations():
         doubtful = doubtful | OF_DATA
     found = [each for each in found if each.code not in doubtful]
     if seen.recorder.begun + 2 * (last - seen.recorder.begun) < seen.recorder.steps:
@@ -138,18 +139,19 @@ def _found(
 def causes(seen: Observer, run: Run, failed: list[str]) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
     known = {"network": bool(seen.latest), "failure": not run.learnt}
-    for each in (one for one in CHECKS if all(known[need] for need in one.needs)):
-        what = f"the check {each.code}, {each.check.__name__},"
-        first = partial(next, each.check(seen, seen.latest, run), None)
+    for check in (rule for rule in CHECKS if all(known[need] for need in rule.needs)):
+        what = f"the check {check.code}, {check.check.__name__},"
+        first = partial(next, check.check(seen, seen.latest, run), None)
         if (found := tried(what, first, None, failed)) is None:
             continue
         operation, place, said, *own = found
         line = f"{operation.site}: " if operation else ""
-        worst = "error" if each.code in TAUGHT or not run.learnt else "warning"
-        remedy, change = ([*own, "", None])[:2]
+        worst = "error" if check.code in TAUGHT or not run.learnt else "warning"
+        remedy = own[0] if own else ""
+        change = own[1] if len(own) > 1 else None
         change = {"edits": change} if isinstance(change, list) else change
-        yield each.finding(Evidence(place, line + said, change, remedy=remedy),
-                           each.severity or worst)  # fmt: skip
+        yield check.finding(Evidence(place, line + said, change, remedy=remedy),
+                            check.severity or worst)  # fmt: skip
 
 
 def _at_end(roles: Roles, observer: Observer) -> Roles:

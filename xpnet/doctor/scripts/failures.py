@@ -53,25 +53,25 @@ def _failed(recorder: Recorder) -> Operation:
 
 
 def _reasons(failed: Operation, recorder: Recorder) -> Reasons:
-    (one, other), words = failed.operands, [in_source(failed, i) for i in (0, 1)]
+    (left, right), words = failed.operands, [in_source(failed, i) for i in (0, 1)]
     texts = [i for i, each in enumerate(failed.operands) if each.data.dtype.kind in "US"]
     if texts:
         numbers = (
             f"np.unique({{}}, return_inverse=True)[1].reshape(np.shape({words[1 - texts[0]]}))"
         )
         yield TEXTS, f"{words[texts[0]]} has texts", [operand_edit(failed, texts[0], numbers)]
-    elif failed.name == "matmul" and len(one.shape) == len(other.shape) == 2:
+    elif failed.name == "matmul" and len(left.shape) == len(right.shape) == 2:
         ways = [(i, j) for i, j in product((1, -1), repeat=2)
-                if one.shape[::i][1] == other.shape[::j][0]]  # fmt: skip
+                if left.shape[::i][1] == right.shape[::j][0]]  # fmt: skip
         if ways == [(-1, -1)]:
             swapped = [operand_edit(failed, i, words[1 - i]) for i in (0, 1)]
             yield FITTING, "they fit in the other order only", swapped
         elif len(ways) == 1:
             slot = ways[0].index(-1)
             yield FITTING, f"they fit if {words[slot]} is transposed", [_transposed(failed, slot)]
-    elif failed.name in ("add", "subtract") and one.shape == other.shape[::-1]:
+    elif failed.name in ("add", "subtract") and left.shape == right.shape[::-1]:
         yield FITTING, "one is the other's transpose", [_transposed(failed, 1)]
-    elif failed.name in ("add", "subtract") and one.shape:
+    elif failed.name in ("add", "subtract") and left.shape:
         yield from _not_summed(failed, recorder)
 
 

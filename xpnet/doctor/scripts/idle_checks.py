@@ -25,7 +25,9 @@ def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     recorder = seen.recorder
     reached, (unmoved, replaced) = recorder.reached, recorder.unmoved
-    sites = [] if roles or recorder.error or replaced else recorder.sites
+    if roles or recorder.error or replaced:
+        return
+    sites = recorder.sites
     ran = [s for place, s in enumerate(sites) if place in reached]
     weights = {text for s in ran if s.operator is ast.MatMult or PRODUCT.search(s.text)
                for text in s.operands}  # fmt: skip
@@ -40,10 +42,10 @@ def never_run(seen: Observer, roles: Roles, run: Run) -> Seen:
             known = [f"{key} is {value}" for each in recorder.modules
                      for key, value in each.items() if isinstance(value, int | float)
                      and any(re.search(rf"\b{key}\b", text) for text in tests)]  # fmt: skip
-            now = f" (at the end {', '.join(known)})" * bool(known)
-            said = f"; {' and '.join(tests)}: never true{now}" * bool(tests)
-            yield (NOTHING, name, f"{site}: this update is never run{said}",
-                   "make this true in each step, or in every few steps" * bool(tests))  # fmt: skip
+            now = f" (at the end {', '.join(known)})" if known else ""
+            said = f"; {' and '.join(tests)}: never true{now}" if tests else ""
+            remedy = "make this true in each step, or in every few steps" if tests else ""
+            yield NOTHING, name, f"{site}: this update is never run{said}", remedy
 
 
 def _vary(file: str, tests: list[str]) -> bool:
@@ -67,8 +69,8 @@ def _conditions(site: Site) -> tuple[list[str], bool]:
     calls = (n for n in ast.walk(tree(site.file)) if isinstance(n, ast.Call))
     ways = [_branches(site.file, n.lineno) for n in calls
             if ast.unparse(n.func).rpartition(".")[2] in names]  # fmt: skip
-    found = [each for each in [*ways, []][0] if all(each in way for way in ways)]
-    return found + _branches(site.file, site.line), bool(ways or not names)
+    common = [each for each in next(iter(ways), []) if all(each in way for way in ways)]
+    return common + _branches(site.file, site.line), bool(ways or not names)
 
 
 def _branches(file: str, line: int) -> list[str]:
@@ -82,7 +84,9 @@ def _branches(file: str, line: int) -> list[str]:
 def in_their_place(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What was handed on before weights were drawn anew is no part of the network any more."""
     use, update = seen.recorder.unmoved
-    for slot, value in enumerate(use.operands) if update and not roles else ():
+    if roles or not update:
+        return
+    for slot, value in enumerate(use.operands):
         if value.shape == update.result.shape:
             weights, made = in_source(use, slot), maker(value).site
             yield (update, update.site.operands[0], f"{weights}, {use.site.place}, is another "
@@ -94,12 +98,14 @@ def in_their_place(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("gradient-zero", "Karpathy, micrograd, 2020", needs=())
 def cut_off(seen: Observer, roles: Roles, run: Run) -> Seen:
     """No error comes back to the weights: somewhere between them and the loss, the way ends."""
-    updates = [] if roles else seen.recorder.zeros
-    for update in updates[-1:] if all(updates) else ():
-        cuts = [f"; {site}: what this makes has no parents" for site in _orphans(seen)]
-        yield (update, in_source(update, 0), f"{in_source(update, 1)} is 0 in every step"
-               f"{''.join(cuts)}", "give the result its parents and their derivative" if cuts
-               else "follow the error back from the loss, to where it is lost")  # fmt: skip
+    updates = seen.recorder.zeros
+    if roles or not updates or not all(updates):
+        return
+    update = updates[-1]
+    cuts = [f"; {site}: what this makes has no parents" for site in _orphans(seen)]
+    yield (update, in_source(update, 0), f"{in_source(update, 1)} is 0 in every step"
+           f"{''.join(cuts)}", "give the result its parents and their derivative" if cuts
+           else "follow the error back from the loss, to where it is lost")  # fmt: skip
 
 
 def _orphans(seen: Observer) -> Iterator[Site]:

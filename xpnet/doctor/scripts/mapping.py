@@ -137,7 +137,7 @@ def map_step(step: Step) -> Roles:
         step, names(layers), layers, found.samples(layers, outputs), found.given(layers, outputs),
         outputs, targets, error, found.loss(), reduce(or_, map(found.bits, outputs), 0),
         tuple(found.late), frozenset(found.cone), others=others, several=several,
-        partial=any(layer.weights in found.shared for layer in layers[:1]),
+        partial=bool(layers) and layers[0].weights in found.shared,
     )  # fmt: skip
 
 
@@ -172,9 +172,9 @@ class _Graph:
             if known is not None:
                 self.parameter[result] = known
         elif operation.name == "add" and len(operation.operands) == 2:  # looking ahead
-            for one, other in (operation.operands, operation.operands[::-1]):
-                known = self.of(one)
-                if known is not None and one.shape == other.shape and not self.bits(other):
+            for parameter, term in (operation.operands, operation.operands[::-1]):
+                known = self.of(parameter)
+                if known is not None and parameter.shape == term.shape and not self.bits(term):
                     self.parameter[result] = known
         given = operation.name.endswith("_like") or self._follows(operation)  # zeros_like: a shape
         self.depends[result] = 0 if given else bits
@@ -290,22 +290,22 @@ class _Graph:
             return None
         left, right = operation.operands
         texts = operation.site.operands
-        for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
-            if not self.bits(one) or self.of(one) is not None or self.bits(other):
+        for outputs, targets, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
+            if not self.bits(outputs) or self.of(outputs) is not None or self.bits(targets):
                 continue
             literal = bool(text and NUMBER.fullmatch(text[0]))
-            bare = other.size == 1 and not other.made_by
-            constant = bare and (operation.name == "divide" or one.size > 1 or literal)
+            bare = targets.size == 1 and not targets.made_by
+            constant = bare and (operation.name == "divide" or outputs.size > 1 or literal)
             margin = operation.name == "multiply"  # with targets of -1 and 1
-            if not constant and (not margin or self._are_signs(operation, one, other)):
-                return one, other
+            if not constant and (not margin or self._are_signs(operation, outputs, targets)):
+                return outputs, targets
         return None
 
-    def _are_signs(self, operation: Operation, one: Value, other: Value) -> bool:
+    def _are_signs(self, operation: Operation, outputs: Value, targets: Value) -> bool:
         """Return whether one factor has targets of -1 and 1 for the other's outputs."""
-        limit = 1 - (operation.result in self.margins)  # a mask is 0 or 1, too
-        alike = one.shape == other.shape and other.size > 1
-        return alike and bool(np.all(np.isin(np.abs(other.data), (limit, 1))))
+        smallest = 0 if operation.result in self.margins else 1  # a mask is 0 or 1, too
+        alike = outputs.shape == targets.shape and targets.size > 1
+        return alike and bool(np.all(np.isin(np.abs(targets.data), (smallest, 1))))
 
     def sides(self, error: Operation) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
         """Return outputs and targets: of all operations at the place of the first."""
@@ -327,16 +327,17 @@ class _Graph:
         for each in forward:
             if len(each.operands) < 2:
                 continue
-            for one, other in (each.operands[:2], each.operands[1::-1]):
-                number = self.of(one)
-                if number is None or self.of(other) is not None:
+            for parameter, inputs in (each.operands[:2], each.operands[1::-1]):
+                number = self.of(parameter)
+                if number is None or self.of(inputs) is not None:
                     continue
-                gain = each.name == "multiply" and each.result.shape == other.shape != ()
-                if each.name in PRODUCTS and not (gain and one.size > 1):  # as gamma * x_hat
-                    _, known = products.setdefault(number, (each, other))
-                    self.shared |= {number} if known is not other and other.size > 1 else set()
-                elif each.name == "add" and self.bits(other):
-                    for term in _terms(other):
+                gain = each.name == "multiply" and each.result.shape == inputs.shape != ()
+                if each.name in PRODUCTS and not (gain and parameter.size > 1):  # gamma * x_hat
+                    _, known = products.setdefault(number, (each, inputs))
+                    if known is not inputs and inputs.size > 1:
+                        self.shared.add(number)
+                elif each.name == "add" and self.bits(inputs):
+                    for term in _terms(inputs):
                         biases.setdefault(term, (number, each.result))
         sums = {product.result for product, _ in products.values()}
         for added in (other.made_by for key, (_, other) in biases.items() if key not in sums):
@@ -362,13 +363,16 @@ class _Graph:
 
     def given(self, layers: tuple[Layer, ...], outputs: tuple[Value, ...]) -> tuple[Value, ...]:
         """Return what the first layer is given: of all samples, batches or moments of a step."""
-        below, found = ancestors(outputs), [layer.inputs for layer in layers[:1]]
+        if not layers:
+            return ()
+        below, found = ancestors(outputs), [layers[0].inputs]
         products = [e for e in self.step.operations if e.result in below
                     and e.name in PRODUCTS and len(e.operands) > 1]  # fmt: skip
-        for each in products if found else ():
+        for each in products:
             pairs = each.operands[:2], each.operands[1::-1]
-            found += [_turned(other) for one, other in pairs
-                      if self.of(one) == layers[0].weights and not self.bits(other)]  # fmt: skip
+            found += [_turned(inputs) for weights, inputs in pairs
+                      if self.of(weights) == layers[0].weights
+                      and not self.bits(inputs)]  # fmt: skip
         return tuple(dict.fromkeys(found))
 
     def loss(self) -> Value | None:
@@ -402,8 +406,9 @@ class _Graph:
         order = [n for each in layers for n in (each.weights, each.biases) if n in texts]
         alike = grouped((texts[n], n) for n in dict.fromkeys([*order, *texts]) if n is not None)
         for text, numbers in alike.items():
-            for turn, n in enumerate(numbers if len(numbers) > 1 else (), start=1):
-                texts[n] = f"{text} #{turn}"
+            if len(numbers) > 1:
+                for turn, n in enumerate(numbers, start=1):
+                    texts[n] = f"{text} #{turn}"
         return tuple(texts.get(n, f"parameter {n + 1}") for n in range(len(texts)))
 
 
@@ -411,7 +416,8 @@ def _terms(value: Value) -> list[Value]:
     """Return a value and what it is the sum of."""
     found = [value]
     for each in found:
-        found += each.made_by.operands if each.made_by.name in ("add", "sum") else ()
+        if each.made_by.name in ("add", "sum"):
+            found += each.made_by.operands
     return found
 
 
@@ -444,8 +450,11 @@ def in_words(roles: Roles) -> list[str]:
     if error := roles.error:
         outputs, targets = (called(each[0], error) for each in (roles.outputs, roles.targets))
         lines.append(f"outputs {outputs}, targets {targets}: {error.site}")
-    lines += [f"inputs {called(e.inputs, e.product)}" for e in roles.layers[:1]]
-    return lines + ([] if roles.loss is None else [f"loss {called(roles.loss)}"])
+    if roles.layers:
+        lines.append(f"inputs {called(roles.layers[0].inputs, roles.layers[0].product)}")
+    if roles.loss is not None:
+        lines.append(f"loss {called(roles.loss)}")
+    return lines
 
 
 def listed(names: Sequence[str]) -> str:

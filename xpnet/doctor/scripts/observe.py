@@ -64,9 +64,7 @@ class Observer:
 
     def look(self, step: Step) -> None:
         """Map a step, and show it to the doctor."""
-        for each in step.operations if self.unknown else ():
-            self.unknown -= {*each.site.operands, *each.result.names}
-        self.unknown -= {name for names in step.places for name in names}
+        self._note_names(step)
         roles = map_step(step)
         if not roles.recognised:
             if not self.first:
@@ -78,7 +76,7 @@ class Observer:
             self._begin(step.number)
         for name, each in (*before.items(), *after.items()):
             self._shapes.setdefault(name, set()).add(each.shape)
-        self._find_embedded(roles)
+        self._find_also_trained(roles)
         self.latest = roles
         self.first = self.first if self.first.recognised else roles
         loss = None if roles.loss is None else roles.loss.number
@@ -103,21 +101,31 @@ class Observer:
             self._problems[str(error)] += 1
         self._pace(roles, given, arrays)
 
-    def _find_embedded(self, roles: Roles) -> None:
+    def _note_names(self, step: Step) -> None:
+        """Note which of the names that the user gave occur in a step."""
+        if not self.unknown:
+            return
+        for each in step.operations:
+            self.unknown -= {*each.site.operands, *each.result.names}
+        self.unknown -= {name for names in step.places for name in names}
+
+    def _find_also_trained(self, roles: Roles) -> None:
         """See in the first steps what else errors change: what follows a step is in the next."""
+        if roles.step.live:
+            return
         errors, states = self.latest.errors | roles.errors, self.latest.states | roles.states
-        for each in roles.step.operations if not roles.step.live else ():
+        for each in roles.step.operations:
             inside = each.index is not None or (
                 each.site.kind == "in place" and each.result not in states
             )
             made = ancestors(each.operands[1:], stop=lambda v: v in states)
             if inside and each.name in ("add", "subtract") and errors & made:
-                self.recorder.taught[id(each.result.object)] = each.result.object
+                self.recorder.also_trained[id(each.result.object)] = each.result.object
 
-    def has_embeddings(self) -> bool:
+    def has_trained_inputs(self) -> bool:
         """Return whether the network is given what it teaches, such as word vectors."""
-        taught = self.recorder.taught
-        return any(id(each.object) in taught for each in ancestors(self.latest.inputs))
+        trained = self.recorder.also_trained
+        return any(id(each.object) in trained for each in ancestors(self.latest.inputs))
 
     def is_given_activations(self) -> bool:
         """Return whether what the network is given was made by other weights, that stay."""
@@ -155,12 +163,13 @@ class Observer:
         rows = np.empty(0) if targets is None else np.asarray(targets)
         rows = rows.reshape(1, -1) if len(inputs) == 1 else rows
         whole = len(inputs) == 1 or (1,) < np.shape(rows)[:1] == inputs[:1]
-        one = whole and bool(np.all(rows == rows[0]))
-        same = one and np.array_equal(rows[0], self._target)
+        one_class = whole and bool(np.all(rows == rows[0]))
+        same = one_class and np.array_equal(rows[0], self._target)
         follows = same and self.steps[-1:] == [roles.step.number - 1]
-        self._row = self._row + 1 if follows else int(one)
+        self._row = self._row + 1 if follows else int(one_class)
         other = self._target is not None and not same
-        self.varied, self._target = self.varied or not one or other, rows[0] if one else None
+        self.varied = self.varied or not one_class or other
+        self._target = rows[0] if one_class else None
         self.alike = max(self.alike, self._row)
 
     @property
@@ -193,14 +202,15 @@ class Observer:
 
     def served(self) -> list[tuple[Value, str]]:
         """Return what the first layer is given after the last update, and its name at the top."""
-        drawn = [u for each in self.latest.layers[:1] for u in self.latest.updates_of(each.weights)]
+        first = self.latest.layers[0].weights if self.latest.layers else None
+        drawn = self.latest.updates_of(first)
         shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
                   for way in (1, -1)}  # fmt: skip
         return [
-            (other, "" if each.site.function else in_source(each, other))
+            (inputs, "" if each.site.function else in_source(each, inputs))
             for each in self.recorder.used if each.name in PRODUCTS
-            for one, other in (each.operands[:2], each.operands[1::-1])
-            if one.shape in shapes and other.shape
+            for weights, inputs in (each.operands[:2], each.operands[1::-1])
+            if weights.shape in shapes and inputs.shape
         ]  # fmt: skip
 
     def end(self, measured: Sequence[Finding], *, descends: bool) -> Run:
@@ -298,9 +308,9 @@ def arrays_of(roles: Roles) -> dict[str, Any]:
     found["learning_rate"] = rate
     for layer in roles.layers:  # weights (n,) are those of one unit, (n, 1)
         name, inputs = roles.names[layer.weights], layer.inputs.shape
-        for some in (before, after, slopes):
-            if name in some and inputs[-1:] == some[name].shape:
-                some[name] = some[name].reshape(-1, 1)
+        for arrays in (before, after, slopes):
+            if name in arrays and inputs[-1:] == arrays[name].shape:
+                arrays[name] = arrays[name].reshape(-1, 1)
     weights = [before.get(roles.names[layer.weights], 0.0) for layer in roles.layers]
     if weights and all(np.ndim(each) == 2 for each in weights):
         samples = roles.samples or (roles.layers,)
@@ -356,9 +366,10 @@ def _ends_of(roles: Roles) -> dict[str, Any]:
 
 def output_activation(roles: Roles) -> str:
     """Return the name of the activation that made the outputs; empty if it is not known."""
-    for last in roles.layers[-1:]:
-        shown = ancestors([last.activations], stop=lambda v: v.made_by.name not in VIEWS)
-        if last.pre_activations in shown:  # all of them, or some: those of the actions taken
-            return "identity"
-        return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")
-    return ""
+    if not roles.layers:
+        return ""
+    last = roles.layers[-1]
+    shown = ancestors([last.activations], stop=lambda v: v.made_by.name not in VIEWS)
+    if last.pre_activations in shown:  # all of them, or some: those of the actions taken
+        return "identity"
+    return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")

@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.checks import ROWS_ALIKE, Seen, check, crossing
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
-from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
+from xpnet.doctor.scripts.recording.steps import Operation, Value
 from xpnet.doctor.scripts.recording.updates import (
     MIXING,
     ancestors,
@@ -38,8 +38,10 @@ def all_pairs(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The network may be right; each answer meets the targets of all rows."""
     used, step = seen.recorder.used, roles.step.operations
     made = _sums((*used, *step))
-    for each in (*used, *(each for each in step if each.name == "equal")):
-        for i in crossing(each) if each.name in ("equal", "not_equal", "subtract") else ():
+    for each in (*used, *(e for e in step if e.name == "equal")):
+        if each.name not in ("equal", "not_equal", "subtract"):
+            continue
+        for i in crossing(each):
             if len([value for value in each.operands if made & ancestors([value])]) == 1:
                 sides = " meets ".join(str(value.shape) for value in each.operands)
                 yield (each, "predictions", f"{sides}: the result is {each.result.shape}",
@@ -51,10 +53,11 @@ def all_pairs(seen: Observer, roles: Roles, run: Run) -> Seen:
 def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The derivative a * (1 - a) is that of the sigmoid that rises."""
     for layer in roles.layers:
-        made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
-        falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
-        falls = falls and not _is_one(activated := layer.activations.made_by)
-        if falls and not any(each.name == "negative" for each in made):
+        if is_made_by("sigmoid", layer) or not is_made_by("sigmoid", layer, -1.0):
+            continue
+        made, activated = layer.product.operands, layer.activations.made_by
+        negated = any(value.made_by.name == "negative" for value in made)  # np.exp(-x @ w)
+        if not negated and not _is_one(activated):
             yield (activated, "activations", "this sigmoid falls: it lacks the "
                    "minus of exp(-z)")  # fmt: skip
 
@@ -63,8 +66,10 @@ def falling_sigmoid(seen: Observer, roles: Roles, run: Run) -> Seen:
        "one output needs a sigmoid: 1 / (1 + np.exp(-z))")  # fmt: skip
 def one_softmax(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A single output gets all that softmax shares out: it is 1, whatever the weights are."""
-    made, p = roles.outputs[0].made_by if len(roles.outputs) == 1 else NOTHING, run.last.predictions
-    if _is_one(made) and roles.layers and p.shape[1] == 1 < len(p):
+    if len(roles.outputs) != 1 or not roles.layers:
+        return
+    made, p = roles.outputs[0].made_by, run.last.predictions
+    if _is_one(made) and p.shape[1] == 1 < len(p):
         z = roles.layers[-1].pre_activations
         sums = [in_source(each, z) for each in roles.step.operations
                 if z in each.operands and each.site.function == made.site.function]  # fmt: skip
@@ -103,16 +108,17 @@ def misjudged(seen: Observer, roles: Roles, run: Run) -> Seen:
         if not value.made_by and (value.shape, in_source(e, i)) in names
     }  # fmt: skip
     for each in (e for e in everything if e.name == "equal" and not crossing(e)):
-        for i, one in enumerate(each.operands):
-            taken, labels = _taken(one, made), np.ravel(each.operands[1 - i].data)
+        for i, value in enumerate(each.operands):
+            taken, labels = _taken(value, made), np.ravel(each.operands[1 - i].data)
             if taken is None or labels.size < ROWS_ALIKE or len(np.unique(labels)) < 2:
                 continue
             for answers, text in _answers(taken[1].data, labels):
                 right = {d: float(np.mean(answers + float(d) == labels)) for d in (0, 1, -1)}
                 best, own = max(right, key=lambda d: right[d]), float(np.mean(each.result.data))
                 given = [e.result.data for e in everything if e.place == taken[0].place]
-                same = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)  # no ROC
-                if right[best] > GOOD and own < GOOD and (same or best):
+                # Unlike the thresholds of a ROC curve, of which some tell rows apart.
+                constant = all(np.ptp(np.asarray(a, dtype=float)) == 0.0 for a in given)
+                if right[best] > GOOD and own < GOOD and (constant or best):
                     new = text.format(in_source(*taken)) + ("", " + 1", " - 1")[best]
                     yield (taken[0], "predictions", f"{right[best]:.0%} of the answers would be "
                            f"right with {new}; as it is, {own:.0%} are", new,
@@ -136,8 +142,8 @@ def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
     """Yield what outputs say of each row, and how that is written."""
     classes = np.unique(labels)
     if outputs.size == labels.size and len(classes) == 2:
-        limit = 0.5 * (np.min(outputs) >= 0.0)
-        yield classes[1 * (np.ravel(outputs) > limit)], f"({{}} > {limit:g})"
+        limit = 0.5 if np.min(outputs) >= 0.0 else 0.0
+        yield classes[(np.ravel(outputs) > limit).astype(int)], f"({{}} > {limit:g})"
     elif outputs.ndim == 2 and labels.size in outputs.shape:
         axis = int(outputs.shape[0] == labels.size)
         yield np.argmax(outputs, axis=axis), f"np.argmax({{}}, axis={axis})"
@@ -146,13 +152,17 @@ def _answers(outputs: Any, labels: Any) -> Iterator[tuple[Any, str]]:
 @check("rows-left-out", RECIPE, "shuffle the rows before they are split")
 def unknown_class(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
-    way, taught = int(run.columns), roles.targets[:1] if seen.same_rows else ()
-    goals = next((value.data for value in taught if len(value.shape) == 2), np.empty((0, 0)))
-    known = np.flatnonzero(np.ptp(goals, axis=way)) if np.size(goals) else np.empty(0)
-    for each in (e for e in seen.recorder.used if e.name == "equal" and len(known) > 1):
+    target = next(iter(roles.targets), None)
+    if not seen.same_rows or target is None or len(target.shape) != 2 or not target.size:
+        return
+    row_axis, goals = int(run.columns), target.data
+    known = np.flatnonzero(np.ptp(goals, axis=row_axis))  # the classes that some rows have
+    if len(known) < 2:
+        return
+    for each in (e for e in seen.recorder.used if e.name == "equal"):
         for labels in (v.data for v in each.operands if v.size >= ROWS_ALIKE):
             new = {*np.unique(labels).tolist()} - {*known.tolist()}
-            if labels.dtype.kind in "iu" and new and {*new} < {*range(goals.shape[1 - way])}:
+            if labels.dtype.kind in "iu" and new and {*new} < {*range(goals.shape[1 - row_axis])}:
                 yield (each, "targets", f"class {min(new)} occurs here, but in no row that was "
                        "trained on")  # fmt: skip
 
@@ -160,17 +170,19 @@ def unknown_class(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("prediction-wrong", RECIPE, "bring predictions back to the targets' unit: p * std + mean")
 def other_units(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Outputs are on the scale of the targets that were trained on."""
-    products, goals = [e for e in seen.recorder.used if e.name in MIXING], run.data.goals
+    if np.unique(run.data.goals).size <= ROWS_ALIKE:  # these are classes
+        return
+    unit = np.std(run.data.goals)
+    products = [e for e in seen.recorder.used if e.name in MIXING]
     made = _sums(products)
     within = ancestors(value for each in products for value in each.operands)
-    goals = np.std(goals) if np.unique(goals).size > ROWS_ALIKE else 0.0  # and no classes
     for each in (e for e in seen.recorder.used if e.name == "subtract" and not crossing(e)):
         mine = [bool(made & ancestors([v])) for v in each.operands if v.size >= ROWS_ALIKE]
-        if goals and sorted(mine) == [False, True] and each.result not in within:
+        if sorted(mine) == [False, True] and each.result not in within:
             own, other = (np.std(each.operands[mine.index(way)].data) for way in (True, False))
-            if 1 / UNIT < own / goals < UNIT and not 1 / UNIT**2 < other / goals < UNIT**2:
+            if 1 / UNIT < own / unit < UNIT and not 1 / UNIT**2 < other / unit < UNIT**2:
                 yield (each, "predictions", f"their standard deviation is {own:.3g}, like that of "
-                       f"the training targets ({goals:.3g}); that of these targets is {other:.3g}"
+                       f"the training targets ({unit:.3g}); that of these targets is {other:.3g}"
                        )  # fmt: skip
 
 
@@ -198,7 +210,9 @@ def own_scale(seen: Observer, roles: Roles, run: Run) -> Seen:
     made, trained = {id(e.result.object): e.result for e in first}, ancestors(seen.first.inputs)
     means = [e for e in (*first, *seen.recorder.used) if e.name == "mean" and e.operands]
     known = [e for e in means if e.result in trained and e.result.size < e.operands[0].size]
-    for value, _ in seen.served() if known else ():
+    if not known:
+        return
+    for value, _ in seen.served():
         given = made.get(id(value.object), value) if not value.made_by else value
         below = ancestors([given])
         for each in (e for e in means if e.result in below - trained):
@@ -223,11 +237,13 @@ def dropout_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
        "divide the mask by the share that is kept")  # fmt: skip
 def unscaled_mask(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Where all units count, their sums are larger than those that the next layer has learnt."""
+    if not seen.served():
+        return
     forward = ancestors(roles.outputs)
     ahead = (*(e for e in roles.step.operations if e.result in forward), *seen.recorder.used)
     sides = ((e, scalar_side(e)) for e in ahead if e.name in ("multiply", "divide"))
     numbers = [e.operands[side].number for e, side in sides if side is not None]
-    for each, slot in random_masks(roles.step.operations) if seen.served() else ():
+    for each, slot in random_masks(roles.step.operations):
         made, kept = maker(each.operands[slot]), np.mean(each.operands[slot].data)
         hidden = each.result in forward and roles.depends(each.operands[1 - slot])
         singles = ((i, v.number) for i, v in enumerate(made.operands) if v.size == 1)
@@ -253,7 +269,8 @@ def by_variance(seen: Observer, roles: Roles, run: Run) -> Seen:
             kept |= {*each.result.names, each.site.operands[0]}
     for each in (e for e in (*seen.recorder.used, *step) if e.name == "divide"):
         divisor = each.operands[1].made_by
-        if kept & {in_source(each, 1), *(divisor.site.operands * (divisor.name == "add"))}:
+        terms = divisor.site.operands if divisor.name == "add" else ()
+        if kept & {in_source(each, 1), *terms}:
             yield (each, "predictions", "it divides by a running variance, training by its root",
                    "take the root", [operand_edit(each, 1, "np.sqrt({})")])  # fmt: skip
 
@@ -263,11 +280,13 @@ def by_variance(seen: Observer, roles: Roles, run: Run) -> Seen:
 def not_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A running average that each step begins anew is none: predictions get what it began with."""
     first, now = seen.first.step, roles.step
+    if now is first:
+        return
     read = {id(value.object) for each in seen.recorder.used for value in each.operands}
     further = {value for each in now.operations for value in each.operands}
     began = {(e.place, id(v.object)): v.data for e in first.operations for v in _averaged(e)}
-    for each in now.operations if now is not first else ():
-        for value in _averaged(each) if each.result not in further else ():
+    for each in (e for e in now.operations if e.result not in further):
+        for value in _averaged(each):
             old = began.get((each.place, id(value.object)))
             if old is not None and id(value.object) in read and np.array_equal(old, value.data):
                 yield (each, "predictions", f"after {now.number} steps it still begins from the "

@@ -168,9 +168,10 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
     if seen.recorder.satisfied_at == seen.recorder.steps:  # with what was learnt until then
         return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
-    narrow = [f"a hidden layer has {n} units" for n in sorted(widths)[:1] if n <= FEW_UNITS]
+    fewest = min(widths, default=FEW_UNITS + 1)
+    narrow = f"a hidden layer has {fewest} units" if fewest <= FEW_UNITS else ""
     if len(roles.layers) == 1 and skill < BAD:
-        narrow = ["there is no hidden layer"]
+        narrow = "there is no hidden layer"
     said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
     falls = f"the loss still falls ({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)"
     falls = falls if curve[-1] < 0.99 * curve[-2] else ""
@@ -190,7 +191,7 @@ def left_to_say(seen: Observer, run: Run) -> Iterator[Finding]:
         )  # fmt: skip
     elif narrow:
         yield Finding(
-            "too-small", "error", "the network", f"{said}, and {narrow[0]}",
+            "too-small", "error", "the network", f"{said}, and {narrow}",
             "Each hidden unit can draw one boundary; without any, there is one straight line.",
             "give it a hidden layer with an activation, and more units", f"{GOODFELLOW}, 6.4.1",
         )  # fmt: skip

@@ -99,12 +99,13 @@ def overwritten(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("shared-parameters", "Python manual, copy")
 def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is kept of the best step has the arrays that all later steps go on to change."""
-    in_place = all(u.old.object is u.new.object for u in roles.step.updates)
-    arrays = {text for some in roles.step.places if in_place for text in some}
+    if not all(u.old.object is u.new.object for u in roles.step.updates):
+        return  # where arrays are replaced, the older ones stay as they are
+    arrays = {text for texts in roles.step.places for text in texts}
     holders = {text[: m.start()] for text in arrays for m in re.finditer(r"[.[]", text)}
     edits, nodes = dict[ast.expr, Edit](), ast.walk(tree(roles.file))
-    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}  # may copy all
-    forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()
+    own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
+    forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()  # its own may copy arrays, too
     for test, _, value in _bettered(roles.file):
         shallow = any(matches(form, value, known := dict[str, str]()) for form in forms)
         source = known["_x"] if shallow else ast.unparse(value)
@@ -126,21 +127,31 @@ def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
     """No loss is as low as what the first is compared with: none is taken for the best."""
     starts = [pair for s in assignments(roles.file) for pair in assigned_by(s)]
     for test, best, value in _bettered(roles.file):
-        falls = _holds(test, {best: 1e9, ast.unparse(value): 1.0})
-        never = falls and not _holds(test, {best: 0.0, ast.unparse(value): 1.0})
-        now = [(names.get(best), names.get(ast.unparse(value))) for names in seen.recorder.modules]
-        inside = (n for each in around(roles.file, test.lineno, (ast.If,))[-1:]
-                  for s in each.body for n in ast.walk(s))  # fmt: skip
-        kept = [n for n in inside if isinstance(getattr(n, "ctx", None), ast.Store)]
-        stays = any(low == 0.0 < last for low, last in now if isinstance(last, float))
-        # Beside a best loss weights or a counter are kept, unlike beside the limit of an axis.
-        never &= bool(LOSS.search(ast.unparse(value))) or (stays and len(kept) > 1)
-        for name, start in starts if never else ():
+        if not _seeks_lowest_loss(test, best, ast.unparse(value), seen, roles):
+            continue
+        for name, start in starts:
             low = isinstance(start, ast.Constant) and start.value == 0
             if low and name.rpartition(".")[2] == best.rpartition(".")[2]:
                 yield (NOTHING, "training", f"line {test.lineno}, {ast.unparse(test)}: {best} "
                        f"starts from {ast.unparse(start)}, and no loss is below that", "infinity",
                        [changed(roles.file, start, "float('inf')")])  # fmt: skip
+
+
+def _seeks_lowest_loss(
+    test: ast.Compare, best: str, value: str, seen: Observer, roles: Roles
+) -> bool:
+    """Return whether a comparison looks for the lowest loss, such as ``loss < best``."""
+    if not _holds(test, {best: 1e9, value: 1.0}) or _holds(test, {best: 0.0, value: 1.0}):
+        return False
+    if LOSS.search(value):
+        return True
+    now = [(names.get(best), names.get(value)) for names in seen.recorder.modules]
+    stays = any(low == 0.0 < last for low, last in now if isinstance(last, float))
+    # Beside a best loss weights or a counter are kept, unlike beside the limit of an axis.
+    branch = around(roles.file, test.lineno, (ast.If,))[-1:]
+    inside = (n for each in branch for s in each.body for n in ast.walk(s))
+    kept = [n for n in inside if isinstance(getattr(n, "ctx", None), ast.Store)]
+    return stays and len(kept) > 1
 
 
 @check("prediction-wrong", "Prechelt, Early stopping - but when?, 1998")
@@ -172,8 +183,9 @@ def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
         # What is put into an array, as by best[:] = W, is copied.
         made = [pair for pair in pairs if not re.search(r"(:|\.\.\.)\]$", pair[0])]
         for test in tests:
-            better = {*map(ast.unparse, ast.walk(test))} & {name for name, _ in made}
-            for name, value in made if better else ():
+            if {*map(ast.unparse, ast.walk(test))}.isdisjoint(name for name, _ in made):
+                continue
+            for name, value in made:
                 parts = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
                 yield from ((test, name, each) for each in parts)
 
@@ -188,19 +200,19 @@ def _holds(test: ast.Compare, numbers: Mapping[str, float]) -> bool:
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
 def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
-    first, found, below = seen.first, dict[Operation, str](), False
+    first, found, negative = seen.first, dict[Operation, str](), False
     for root in first.step.operations:
         made = maker(root.operands[0]) if root.name == "sqrt" else NOTHING
         made = maker(made.operands[0]) if made.name in ("abs", "absolute") else made
         if made.name != "add" or root.result not in first.cone:
             continue
-        below |= bool(np.any(made.result.data < 0.0))
+        negative = negative or bool(np.any(made.result.data < 0.0))
         for term in (each.made_by for each in made.operands if first.errors & ancestors([each])):
             side = scalar_side(term) if term.name == "multiply" else None
             word = "" if side is None else term.site.operands[1 - side]
             if PLAIN.fullmatch(word):  # one name, and no square
                 found[term] = f"{word} ** 2".join(term.site.text.rsplit(word, 1))
-    if below and found:
+    if negative and found:
         edits = [edit(each.site, new) for each, new in found.items()]
         yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
                edits)  # fmt: skip
@@ -235,8 +247,9 @@ def _is_square(operation: Operation) -> bool:
 def by_size(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Divided by the root of their own mean squares, gradients give a first step of one length."""
     first = seen.first
-    adaptive = [u for u in a_few(first.step.updates) if u.optimizer == "adaptive"]
-    for each in adaptive if not first.step.number else ():
+    if first.step.number:
+        return
+    for each in (u for u in a_few(first.step.updates) if u.optimizer == "adaptive"):
         sizes, steps = (np.abs(np.ravel(v.data)) for v in (each.gradient, each.delta))
         largest = np.max(sizes)
         if sizes.size != steps.size or np.ptp(sizes) == 0.0:
@@ -270,9 +283,9 @@ def vanishing_divisor(seen: Observer, roles: Roles, run: Run) -> Seen:
               and e.operands[1].data != now.get(e.site, e.operands[1].data)}  # fmt: skip
     edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
-    for site in powers if edits else ():
-        yield (NOTHING, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
-               edits)  # fmt: skip
+    if edits:
+        yield (NOTHING, "the update", f"{next(iter(powers))}: it divides by a power that vanishes",
+               "1 - b**t", edits)  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
@@ -298,7 +311,8 @@ def swapped_decays(seen: Observer, roles: Roles, run: Run) -> Seen:
     roots = {e.result for e in roles.step.operations if e.name == "sqrt"}
     means = ancestors(e.operands[0] for e in roles.step.operations
                       if e.name == "divide" and roots & ancestors(e.operands[1:]))  # fmt: skip
-    squares, kept = ancestors(roots), dict[bool, tuple[Operation, float]]()
+    squares = ancestors(roots)
+    kept = dict[bool, tuple[Operation, float]]()  # by whether it is the mean of squares
     for each in roles.step.operations:
         if each.name != "add" or each.result not in roles.cone & (means | squares):
             continue
@@ -333,9 +347,11 @@ def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
              and np.any(np.isinf(each.result.data) & np.isfinite(each.operands[0].data))
              and any(e.name == "divide" and each.result in ancestors(e.operands)
                      for e in made)]  # fmt: skip
-    axis = f", axis={int(not run.columns)}, keepdims=True"
-    edits = [edit(each.site, f"np.exp({z} - np.max({z}{axis * (len(each.result.shape) > 1)}))")
-             for each in found for z in [in_source(each, 0)]]  # fmt: skip
+    edits = list[Edit]()
+    for each in found:
+        sums, several = in_source(each, 0), len(each.result.shape) > 1
+        axis = f", axis={int(not run.columns)}, keepdims=True" if several else ""
+        edits.append(edit(each.site, f"np.exp({sums} - np.max({sums}{axis}))"))
     for each in found:
         largest = np.max(each.operands[0].data)
         yield (each, "outputs", f"it overflows: sums reach {largest:.3g}", "subtract each "
@@ -345,7 +361,9 @@ def overflow(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
 def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
-    first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
+    if not seen.rates:
+        return
+    first, last = seen.rates[0], seen.rates[-1]
     if last >= 1e-2 * first or (run.learnt and last):
         return
     gone = sum(rate > STANDSTILL * first for rate in seen.rates)
@@ -358,9 +376,11 @@ def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
        needs=FAILURE)  # fmt: skip
 def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A limit is for the few gradients that are far too large; here it makes every step short."""
+    if not run.travelled() < FAR:  # or if it is nan
+        return
     shares = list[float]()
     cuts = dict[int, tuple[Operation, int]]()  # by place: and the operand that is cut
-    for each in roles.step.operations if run.travelled() < FAR else ():
+    for each in roles.step.operations:
         side = scalar_side(each) if each.name in ("multiply", "divide") else None
         by_itself = side is not None and roles.errors & ancestors([each.operands[side]])
         if each.result in roles.cone and (each.name == "clip" or by_itself):
@@ -393,12 +413,12 @@ def by_its_norm(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("gradient-scale", BACKPROPAGATION, needs=FAILURE)
 def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    new, taught = {u.new for u in roles.step.updates}, seen.recorder.taught
+    new, trained = {u.new for u in roles.step.updates}, seen.recorder.also_trained
     for update in a_few(roles.step.updates):
         if update.old.size == 1:  # one of its factors may be the input
             continue
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient], stop=lambda v: v in new or id(v.object) in taught)
+        below = ancestors([update.gradient], stop=lambda v: v in new or id(v.object) in trained)
         for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)

@@ -150,7 +150,7 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
     alike = grouped(
         (m.kind if m.kind == LAYER else (m.site, m.wrong, m.right), (m, name)) for m, name in pairs
     )
-    return {some[0][0]: [*dict.fromkeys(name for _, name in some)] for some in alike.values()}
+    return {group[0][0]: [*dict.fromkeys(name for _, name in group)] for group in alike.values()}
 
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:

@@ -127,8 +127,9 @@ class Measurer:
                 now[...] = value
             else:
                 numbers[id(now)] = type(now)(value)
-        for namespace in self._recorder.modules if numbers else ():
-            namespace["__xp__"] = _Moved(self._recorder, numbers)
+        if numbers:
+            for namespace in self._recorder.modules:
+                namespace["__xp__"] = _Moved(self._recorder, numbers)
 
     def _measure(self, step: Step) -> str:
         """Measure at this point; return why nothing could be, or nothing."""
@@ -136,10 +137,10 @@ class Measurer:
         self._now = {each.parameter: each.new.object for each in a_few(roles.step.updates)
                      if each.parameter not in roles.several
                      and np.asarray(each.new.object).dtype.kind == "f"}  # fmt: skip
-        at, unfinished = self._where(), UNFINISHED
+        at = self._where()
         (found,) = self._ask([at], seen_in)
         if found is None:
-            return unfinished
+            return UNFINISHED
         (place, side, sides), steps, losses, inputs = found
         if not sides:
             return "no difference of outputs and targets was found"
@@ -156,8 +157,8 @@ class Measurer:
         measured = Slopes(p, t, losses, along, EXACT_FLOAT32 if float32 else EXACT)
         (found,) = self._ask([at], lambda step: compare(step, measured, at))
         if found is None:
-            return unfinished
-        first = [*self.points, found][0]
+            return UNFINISHED
+        first = next(iter(self.points), found)
         right = [{v.kind for v in each.verdicts.values()} <= {"right"} for each in (first, found)]
         if found.loss != first.loss and all(right):  # at the first point their slopes are alike
             self.points[0] = replace(first, loss=found.loss, line={})

@@ -232,8 +232,9 @@ class Variants:
     ) -> Iterator[Candidate]:
         layer = self.roles.layers[number]
         for name, form in DERIVATIVES.items():
-            turns = (".T", "") if len(shape) == 2 else ("",)
-            for turned in turns if is_made_by(name, layer) else ():
+            if not is_made_by(name, layer):
+                continue
+            for turned in (".T", "") if len(shape) == 2 else ("",):
                 made_of = partial(_slope, name, bool(turned))
                 if made_of(layer.activations.data).shape == shape:
                     text = form.format(a=self._text(layer.activations, operation) + turned)
@@ -258,8 +259,8 @@ class Variants:
         if made.place in forward or any(np.shape(a) == np.shape(b) and np.allclose(a, b)
                                         for a in slopes for b in elsewhere):  # fmt: skip
             return "", right  # it is right where it is given what it is for
-        given = [(operand.data, in_source(each, i) * (each.site.function == made.site.function))
-                 for each in self.operations if each.result in inside
+        given = [(operand.data, in_source(each, i) if each.site.function == made.site.function
+                  else "") for each in self.operations if each.result in inside
                  for i, operand in enumerate(each.operands[:2])]  # fmt: skip
         for value, forms in (layer.activations, DERIVATIVES), (layer.pre_activations, FROM_SUMS):
             for text in (text for x, text in given if np.array_equal(x, value.data)):
@@ -313,11 +314,13 @@ def _twins(
     """
     places = grouped((each.place, each) for each in operations)
     found, first = [dict[Any, Any]() for _ in range(samples)], {o: o for o in operations}
-    for some in places.values():
-        share, rest = divmod(len(some), samples)
-        for i, other in enumerate(() if rest else some):
-            one = first[other] = some[i % share]
-            pairs = zip((one, one.result, *one.operands), (other, other.result, *other.operands),
+    for at_place in places.values():
+        share, rest = divmod(len(at_place), samples)
+        if rest:
+            continue
+        for i, each in enumerate(at_place):
+            twin = first[each] = at_place[i % share]
+            pairs = zip((twin, twin.result, *twin.operands), (each, each.result, *each.operands),
                         strict=False)  # fmt: skip
             found[i // share].update(pairs)
     return found, first
@@ -346,7 +349,7 @@ def names_at(file: str, line: int) -> set[Any]:
     functions = [n for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef | ast.Lambda)]
     own = around(file, line, (ast.FunctionDef, ast.Lambda))
     elsewhere = {n for f in functions if f not in own for n in ast.walk(f)}
-    nodes = [n for n in ast.walk([tree(file), *own[:1]][-1]) if n not in elsewhere]
+    nodes = [n for n in ast.walk(own[0] if own else tree(file)) if n not in elsewhere]
     inside = [n for each in around(file, line, (ast.ClassDef,))
               for n in ast.walk(each) if isinstance(n, ast.Attribute)]  # fmt: skip
     return {getattr(n, "id", getattr(n, "arg", None)) for n in nodes} | {*map(ast.unparse, inside)}

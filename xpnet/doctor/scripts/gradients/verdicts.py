@@ -169,23 +169,33 @@ def _explained(
         down = kinds.count("right") >= kinds.count("sign")  # most updates go down
         for way in (down,) if known else (down, not down):  # a number's sign may be by chance
             mistakes = _mistakes(variants, judges, found, loss, usual, way)
-            named = {each.kind for each in mistakes.values() if each}
-            surely = bool(named) and not named & OF_LOSSES and (best is None or all(
-                v.kind != "unknown" or best.verdicts[n].kind == "unknown"
-                for n, v in found.items()
-            ))  # fmt: skip
-            surely |= best is None and SUPERFLUOUS not in named
-            if surely and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
+            sure = _are_sure(mistakes, found, best)
+            if sure and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
                 return Measured(loss, found, mistakes)
             best = best or Measured(loss, found, mistakes)
     return best or Measured("", {}, {})
 
 
+def _are_sure(
+    mistakes: Mapping[int, Mistake | None], found: Mapping[int, Verdict], best: Measured | None
+) -> bool:
+    """Return whether mistakes explain what no other loss explains as well, and the best did not."""
+    kinds = {each.kind for each in mistakes.values() if each}
+    if best is None and SUPERFLUOUS not in kinds:
+        return True
+    if not kinds or kinds & OF_LOSSES:
+        return False
+    return best is None or all(
+        v.kind != "unknown" or best.verdicts[n].kind == "unknown" for n, v in found.items()
+    )
+
+
 def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
+    if roles.error.index is not None:
+        return
     functions, order = roles.errors, np.argsort(errors)
-    alone = roles.error.index is None
-    for each in roles.step.operations if alone else ():
+    for each in roles.step.operations:
         arrays = [value for value in each.operands if value.size > 1]
         if not arrays or not all(value in functions for value in arrays):
             continue
@@ -245,11 +255,11 @@ def _mistakes(
     # the norm was made of, by which a step is clipped, is not searched for its mistake.
     steps = {n: u.gradient if u.optimizer or variants.is_clipped(u) else u.delta
              for n, u in updates.items()}  # fmt: skip
-    for one, other in permutations(suspect, 2):  # which may have each other's
-        alike = len(judges[other].ways) > 1 and judges[other].shape == judges[one].shape
-        if alike and judges[other].agrees(loss, usual[1], down, steps[one].data):
-            names, site = (roles.names[other], roles.names[one]), updates[one].operation.site
-            mistakes[one] = Mistake(LAYER, site, "its own gradient", *names, {})
+    for own, other in permutations(suspect, 2):  # which may have each other's
+        alike = len(judges[other].ways) > 1 and judges[other].shape == judges[own].shape
+        if alike and judges[other].agrees(loss, usual[1], down, steps[own].data):
+            names, site = (roles.names[other], roles.names[own]), updates[own].operation.site
+            mistakes[own] = Mistake(LAYER, site, "its own gradient", *names, {})
     for number, layer in reversed([*enumerate(roles.layers)]):
         both = [n for n in (layer.weights, layer.biases) if n in suspect and n not in mistakes]
         for n in both:
@@ -321,8 +331,8 @@ class Judge:
         for each, sign, factor in [(change, 1, self.factor), *((*e, 0.0) for e in self.made_of)]:
             if (times := self._fit(each, slope, bent / size)) is not None:
                 kind, times = "sign" if sign * times > 0.0 else "right", abs(times)
-                verdict = Verdict(kind, times / (factor or 1.0), times * bool(factor), cosine)
-                found.append((not sign, verdict))
+                step = times if factor else 0.0
+                found.append((not sign, Verdict(kind, times / (factor or 1.0), step, cosine)))
         if len(self.ways) > 1:  # an optimizer's step may go up, where its gradient is right
             found.sort(key=lambda each: (each[0], each[1].kind))
         return found[0][1] if found else Verdict("wrong", cosine=cosine)

@@ -58,20 +58,22 @@ def _parts(update: Update, operations: Sequence[Operation]) -> list[tuple[Part, 
     alike = update.delta.size == update.gradient.size == update.new.size == update.old.size
     if not isinstance(whole, np.ndarray) or whole.ndim != 1 or not alike:
         return []
-    for each in operations[: operations.index(update.operation)]:
-        for value in each.operands if each.name not in LAYOUT else ():
+    earlier = operations[: operations.index(update.operation)]
+    for each in (operation for operation in earlier if operation.name not in LAYOUT):
+        for value in each.operands:
             if (part := _part(value, whole)) is not None:
                 _, own = found.setdefault(part.span, (part, value))
                 texts = dict(zip(each.operands, each.site.operands, strict=False))
-                if not own.names and value in texts and len(texts) == len(each.site.operands):
-                    own.names += [texts[value]] * texts[value].isidentifier()
+                known = value in texts and len(texts) == len(each.site.operands)
+                if not own.names and known and texts[value].isidentifier():
+                    own.names.append(texts[value])
     made = update.old.made_by
-    if not found and made.name in JOINED:  # of what layers have for it
+    if not found and made.name in JOINED:  # the layers' own arrays, put together
         for span, flat in _joined(made).items():
             value = _unflattened(flat)
             strides = np.empty(value.shape, whole.dtype).strides
             found[span] = Part(span, value.shape, strides), value
-    apart = all(one[1] <= other[0] for one, other in pairwise(sorted(found)))
+    apart = all(before[1] <= after[0] for before, after in pairwise(sorted(found)))
     covered = sum(stop - start for start, stop in found) == whole.size
     return [found[key] for key in sorted(found)] if apart and covered else []
 
@@ -205,16 +207,20 @@ def _on_parts(
         return own.get(part.span) if part else None
 
     for each in operations:
-        for value in each.operands if each.name not in LAYOUT else ():
-            one = mine(value)
-            if one is not None and one is not value and one.shape == value.shape:
-                one.names += value.names
-                each.operands = tuple(one if v is value else v for v in each.operands)
-        one = mine(each.result) if each.name in LAYOUT else None
-        if one is not None and one.shape == each.result.shape:
-            one.names += each.result.names if one is not each.result else []
-            one.made_by, one.base = NOTHING, None
+        if each.name not in LAYOUT:
+            for value in each.operands:
+                part = mine(value)
+                if part is not None and part is not value and part.shape == value.shape:
+                    part.names += value.names
+                    each.operands = tuple(part if v is value else v for v in each.operands)
+            yield each
             continue
-        if one is not None:
-            each.operands, each.name, each.index = (one,), "reshape", None
+        part = mine(each.result)
+        if part is not None and part.shape == each.result.shape:
+            if part is not each.result:
+                part.names += each.result.names
+            part.made_by, part.base = NOTHING, None
+            continue
+        if part is not None:
+            each.operands, each.name, each.index = (part,), "reshape", None
         yield each

@@ -135,7 +135,7 @@ def _isolate(pipe: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     # The kernel refuses that files are written, made or removed, by C code too.
     library, version = ctypes.CDLL(None), _landlock()
-    refused = WRITE_REMOVE_MAKE | REFER * (version > 1) | TRUNCATE * (version > 2)
+    refused = WRITE_REMOVE_MAKE | (REFER if version > 1 else 0) | (TRUNCATE if version > 2 else 0)
     ruleset = library.syscall(CREATE_RULESET, ctypes.byref(ctypes.c_uint64(refused)), 8, 0)
     library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     library.syscall(RESTRICT_SELF, ruleset, 0)

@@ -103,7 +103,8 @@ def names_by_id(modules: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
     frame: FrameType | None = sys._getframe()
     scopes = list[Mapping[str, Any]]()
     while frame is not None:
-        scopes += [frame.f_locals] * any(frame.f_globals is each for each in modules)
+        if any(frame.f_globals is each for each in modules):
+            scopes.append(frame.f_locals)
         frame = frame.f_back
     found, own = dict[int, list[str]](), {each.get("__name__") for each in modules}
     waiting = [(name, value, 0) for scope in (*modules, *reversed(scopes))

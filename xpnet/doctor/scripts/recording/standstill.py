@@ -35,8 +35,10 @@ def unmoved(operations: Sequence[Operation]) -> tuple[Operation, Operation]:
         drawn = maker(each.operands[0])
         while drawn.place == each.place:
             drawn = maker(drawn.operands[0])
-        for v, use in steady.items() if drawn else ():
-            if v.shape == each.result.shape and maker(v).place == drawn.place:
+        if not drawn:
+            continue
+        for value, use in steady.items():
+            if value.shape == each.result.shape and maker(value).place == drawn.place:
                 return use, each
     return next(iter(steady.values()), NOTHING), NOTHING
 
@@ -47,11 +49,13 @@ def zeros(operations: Sequence[Operation]) -> Iterator[Operation]:
     A product with an error of 0 is none of them: a perceptron's, where it is right.
     """
     used = {value for each in operations if each.name in MIXING for value in each.operands}
-    for some in grouped((each.place, each) for each in _repeated(operations)).values():
-        weights = [e for e in some if e.result in used and np.any(e.result.data)]
-        added = [e.operands[1] for e in some] if len(some) >= TIMES and weights else []
+    for sums in grouped((each.place, each) for each in _repeated(operations)).values():
+        weights = [e for e in sums if e.result in used and np.any(e.result.data)]
+        if len(sums) < TIMES or not weights:
+            continue
+        added = [each.operands[1] for each in sums]
         moved = any(np.any(v.data) or maker(v).name == "multiply" for v in added)
-        yield from weights[-1:] if added and not moved else [NOTHING] * moved
+        yield NOTHING if moved else weights[-1]
 
 
 def _repeated(operations: Sequence[Operation]) -> Iterator[Operation]:

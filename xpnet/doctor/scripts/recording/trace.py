@@ -60,7 +60,7 @@ class Recorder:
         self.error: BaseException | None = None  # that ended the script
         self.steps = 0  # taken by the script, as of the last look
         self.begun = 0  # steps before those of this network
-        self.taught = dict[int, Any]()  # by id: arrays that are updated beside the parameters
+        self.also_trained = dict[int, Any]()  # by id: arrays that are updated beside the parameters
         self.satisfied_at = -1  # steps after which the loss was as low as wanted
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
@@ -187,7 +187,7 @@ class Recorder:
         result = function(*args, **options)
         inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
         if added:
-            self.taught[id(args[0])] = args[0]
+            self.also_trained[id(args[0])] = args[0]
             self._recorded(place, "put", before, args[0], args[1])
         if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):
             return result
@@ -356,7 +356,8 @@ class Recorder:
         number, now = update.parameter, update.old.object
         own = self._arrays.get(number, now)
         others = (each for n, each in self._arrays.items() if n != number)
-        self._arrays |= {number: update.new.object} if update.new.shape else {}
+        if update.new.shape:
+            self._arrays[number] = update.new.object
         resized = bool(self._row) and np.shape(own) != np.shape(now)
         return own is not now and (resized or any(each is now for each in others))
 
@@ -374,8 +375,9 @@ class Recorder:
             self._row = 1
             self.restart()
             return
-        for each in self.on_network if self._starting else ():
-            each(number - 1)
+        if self._starting:
+            for begin in self.on_network:
+                begin(number - 1)
         self._starting = False
         self._tell(number, self.operations, self._updates)
         self.restart()

@@ -303,7 +303,8 @@ class Search:
                     bits = 1 << n | mask(old)
                 elif made.name == "subtract" and old is made.operands[1]:
                     followed = self._chains.get(made.operands[0].made_by)
-                    following |= {n} if followed and followed[0] in number else set()
+                    if followed and followed[0] in number:
+                        following.add(n)
             depends[each.result] = bits
         entered = reduce(or_, entering, 0) >> total
         found = [n for n, bits in enumerate(entering) if bits >> n & 1]
@@ -371,14 +372,34 @@ def redrawn(everything: list[Operation]) -> Operation:
     return NOTHING
 
 
+def changes_given(operation: Operation, before: Value) -> bool:
+    """Return whether an operation writes into an array that was given, or into a slice of one."""
+    if before.object is not operation.result.object:
+        return False
+    if operation.name in SAME_VALUES - {"put"}:  # np.asarray of an array is that array
+        return False
+    made = before.made_by
+    if made.name == "item" and isinstance(made.index, slice):
+        return not made.operands[0].made_by
+    return not made
+
+
+def fills_buffer(operation: Operation) -> bool:
+    """Return whether an operation puts rows into a buffer that are not made of what it holds."""
+    if operation.name != "put" or len(operation.operands) < 2:
+        return False
+    buffer, rows = operation.operands[:2]
+    return rows.size > 1 and buffer not in ancestors(operation.operands[1:])
+
+
 def lost(everything: list[Operation], times: int) -> list[Operation]:
     """Return steps from an array, with a name or a rate, by what was made of it, and not used."""
     found = list[Operation]()
     used = {value for each in everything for value in each.operands}
-    for some in _additions(everything, times):
-        last = some[times - 1]
+    for additions in _additions(everything, times):
+        last = additions[times - 1]
         rate = scalar_side(last.operands[-1].made_by) is not None
-        if any(e.result in used or not (rate or e.result.names) for e in some[:times]):
+        if any(e.result in used or not (rate or e.result.names) for e in additions[:times]):
             continue
         if origin(last.operands[0])[0] in ancestors(last.operands[1:]):
             found.append(last)

@@ -130,10 +130,12 @@ def scaled_alike(finding: Finding, roles: Roles) -> Iterator[Edit]:
              for n in s.targets for name in _names_in(n)}  # fmt: skip
     raw = next((name for name in [roles.places.get(id(value.object)), own] if name in known), "")
     once = ast.unparse(scaling.value).count(own) == 1 or ast.unparse(scaling.targets[0]) != own
-    before = scaling in tree(file).body and not once  # which takes the numbers away
+    before = scaling in tree(file).body and not once  # it overwrites the unscaled numbers
     for y in sorted(_served(roles) & known - {raw, own, ast.unparse(scaling.targets[0])}):
         new, made_y = _of_others(scaling.value, own, y, raw), assigned(file, y)[-1]
-        places = [made_y, *assigned(file, raw)[:1], *[scaling] * (scaling in tree(file).body)]
+        places = [made_y, *assigned(file, raw)[:1]]
+        if scaling in tree(file).body:
+            places.append(scaling)
         last = max(places, key=lambda each: each.lineno)
         if not raw or not _names_in(new) <= {*known, *modules(file)}:
             continue

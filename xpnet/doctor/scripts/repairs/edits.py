@@ -93,32 +93,37 @@ def _joint(file: str, statement: ast.stmt) -> str:
 def caught(site: Site) -> list[Edit]:
     """Assign what the function of a place returns to what it was given, where calls drop that."""
     edits = list[Edit]()
-    for f in around(site.file, site.line, (ast.FunctionDef,))[-1:]:
-        returned = [n.value for n in ast.walk(f) if isinstance(n, ast.Return) and n.value]
-        for each in statements(tree(site.file)) if returned else ():
-            match each, returned[-1]:
-                case ast.Expr(ast.Call(ast.Name(f.name), [*given])), last:
-                    known = dict(zip((n.arg for n in f.args.args), given, strict=False))
-                    parts = last.elts if isinstance(last, ast.Tuple) else [last]
-                    pairs = zip(parts, given, strict=False)
-                    same = [ast.unparse(known.get(ast.unparse(e), x)) for e, x in pairs]
+    scopes = around(site.file, site.line, (ast.FunctionDef,))
+    if not scopes:
+        return edits
+    own = scopes[-1]
+    returned = [n.value for n in ast.walk(own) if isinstance(n, ast.Return) and n.value]
+    if not returned:
+        return edits
+    parts = returned[-1].elts if isinstance(returned[-1], ast.Tuple) else [returned[-1]]
+    for each in statements(tree(site.file)):
+        match each:
+            case ast.Expr(ast.Call(ast.Name(own.name), [*given])):
+                known = dict(zip((n.arg for n in own.args.args), given, strict=False))
+                pairs = zip(parts, given, strict=False)
+                same = [ast.unparse(known.get(ast.unparse(e), x)) for e, x in pairs]
+                if len(same) == len(parts) and all(map(OWNED.fullmatch, same)):
                     new = f"{', '.join(same)} = {ast.unparse(each)}"
-                    whole = len(same) == len(parts) and all(map(OWNED.fullmatch, same))
-                    edits += [changed(site.file, each, new)] * whole
+                    edits.append(changed(site.file, each, new))
     return edits
 
 
 def moved(first: Site, last: Site) -> list[Edit]:
     """Move a statement behind another one of its block, if it still reads the same there."""
-    one, other = statement_of(first), statement_of(last)
-    among = block(first.file, one) if one else []
-    if one is None or other not in among:
+    early, late = statement_of(first), statement_of(last)
+    among = block(first.file, early) if early else []
+    if early is None or late not in among:
         return []
-    passed = among[among.index(one) + 1 : among.index(other) + 1]
+    passed = among[among.index(early) + 1 : among.index(late) + 1]
     changes = {text for each in passed for text in _accessed(each, (ast.Store, ast.Del))}
-    if not passed or any(_overlap(a, b) for a in _accessed(one) for b in changes):
+    if not passed or any(_overlap(a, b) for a in _accessed(early) for b in changes):
         return []
-    return [changed(first.file, one, "pass"), after(first.file, other, ast.unparse(one))]
+    return [changed(first.file, early, "pass"), after(first.file, late, ast.unparse(early))]
 
 
 def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) -> set[str]:
@@ -231,9 +236,9 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
 
 def _find(old: bytes, new: bytes) -> int:
     """Return where a text stands in another one, not as a part of a name; -1 unless once."""
-    before, after = rb"(?<![\w.])", rb"(?!\w)"
-    pattern = before * bool(re.match(rb"\w", old)) + re.escape(old)
-    found = [*re.finditer(pattern + after * bool(re.match(rb"\w", old[::-1])), new)]
+    before = rb"(?<![\w.])" if re.match(rb"\w", old) else b""
+    after = rb"(?!\w)" if re.match(rb"\w", old[::-1]) else b""
+    found = [*re.finditer(before + re.escape(old) + after, new)]
     return found[0].start() if len(found) == 1 else -1
 
 

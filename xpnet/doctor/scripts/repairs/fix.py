@@ -88,7 +88,7 @@ def fractions(finding: Finding, roles: Roles) -> list[Edit]:
     """Divide inputs without cutting off to whole numbers, where the script makes them."""
     made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
     numbers = {in_source(each, 1) for each in made if each.name == "floor_divide"}
-    pairs = [(f"_x // {n}", f"_x / {n}") for n in numbers]  # those for tests, too
+    pairs = [(f"_x // {n}", f"_x / {n}") for n in numbers]  # of test data, too
     return [e for pair in pairs for e in rewrite(roles.file, tree(roles.file), *pair)]
 
 
@@ -190,9 +190,10 @@ def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
     for each in edits:
         names = [name for file in whole(each["file"]) for name, module in modules(file).items()
                  if module == "numpy"]  # fmt: skip
-        numpy = [*names, "__import__('numpy')"][0]
+        numpy = next(iter(names), "__import__('numpy')")
         new = {**each, "text": re.sub(r"\bnp\.", f"{numpy}.", each["text"])}
-        found += [new] * (new not in found)
+        if new not in found:
+            found.append(new)
     return found
 
 
@@ -208,7 +209,8 @@ def site_of(finding: Finding, roles: Roles) -> Site | None:
         number = int((re.findall(r"\d+", where[0]) or [1])[0])
         made = layers[min(number, len(layers)) - 1].product
     elif where[0] in roles.names:
-        update = [*roles.updates_of(roles.names.index(where[0])), roles.step.updates[0]][0]
+        own = roles.updates_of(roles.names.index(where[0]))
+        update = next(iter(own), roles.step.updates[0])
         drawn = "init" in (finding.repair or {}) and sizes.drawn_by(update.old)
         made = drawn or update.gradient.made_by or update.operation
     elif {"predictions", "loss"} & {*where}:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,33 +87,37 @@ def _one_order(roles: Roles) -> Iterator[Edit]:
         if matches(SHUFFLE, each, known := dict[str, str]()):
             a = known["_x"]
             found += [(each, a, other) for own, other in ((x, t), (t, x)) if a in own]
-    for first, a, others in found[:1]:
-        second = [(s, b) for s, b, _ in found[1:] if b in others and s in block(file, first)]
-        rows, names = (x | t)[a], names_at(file, first.lineno)
-        partners = [b for b, n in others.items() if n == rows and b in names and b != a]
-        order = unused(file, "order")
-        for b in ([b for _, b in second] or partners)[:1]:
-            both = f"{a}[:], {b}[:] = {a}[{order}], {b}[{order}]"
-            yield changed(file, first, f"{order} = np.random.permutation(len({a}))")
-            yield changed(file, second[0][0], both) if second else after(file, first, both)
+    if not found:
+        return
+    first, a, others = found[0]
+    second = [(s, b) for s, b, _ in found[1:] if b in others and s in block(file, first)]
+    rows, names = (x | t)[a], names_at(file, first.lineno)
+    partners = [b for b, n in others.items() if n == rows and b in names and b != a]
+    partners = [b for _, b in second] or partners
+    if partners:
+        b, order = partners[0], unused(file, "order")
+        both = f"{a}[:], {b}[:] = {a}[{order}], {b}[{order}]"
+        yield changed(file, first, f"{order} = np.random.permutation(len({a}))")
+        yield changed(file, second[0][0], both) if second else after(file, first, both)
 
 
 def _stale(roles: Roles) -> Iterator[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
     file, using = roles.file, statement_of(roles.error.site)
     words = in_source(roles.error, roles.targets[0])
+    if not using:
+        return
     made = [s for s in block(file, using) if isinstance(s, ast.Assign)
-            and ast.unparse(s.targets[0]) == words] if using else []  # fmt: skip
-    for late in made[:1]:
-        if using and late.lineno > using.lineno:
-            yield changed(file, late, "pass")
-            yield ahead(file, using, ast.unparse(late))
+            and ast.unparse(s.targets[0]) == words]  # fmt: skip
+    if made and made[0].lineno > using.lineno:
+        yield changed(file, made[0], "pass")
+        yield ahead(file, using, ast.unparse(made[0]))
 
 
 def _same_set(roles: Roles) -> Iterator[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by
-    old = [*made.site.operands, ""][0]
+    old = next(iter(made.site.operands), "")
     for _, name in kept(roles.layers[0].inputs, roles):
         right = f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
         if "_" in name and "_" in old and right != old and assigned(roles.file, right):
@@ -156,11 +160,12 @@ def only_in_training(finding: Finding, roles: Roles) -> Iterator[Edit]:
     )  # fmt: skip
     first = next(each for each in tree(file).body
                  if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom))  # fmt: skip
-    for each in islice(passes, 1):
-        inside = [f"global {flag}"] * bool(around(file, each.lineno, (ast.FunctionDef,)))
-        yield from [ahead(file, first, f"{flag} = False"), *edits]
-        yield ahead(file, each, *inside, f"{flag} = True")
-        yield after(file, each, f"{flag} = False")
+    if trained := next(passes, None):
+        in_function = around(file, trained.lineno, (ast.FunctionDef,))
+        yield ahead(file, first, f"{flag} = False")
+        yield from edits
+        yield ahead(file, trained, *([f"global {flag}"] if in_function else []), f"{flag} = True")
+        yield after(file, trained, f"{flag} = False")
 
 
 def _share(mask: Value) -> str:
@@ -229,20 +234,24 @@ def activated(finding: Finding, roles: Roles) -> Iterator[Edit]:
     places = Counter(each.place for each in roles.step.operations)
     for layer, following in pairwise(roles.layers):
         z, product, made = layer.pre_activations, following.product, layer.pre_activations.made_by
-        unused = [name for each in roles.step.operations if each.result not in forward
-                  for name in each.result.names[:1]
-                  if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
-        for name in unused[:1] if following.inputs is z else ():
-            named = next(s for s in assignments(roles.file) if ast.unparse(s.targets[0]) == name)
-            passed = [s for s in assignments(roles.file) if s in block(roles.file, named)
-                      and s.lineno > named.lineno
-                      and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
-            name = written(roles.file, named.targets[0])
-            yield from (changed(roles.file, s.value, name) for s in passed[:1])
-            if not passed:
-                yield operand_edit(product, product.operands.index(z), name)
-        if following.inputs is z and not unused and places[made.place] == 1:
-            yield edit(made.site, f"np.tanh({made.site.text})")
+        if following.inputs is not z:
+            continue
+        left = [each.result.names[0] for each in roles.step.operations
+                if each.result not in forward and each.result.names
+                and any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
+        if not left:
+            if places[made.place] == 1:
+                yield edit(made.site, f"np.tanh({made.site.text})")
+            continue
+        named = next(s for s in assignments(roles.file) if ast.unparse(s.targets[0]) == left[0])
+        passed = [s for s in assignments(roles.file) if s in block(roles.file, named)
+                  and s.lineno > named.lineno
+                  and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
+        name = written(roles.file, named.targets[0])
+        if passed:
+            yield changed(roles.file, passed[0].value, name)
+        else:
+            yield operand_edit(product, product.operands.index(z), name)
 
 
 def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
@@ -262,7 +271,8 @@ def cleared(finding: Finding, roles: Roles) -> Iterator[Edit]:
                    if each.line == site.line and update.gradient in each.operands]  # fmt: skip
         names = [each for each in (made.site.operands[0], *applied) if is_known(each, site)]
         part = "[...]" if update.gradient.shape else ""
-        yield from (after(site.file, applying, f"{each}{part} = 0.0") for each in names[:1])
+        if names:
+            yield after(site.file, applying, f"{names[0]}{part} = 0.0")
 
 
 def also_updated(finding: Finding, roles: Roles) -> list[Edit]:
@@ -331,8 +341,8 @@ def reshape_targets(finding: Finding, roles: Roles) -> Iterator[Edit]:
 def each_error(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Leave out a sum over all errors before the backward pass."""
     for each in roles.step.operations:
-        one = each.name in ("sum", "mean") and each.result.size == 1 and each.result in roles.cone
-        if one and each.operands[0] is roles.error.result:
+        sums = each.name in ("sum", "mean") and each.result.size == 1 and each.result in roles.cone
+        if sums and each.operands[0] is roles.error.result:
             yield edit(each.site, f"({in_source(each, 0)})")
 
 

@@ -123,9 +123,9 @@ def kept(value: Value, roles: Roles, words: str = "") -> Iterator[tuple[Value, s
         made = source.made_by
         if made.place not in roles.repeated:
             yield from ((source, name) for name in (*source.names, words))
-        above = made.operands[:1] if made.name in VIEWS else ()
-        words = in_source(made, 0) if above else ""
-        source = source.base or next(iter(above), None)
+        shown = made.operands[0] if made.name in VIEWS and made.operands else None
+        words = in_source(made, 0) if shown else ""
+        source = source.base or shown
 
 
 def undivided(rows: int, roles: Roles) -> Iterator[Edit]:
@@ -211,11 +211,11 @@ def draws(finding: Finding, roles: Roles) -> Iterator[Edit]:
     gain = 1.0
     for layer in roles.layers:  # with the gains of `xpnet.nn.initializers`
         inner = is_made_by("sigmoid", layer) and layer is not roles.layers[-1]
-        for update in roles.updates_of(layer.weights)[:1]:
-            yield from _redrawn(update.old, gain * (2.0 if inner else 1.0), layer.weights)
-        for update in roles.updates_of(layer.biases)[:1]:
-            drawn = drawn_by(update.old)
-            if drawn and np.max(update.old.data) < 0.0:
+        if weights := roles.updates_of(layer.weights):
+            yield from _redrawn(weights[0].old, gain * (2.0 if inner else 1.0), layer.weights)
+        if biases := roles.updates_of(layer.biases):
+            drawn = drawn_by(biases[0].old)
+            if drawn and np.max(biases[0].old.data) < 0.0:
                 yield edit(drawn.site, f"0 * {drawn.site.text}")
         gain = 2.0 if inner else 1.0
 
@@ -258,5 +258,6 @@ def drawn_by(value: Value) -> Operation:
         made = each.made_by
         if DRAWS.search(made.name) and made.result.size == value.size:
             return made
-        waiting += made.operands if len(waiting) < 50 else ()
+        if len(waiting) < 50:
+            waiting += made.operands
     return NOTHING
