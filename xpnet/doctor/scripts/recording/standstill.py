@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from xpnet.doctor.scripts.recording.steps import NOTHING, Operation
+from xpnet.doctor.scripts.recording.steps import NOTHING, Operation, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, descendants, maker
 from xpnet.doctor.step import grouped
 
@@ -18,11 +18,11 @@ def unmoved(operations: Sequence[Operation]) -> tuple[Operation, Operation]:
     """
     products = [each for each in operations if each.name in MIXING]
     uses = grouped(((e.place, v), e) for e in products for v in e.operands[:2])
-    runs = grouped((each.place, each) for each in products)
-    ends = {place: (some[:TIMES], some[-TIMES:]) for place, some in runs.items()}
+    latest = {place: runs[-TIMES:] for place, runs in
+              grouped((each.place, each) for each in products).items()}  # fmt: skip
     steady = {v: some[-1] for (place, v), some in uses.items()
-              if len(some) >= TIMES and np.array_equal(v.data, v.object)
-              and all(any(v in each.operands for each in end) for end in ends[place])}  # fmt: skip
+              if len(some) >= TIMES and np.array_equal(v.data, v.object) and not _is_updated(v)
+              and any(v in each.operands for each in latest[place])}  # fmt: skip
     ahead = descendants((e.result for e in products if steady.keys() & {*e.operands}), operations)
     errors = [e.result for e in operations if e.name == "subtract"
               and [v in ahead for v in e.operands[:2]].count(True) == 1
@@ -41,6 +41,12 @@ def unmoved(operations: Sequence[Operation]) -> tuple[Operation, Operation]:
             if value.shape == each.result.shape and maker(value).place == drawn.place:
                 return use, each
     return next(iter(steady.values()), NOTHING), NOTHING
+
+
+def _is_updated(value: Value) -> bool:
+    """Return whether a value is a sum or difference of arrays, as what an update makes."""
+    made = maker(value)
+    return made.name in ("add", "subtract") and min(each.size for each in made.operands) > 1
 
 
 def zeros(operations: Sequence[Operation]) -> Iterator[Operation]:
