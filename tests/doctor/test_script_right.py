@@ -297,6 +297,16 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
          .replace("for step", "ORDER = np.arange(900) * 149 % 400\nfor step")),
         ("prediction-wrong", RIGHT + "answers = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
          "np.mean((answers[:, 0] > 0.5) == labels); np.mean((answers > 0.5) == Y)\n"),
+        *(("prediction-wrong", RIGHT.replace("for step", "best, W = 0.0, W1\nfor step") + f"""
+    loss = np.mean((p - Y) ** 2)
+    if {test}:
+        best, {kept} = {value}
+""") for test, kept, value in [
+            ("1 / loss > best", "W", "1 / loss, W1.copy()"),  # the best, by what rises
+            ("loss > best", "W1[:]", "loss, W.copy()"),  # what was kept comes back
+            ("loss > best", "hard", "loss, X.copy()"),  # the hardest rows
+        ]),
+        ("update-wrong", RIGHT.replace("(p - Y) / len(X)", "0 * (p - Y) / (1 + (p - Y) ** 2)")),
         ("prediction-wrong", RIGHT + "p = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
          "np.mean((p > 0.5).astype(np.uint8) == Y.astype(np.uint8))\n"),
         ("prediction-wrong", RIGHT + "out = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"

@@ -167,3 +167,30 @@ def test_what_a_script_and_its_children_print_can_go_to_a_file(script, tmp_path)
     with open(tmp_path / "out.txt", "w+") as file:
         run(path, output=file)
     assert sorted((tmp_path / "out.txt").read_text().split()) == ["a", "b", "c"]
+
+
+TARGETS = """import numpy as np
+class Ring:
+    n, rows = 0, np.zeros(4)
+    def put(self, x):
+        self.rows[self.n], self.n = x + 0.5, (self.n + 1) % 4
+ring, w, x = Ring(), np.ones(3), np.zeros(3)
+i, j = 0, 1
+for step in range(40):
+    ring.put(step)
+    w = w - 0.1 * (w @ np.ones(3) - 1) * np.ones(3)
+    x[i], (i, j) = step, (j, (i + step) % 3)
+    x[0], x[1] = x[1], x[0]
+    try:
+        x[step], last = 1.0, step
+    except IndexError:
+        pass
+print(ring.rows, x, i, j, last)
+"""
+
+
+def test_targets_of_one_statement_get_their_values_in_pythons_order(script, capsys):
+    exec(compile(TARGETS, "net.py", "exec"), {"__name__": "net"})
+    plainly = capsys.readouterr().out
+    assert run(script(TARGETS)).how == ""
+    assert capsys.readouterr().out == plainly

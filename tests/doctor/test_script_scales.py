@@ -59,5 +59,19 @@ def test_a_sum_over_the_rows_beside_means_is_named_and_divided(report):
     assert report(mended).codes == ()
 
 
+def test_a_rate_of_its_own_for_biases_is_no_sum(report):
+    meant = UNLIKE.replace("0.05 * (e.sum(0))", "10.0 * (e.sum(0) / m)")
+    meant = meant.replace("0.05 * (d.sum(0) + 0 * b)", "10.0 * (d.sum(0) / m)")
+    assert "gradient-scale" not in report(meant).codes
+
+
+def test_what_a_loop_adds_up_is_not_divided_in_each_turn(report):
+    turns = UNLIKE.replace(
+        "    c -=", "    g = np.zeros(1)\n    for row in e: g = g + row\n    c -="
+    )
+    found = report(turns.replace("(e.sum(0))", "g")).findings[0]
+    assert (found.code, found.remedy) == ("gradient-scale", "divide by m")
+
+
 def test_a_step_that_lowers_a_loss_below_0_is_not_too_long(report):
     assert "learning-rate-too-large" not in report(POISSON).codes

@@ -71,16 +71,20 @@ def one_softmax(seen: Observer, roles: Roles, run: Run) -> Seen:
     made, p = roles.outputs[0].made_by, run.last.predictions
     if _is_one(made) and p.shape[1] == 1 < len(p):
         z = roles.layers[-1].pre_activations
+        before = ancestors([made.result])
         sums = [in_source(each, z) for each in roles.step.operations
-                if z in each.operands and each.site.function == made.site.function]  # fmt: skip
+                if z in each.operands and each.result in before
+                and each.site.function == made.site.function]  # fmt: skip
+        sums = [] if made.site.kind == "in place" else sums  # the powers are there already
         edits = [edit(made.site, f"1 / (1 + np.exp(-{each}))") for each in sums[:1]]
         yield made, "predictions", "the only output of each sample is divided by itself", "", edits
 
 
 def _is_one(made: Operation) -> bool:
     """Return whether an operation divides a value by itself, as the sum over a single output."""
-    sides = [each.data for each in made.operands]
-    return made.name == "divide" and np.array_equal(*sides) and sides[0].size > 1
+    if made.name != "divide" or made.operands[0].size == 1:
+        return False
+    return np.array_equal(made.operands[0].data, made.operands[1].data)
 
 
 @check("prediction-wrong", "NumPy manual, argmax")

@@ -42,6 +42,7 @@ SHALLOW = [ast.parse(form, mode="eval").body for form in (
     "{_k: _v for _k, _v in _x.items()}")]  # fmt: skip
 ADD_AT = [("_o[_i] += _v", "np.add.at(_o, _i, _v)"),
           ("_o[_i] -= _v", "np.subtract.at(_o, _i, _v)")]  # fmt: skip
+_ONLY_LOSS = re.compile(r"(?!.*(drop|inv|neg|gain|diff))[\w.]*(loss|cost|mse|err)[\w.]*", re.I)
 EPSILON = 1e-6  # up to which a number below a root only keeps it from 0
 
 
@@ -157,21 +158,21 @@ def _seeks_lowest_loss(
 @check("prediction-wrong", "Prechelt, Early stopping - but when?, 1998")
 def worst_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The best step is that with the lowest loss. What is kept here is from the worst one."""
-    arrays = {text.rpartition(".")[2] for texts in roles.step.places for text in texts}
-    kept = {ast.unparse(value): test for test, _, value in _bettered(roles.file)}
-    for text, test in kept.items():
-        loss, limit = test.left, test.comparators[0]
+    places = {text for texts in roles.step.places for text in texts}
+    network = places | {text[: m.start()] for text in places for m in re.finditer(r"[.[]", text)}
+    for test, name, value in _bettered(roles.file):
+        loss, lowest = test.left, test.comparators[0]
         if isinstance(test.ops[0], ast.Lt | ast.LtE):
-            loss, limit = limit, loss
-        lower = f"{ast.unparse(loss)} < {ast.unparse(limit)}"
-        follows = kept.get(ast.unparse(loss)) is test and LOSS.search(ast.unparse(loss))
-        if follows and ("copy" in text or text.rpartition(".")[2] in arrays):
-            starts = [value for s in assignments(roles.file) for name, value in assigned_by(s)
-                      if name == ast.unparse(limit) and ast.unparse(value) == "0"]  # fmt: skip
+            loss, lowest = lowest, loss
+        text, limit = ast.unparse(loss), ast.unparse(lowest)
+        kept = {ast.unparse(each) for each in ast.walk(value)} & network and name not in network
+        if kept and _ONLY_LOSS.fullmatch(text) and re.search("best|lowest|min", limit, re.I):
+            starts = [start for s in assignments(roles.file) for other, start in assigned_by(s)
+                      if other == limit and ast.unparse(start) == "0"]  # fmt: skip
+            edits = [changed(roles.file, test, f"{text} < {limit}")]
+            edits += [changed(roles.file, start, "float('inf')") for start in starts]
             yield (NOTHING, "what is kept", f"line {test.lineno}, {ast.unparse(test)}: it is kept "
-                   "where the loss is higher than before", lower,
-                   [changed(roles.file, test, lower),
-                    *(changed(roles.file, value, "float('inf')") for value in starts)])  # fmt: skip
+                   "where the loss is higher than before", f"{text} < {limit}", edits)  # fmt: skip
 
 
 def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
@@ -221,17 +222,27 @@ def no_square(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e", needs=FAILURE)
 def no_root(seen: Observer, roles: Roles, run: Run) -> Seen:
     """Divided by its mean square, a small gradient makes a large step; by the root, a usual one."""
-    for operation in seen.first.step.operations:
-        if operation.name != "divide" or operation.result not in seen.first.cone:
+    shapes = {update.new.shape for update in roles.step.updates} - {()}
+    for operation in roles.step.operations:
+        if operation.name != "divide" or operation.result not in roles.cone:
             continue
         divisor, edited = maker(operation.operands[1]), (operation, 1)
         if divisor.name == "add" and divisor.operands[1].size == 1 < divisor.result.size:
-            edited, divisor = (divisor, 0), maker(divisor.operands[0])  # a number keeps it from 0
-        terms = [maker(each) for each in divisor.operands] if divisor.name == "add" else []
-        if any(_is_square(each) and seen.first.errors & ancestors(each.operands[:1])
-               for each in terms if each.result.size > 1):  # fmt: skip
+            if divisor.operands[1].number > EPSILON:
+                continue  # it damps, as in a natural gradient
+            edited, divisor = (divisor, 0), maker(divisor.operands[0])
+        if divisor.name != "add" or operation.operands[0].shape not in shapes:
+            continue
+        new = [bool(roles.errors & ancestors([each])) for each in divisor.operands]
+        squares = [_is_square(maker(each)) for each in divisor.operands]
+        if new == squares and squares.count(True) == 1 and _are_alike(divisor):
             yield (operation, "the update", "the mean of the squares divides here, without its "
                    "root", "np.sqrt", [operand_edit(*edited, "np.sqrt({})")])  # fmt: skip
+
+
+def _are_alike(added: Operation) -> bool:
+    """Return whether two arrays of one shape are added: a mean so far, and what is new."""
+    return len({each.shape for each in added.operands} | {added.result.shape}) == 1
 
 
 def _is_square(operation: Operation) -> bool:

@@ -224,21 +224,33 @@ def _unlike(point: Measured, roles: Roles, rows: int) -> Iterator[Finding]:
     times = {n: each / min(steps.values()) for n, each in steps.items()}
     sums = [n for n, each in times.items() if abs(each / rows - 1.0) < EXACT]
     means = [n for n, each in times.items() if abs(each - 1.0) < EXACT]
+    rates = [_rate(roles.updates_of(n)[0], rows) for n in times]
     if rows < FEW_ROWS or not sums or len(sums) + len(means) < len(roles.names):
         return
+    if max(rates) > (1.0 + EXACT) * min(rates):
+        return  # the lengths are meant
     made = [roles.updates_of(n)[0].gradient.made_by for n in sums]
     sites = [each.site for each in made if each]
     counted = {in_source(each, 1): each.site.function for each in roles.step.operations
                if each.name == "divide" and each.operands[1].number == rows}  # fmt: skip
     known = [text for text, own in counted.items() if {own} == {each.function for each in sites}]
     divisor = next(iter(known), str(rows))
+    # What a loop adds up is not divided in each of its turns.
+    at_once = [sum(o.place == each.place for o in roles.step.operations) == 1 for each in made]
+    whole = all(at_once) and all(each.kind != "in place" for each in sites)
+    edits = [edit(each, f"{_factor(each.text)} / {divisor}") for each in sites if whole]
     yield Finding(
         "gradient-scale", "error", listed([roles.names[n] for n in sums]),
         f"{'; '.join(map(str, sites))}: a sum over the {rows} rows, where the others are means",
         "No learning rate fits both: these steps are longer by the number of rows.",
-        f"divide by {divisor}", MEASURED,
-        {"edits": [edit(each, f"{_factor(each.text)} / {divisor}") for each in sites]},
+        f"divide by {divisor}", MEASURED, {"edits": edits} if edits else None,
     )  # fmt: skip
+
+
+def _rate(update: Update, rows: int) -> float:
+    """Return the learning rate of an update, without 1 / rows."""
+    averaged = any(abs(number * rows - 1.0) < EXACT for _, number in update.scalars)
+    return abs(update.factor) * (rows if averaged else 1)
 
 
 def _factor(text: str) -> str:

@@ -27,7 +27,6 @@ from xpnet.nn.activations import ACTIVATIONS
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
 CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
-SUPERFLUOUS = "superfluous"  # a factor; or it is a wrong derivative, of another loss
 COMPARED = {"less", "less_equal", "greater", "greater_equal"}
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
@@ -91,7 +90,7 @@ class Variants:
     ) -> tuple[Mistake | None, Changes]:  # fmt: skip
         """Return the mistake, with all changes, that lets a layer's gradient agree; or no more.
 
-        `others` are wrong, too: what made them as well is looked at first.
+        `others` are wrong, too: a derivative that is missing from what made them all comes first.
         """
         for operation, slot, each in self._trials(gradient, layer, others):
             if self.work > WORK:
@@ -108,10 +107,11 @@ class Variants:
         self, gradient: Value, layer: int, others: Sequence[Value]
     ) -> Iterator[tuple[Operation, int, Candidate]]:
         """Yield what may be wrong: an operation, which operand, and what may belong there."""
-        shared = {each for other in others for each in self._towards(other)}
-        back = self._towards(gradient)[::-1]
-        ordered = sorted(back, key=lambda each: each not in shared)
-        for operation in dict.fromkeys(self.first[each] for each in ordered):
+        back = dict.fromkeys(self.first[each] for each in self._towards(gradient)[::-1])
+        shared = {self.first[each] for other in others for each in self._towards(other)}
+        for operation in (each for each in back if each in shared):
+            yield from ((operation, -1, each) for each in self._candidates(operation, -1, layer))
+        for operation in back:
             slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
             for slot in (*range(min(slots, len(operation.operands))), -1):
                 for each in self._candidates(operation, slot, layer):
@@ -199,7 +199,7 @@ class Variants:
                 role = "the derivative of tanh"
                 yield Candidate("derivative", role, f"(1 + {words})", own, partial(np.add, 1.0))
         if operation.name == "multiply" and scalar_side(operation) is None:
-            yield Candidate(SUPERFLUOUS, "nothing", "1", old, np.ones_like)
+            yield Candidate("superfluous", "nothing", "1", old, np.ones_like)
 
     def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
         """Yield (kind, role, value) of what the step had, the nearest layers' first."""
@@ -273,7 +273,7 @@ class Variants:
                     return "", form.format(a=ast.unparse(call.args[0])) if known else right
                 if text.isidentifier():
                     own = layer.activations.made_by.site.function  # as the script calls it
-                    if kinds[0] == "sigmoid" and forms is FROM_SUMS and own in functions(made.site):
+                    if kinds[0] == "sigmoid" and forms is FROM_SUMS and _is_of_sums(own, made.site):
                         form = f"{own}({{a}}) * (1 - {own}({{a}}))"
                     return form.format(a=text), right
         return "", right
@@ -341,6 +341,16 @@ def is_known(text: str, site: Site) -> bool:
 def functions(site: Site) -> set[str]:
     """Return the names of the functions of a place's file."""
     return {each.name for each in tree(site.file).body if isinstance(each, ast.FunctionDef)}
+
+
+def _is_of_sums(name: str, site: Site) -> bool:
+    """Return whether a function of a place's file needs one value only, and returns one."""
+    for each in tree(site.file).body:
+        if isinstance(each, ast.FunctionDef) and each.name == name:
+            returned = [n.value for n in ast.walk(each) if isinstance(n, ast.Return)]
+            single = not any(isinstance(n, ast.Tuple | ast.List) for n in returned)
+            return single and len(each.args.args) - len(each.args.defaults) == 1
+    return False
 
 
 @cache

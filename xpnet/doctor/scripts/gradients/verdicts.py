@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.device import CPU
-from xpnet.doctor.scripts.gradients.variants import SUPERFLUOUS, Mistake, Variants
+from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
 from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.steps import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
@@ -29,7 +29,7 @@ OWN, UNEVEN = "the loss with the slope", "the uneven loss with the slope"
 ENOUGH = 8  # errors, of which what grows with them is no chance
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
-OF_LOSSES = {"missing derivative", SUPERFLUOUS}  # mistakes that another loss explains as well
+OF_LOSSES = {"missing derivative", "superfluous"}  # mistakes that another loss explains as well
 LAYER = "layer"  # the kind of a mistake: each has the gradient of another one
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 HINGE = Loss(
@@ -169,7 +169,7 @@ def _explained(
         down = kinds.count("right") >= kinds.count("sign")  # most updates go down
         for way in (down,) if known else (down, not down):  # a number's sign may be by chance
             mistakes = _mistakes(variants, judges, found, loss, usual, way)
-            sure = _are_sure(mistakes, found, best)
+            sure = best is None or _are_sure(mistakes, found, best)
             if sure and all(v.kind != "wrong" or n in mistakes for n, v in found.items()):
                 return Measured(loss, found, mistakes)
             best = best or Measured(loss, found, mistakes)
@@ -177,17 +177,13 @@ def _explained(
 
 
 def _are_sure(
-    mistakes: Mapping[int, Mistake | None], found: Mapping[int, Verdict], best: Measured | None
+    mistakes: Mapping[int, Mistake | None], found: Mapping[int, Verdict], best: Measured
 ) -> bool:
     """Return whether mistakes explain what no other loss explains as well, and the best did not."""
     kinds = {each.kind for each in mistakes.values() if each}
-    if best is None and SUPERFLUOUS not in kinds:
-        return True
     if not kinds or kinds & OF_LOSSES:
         return False
-    return best is None or all(
-        v.kind != "unknown" or best.verdicts[n].kind == "unknown" for n, v in found.items()
-    )
+    return all(v.kind != "unknown" or best.verdicts[n].kind == "unknown" for n, v in found.items())
 
 
 def _own_gradients(roles: Roles, errors: Any) -> Iterator[tuple[str, Any]]:

@@ -256,24 +256,27 @@ class Hooks(ast.NodeTransformer):
         return node
 
     def _unpacked(self, node: ast.Assign, target: ast.Tuple) -> list[ast.stmt]:
-        """Write an assignment to several targets; parts of arrays get theirs after all names."""
-        names = [each.id for each in target.elts if isinstance(each, ast.Name)]
-        parts = [each for each in target.elts if isinstance(each, ast.Subscript)]
-        if {each.id for part in parts for each in ast.walk(part) if isinstance(each, ast.Name)} & {
-            *names
-        }:
-            parts = []  # a[i], i = ...: the old i counts
+        """Write an assignment to several targets; each gets its value as in Python, in order."""
+        if any(isinstance(each, ast.Starred) for each in target.elts):
+            self.generic_visit(node)
+            return [node]
         sites = [self.site(node, "put", each.value, node.value, named=ast.unparse(each))
-                 for each in parts]  # fmt: skip
-        node.value, puts = self.visit(node.value), list[ast.expr]()
-        for part, number in zip(parts, sites, strict=True):
-            held = f"__xp_part_{number}__"
-            target.elts[target.elts.index(part)] = ast.Name(held, ast.Store())
-            owner, index = self.visit(_loaded(part.value)), _index(self.visit(part.slice))
-            value = ast.Name(held, ast.Load())
-            puts.append(self.hook("put", number, node, value, owner, index))
-        named = [self._name(node, each, ast.Name(each, ast.Load())) for each in names]
-        return [node, *(_placed(ast.Expr(each), node) for each in (*named, *puts))]
+                 if isinstance(each, ast.Subscript) else 0 for each in target.elts]  # fmt: skip
+        held = [f"__xp_part_{at}__" for at in range(len(target.elts))]
+        after = list[ast.stmt]()
+        for each, number, name in zip(target.elts, sites, held, strict=True):
+            value: ast.expr = ast.Name(name, ast.Load())
+            if isinstance(each, ast.Subscript):
+                owner, index = self.visit(_loaded(each.value)), _index(self.visit(each.slice))
+                after.append(ast.Expr(self.hook("put", number, node, value, owner, index)))
+                continue
+            if isinstance(each, ast.Name):
+                value = self._name(node, each.id, value)
+            after.append(ast.Assign([each], value))
+        parts: list[ast.expr] = [ast.Name(each, ast.Store()) for each in held]
+        first = ast.Assign([ast.Tuple(parts, ast.Store())], self.visit(node.value))
+        forget = ast.Delete([ast.Name(each, ast.Del()) for each in held])
+        return [_placed(each, node) for each in (first, *after, forget)]
 
     def _name(self, node: ast.AST, named: str, value: ast.expr, *text: ast.expr) -> ast.expr:
         return self.hook("name", self.site(node, "name", *text, named=named), node, value)

@@ -195,6 +195,7 @@ class Search:
         self._chains = dict[Operation, tuple[Chain, int]]()  # and the operation's place in it
         self._parts = dict[tuple[int, int, str], Operation]()
         self._used = dict[Value | None, set[int]]()  # places that used a value
+        self._depends = dict[Value, int]()  # on which chains a value depends, as bits
         self.found: list[Chain] = []  # the parameters', once they are known, in a step's order
 
     def consider(self, operation: Operation, everything: list[Operation]) -> None:
@@ -247,13 +248,9 @@ class Search:
         chains = [*dict.fromkeys(c for c, _ in self._chains.values() if len(c.operations) > 1)]
         parameters = self._trained(chains, everything)
         ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
-        states = self._made([*parameters, *(c for c in chains if c in ahead)], old=False)
-        # Weights make what others are updated by, too: the error of their only output times them.
-        factors = {part for each in everything if each.name in MIXING for value in each.operands
-                   for part in (value, value.base)}  # fmt: skip
-        decayed = {c for c in parameters if c in self._made([c], old=False)}  # ... - decay * W
-        states -= {c for c in states - decayed
-                   if not factors.isdisjoint(each.result for each in c.operations)}  # fmt: skip
+        adding = [*parameters, *(c for c in chains if c in ahead)]
+        # What an error multiplies is no velocity: weights of the only output, for one.
+        states = self._made([c for c in adding if not self._has_an_error(c)], old=False)
         parameters = [chain for chain in parameters if chain not in states]
         if longest in parameters:
             order = {each: i for i, each in enumerate(everything)}
@@ -281,7 +278,7 @@ class Search:
         """
         number, total = {chain: n for n, chain in enumerate(chains)}, len(chains)
         low = (1 << total) - 1
-        depends = dict[Value, int]()  # bits of the chains; where mixed, again
+        depends = self._depends = dict[Value, int]()  # bits of the chains; where mixed, again
         entering, following = [0] * total, set[int]()
 
         def mask(value: Value | None) -> int:
@@ -311,6 +308,16 @@ class Search:
         states = {chains[n].operations[1].place for n in found
                   if n in following or not entered >> n & 1}  # fmt: skip
         return [chains[n] for n in found if chains[n].operations[1].place not in states]
+
+    def _has_an_error(self, chain: Chain) -> bool:
+        """Return whether what is added is an array times a number that the parameters make."""
+        value = chain.operations[1].operands[1 - chain.side]
+        while (made := value.made_by).name in (*TIMES, "negative"):
+            side = scalar_side(made) if made.name in TIMES else None
+            if side is not None and self._depends.get(made.operands[side], 0):
+                return True
+            value = made.operands[0 if side is None else 1 - side]
+        return False
 
     def _made(self, chains: list[Chain], *, old: bool) -> set[Chain]:
         """Return the chains that made what these update, or what is added to that."""
@@ -389,6 +396,9 @@ def fills_buffer(operation: Operation) -> bool:
     if operation.name != "put" or len(operation.operands) < 2:
         return False
     buffer, rows = operation.operands[:2]
+    taken = maker(rows)
+    if taken.name == "item" and taken.operands[0].object is operation.result.object:
+        return True  # they change places
     return rows.size > 1 and buffer not in ancestors(operation.operands[1:])
 
 

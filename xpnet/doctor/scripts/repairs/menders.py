@@ -184,6 +184,8 @@ def _share(mask: Value) -> str:
 def by_sample(finding: Finding, roles: Roles) -> Iterator[Edit]:
     """Let a softmax divide by the sum over the outputs of each sample."""
     made, layer = roles.outputs[0].made_by, roles.layers[-1]
+    if 1 in made.result.shape:
+        return  # of a single output no axis is right
     total = divisor = made.operands[-1].made_by if made.name == "divide" else made
     while total.name in VIEWS:
         total = total.operands[0].made_by
