@@ -24,7 +24,7 @@ from xpnet.doctor.scripts.repairs.edits import Edit, around, edit, operand_edit
 from xpnet.doctor.step import grouped
 from xpnet.nn.activations import ACTIVATIONS
 
-WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
+WORK = 450_000_000  # numbers that may be computed in search of all parameters' mistakes,
 CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 COMPARED = {"less", "less_equal", "greater", "greater_equal"}
@@ -113,7 +113,8 @@ class Variants:
             yield from ((operation, -1, each) for each in self._candidates(operation, -1, layer))
         for operation in back:
             slots = 0 if operation.name == "put" else 2  # its mask is made by an operation, too
-            for slot in (*range(min(slots, len(operation.operands))), -1):
+            last = () if operation in shared else (-1,)
+            for slot in (*range(min(slots, len(operation.operands))), *last):
                 for each in self._candidates(operation, slot, layer):
                     yield operation, slot, each
 
