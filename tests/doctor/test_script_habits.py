@@ -211,6 +211,7 @@ def report(tmp_path):
     return run
 
 
+@pytest.mark.untraced(but=["the worst", "list", "from 0, short"])
 @pytest.mark.parametrize(
     ("right", "old", "new", "code", "mended"),
     [

@@ -6,7 +6,7 @@ from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script
 from xpnet.doctor.scripts.repairs.edits import apply
 
-pytestmark = [pytest.mark.process, pytest.mark.untraced("test_a_sum_over_the_rows")]
+pytestmark = pytest.mark.process
 
 UNLIKE = """import numpy as np
 rng = np.random.default_rng(0)

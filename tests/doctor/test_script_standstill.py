@@ -5,8 +5,6 @@ import pytest
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script
 
-pytestmark = pytest.mark.untraced
-
 LAYERS = """import numpy as np
 rng = np.random.default_rng(0)
 X = rng.normal(size=(80, 2))
