@@ -433,7 +433,7 @@ def rate_again(seen: Observer, roles: Roles, run: Run) -> Seen:
         for each in roles.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)
-            rest = [other for value, other in pairs if value.size != 1
+            rest = [other for value, other in pairs if value.size != 1 or value in roles.inputs
                     or rates.get(other) != value.data]  # fmt: skip
             if before and each.result in below and len(rest) == 1:
                 yield (each, roles.names[update.parameter], "the learning rate is multiplied in "
