@@ -306,6 +306,11 @@ WARM = RIGHT.replace("rate = 2.0", "rate = 1e-5").replace("range(300)", "range(6
             ("loss > best", "W1[:]", "loss, W.copy()"),  # what was kept comes back
             ("loss > best", "hard", "loss, X.copy()"),  # the hardest rows
         ]),
+        ("prediction-wrong", RIGHT.replace("for step", "best_loss = 9.0\nfor step") + """
+    minibatch_loss = np.mean((p - Y) ** 2)
+    if minibatch_loss < best_loss:
+        best_loss, kept = minibatch_loss, W1.copy()
+"""),
         ("update-wrong", RIGHT.replace("(p - Y) / len(X)", "0 * (p - Y) / (1 + (p - Y) ** 2)")),
         ("prediction-wrong", RIGHT + "p = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
          "np.mean((p > 0.5).astype(np.uint8) == Y.astype(np.uint8))\n"),

@@ -512,7 +512,7 @@ def divided_twice(seen: Observer, roles: Roles, run: Run) -> Seen:
     factor, rows, update = _scale(roles, run)
     if update is None or rows < 8:
         return
-    again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
+    again = rows if update.divides_by(rows) else 1
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-5 for c in (1.0, 2.0)):

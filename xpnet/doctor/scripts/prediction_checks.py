@@ -75,8 +75,9 @@ def one_softmax(seen: Observer, roles: Roles, run: Run) -> Seen:
         sums = [in_source(each, z) for each in roles.step.operations
                 if z in each.operands and each.result in before
                 and each.site.function == made.site.function]  # fmt: skip
-        sums = [] if made.site.kind == "in place" else sums  # the powers are there already
-        edits = [edit(made.site, f"1 / (1 + np.exp(-{each}))") for each in sums[:1]]
+        edits = []
+        if sums and made.site.kind != "in place":  # where only the powers are left
+            edits = [edit(made.site, f"1 / (1 + np.exp(-{sums[0]}))")]
         yield made, "predictions", "the only output of each sample is divided by itself", "", edits
 
 

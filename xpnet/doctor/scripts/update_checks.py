@@ -33,6 +33,7 @@ from xpnet.doctor.scripts.repairs.edits import (
 )
 from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.sizes import penalties
+from xpnet.doctor.step import grouped
 
 STANDSTILL = 1e-6  # of a rate, that moves nothing any more
 UNEVEN = 0.3  # power of a gradient, with which no adaptive step goes
@@ -42,7 +43,8 @@ SHALLOW = [ast.parse(form, mode="eval").body for form in (
     "{_k: _v for _k, _v in _x.items()}")]  # fmt: skip
 ADD_AT = [("_o[_i] += _v", "np.add.at(_o, _i, _v)"),
           ("_o[_i] -= _v", "np.subtract.at(_o, _i, _v)")]  # fmt: skip
-_ONLY_LOSS = re.compile(r"(?!.*(drop|inv|neg|gain|diff))[\w.]*(loss|cost|mse|err)[\w.]*", re.I)
+LOSS_ALONE = re.compile(r"(?!.*(drop|inv|neg|gain|diff))[\w.]*(loss|cost|mse|err)[\w.]*", re.I)
+LOWEST = re.compile("best|lowest|min", re.I)
 EPSILON = 1e-6  # up to which a number below a root only keeps it from 0
 
 
@@ -102,8 +104,7 @@ def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is kept of the best step has the arrays that all later steps go on to change."""
     if not all(u.old.object is u.new.object for u in roles.step.updates):
         return  # where arrays are replaced, the older ones stay as they are
-    arrays = {text for texts in roles.step.places for text in texts}
-    holders = {text[: m.start()] for text in arrays for m in re.finditer(r"[.[]", text)}
+    arrays, holders = _kept_in(roles)
     edits, nodes = dict[ast.expr, Edit](), ast.walk(tree(roles.file))
     own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
     forms = SHALLOW if own.isdisjoint(("copy", "__copy__")) else ()  # its own may copy arrays, too
@@ -126,16 +127,13 @@ def kept_best(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("too-few-steps", RECIPE, needs=FAILURE)
 def never_better(seen: Observer, roles: Roles, run: Run) -> Seen:
     """No loss is as low as what the first is compared with: none is taken for the best."""
-    starts = [pair for s in assignments(roles.file) for pair in assigned_by(s)]
     for test, best, value in _bettered(roles.file):
         if not _seeks_lowest_loss(test, best, ast.unparse(value), seen, roles):
             continue
-        for name, start in starts:
-            low = isinstance(start, ast.Constant) and start.value == 0
-            if low and name.rpartition(".")[2] == best.rpartition(".")[2]:
-                yield (NOTHING, "training", f"line {test.lineno}, {ast.unparse(test)}: {best} "
-                       f"starts from {ast.unparse(start)}, and no loss is below that", "infinity",
-                       [changed(roles.file, start, "float('inf')")])  # fmt: skip
+        for zero in _zeros(roles.file, best):
+            yield (NOTHING, "training", f"line {test.lineno}, {ast.unparse(test)}: {best} "
+                   f"starts from {ast.unparse(zero)}, and no loss is below that", "infinity",
+                   [changed(roles.file, zero, "float('inf')")])  # fmt: skip
 
 
 def _seeks_lowest_loss(
@@ -158,21 +156,35 @@ def _seeks_lowest_loss(
 @check("prediction-wrong", "Prechelt, Early stopping - but when?, 1998")
 def worst_kept(seen: Observer, roles: Roles, run: Run) -> Seen:
     """The best step is that with the lowest loss. What is kept here is from the worst one."""
-    places = {text for texts in roles.step.places for text in texts}
-    network = places | {text[: m.start()] for text in places for m in re.finditer(r"[.[]", text)}
-    for test, name, value in _bettered(roles.file):
-        loss, lowest = test.left, test.comparators[0]
+    network = set[str]().union(*_kept_in(roles))
+    pairs = grouped((test, (name, value)) for test, name, value in _bettered(roles.file))
+    for test, kept in pairs.items():
+        larger, smaller = ast.unparse(test.left), ast.unparse(test.comparators[0])
         if isinstance(test.ops[0], ast.Lt | ast.LtE):
-            loss, lowest = lowest, loss
-        text, limit = ast.unparse(loss), ast.unparse(lowest)
-        kept = {ast.unparse(each) for each in ast.walk(value)} & network and name not in network
-        if kept and _ONLY_LOSS.fullmatch(text) and re.search("best|lowest|min", limit, re.I):
-            starts = [start for s in assignments(roles.file) for other, start in assigned_by(s)
-                      if other == limit and ast.unparse(start) == "0"]  # fmt: skip
-            edits = [changed(roles.file, test, f"{text} < {limit}")]
-            edits += [changed(roles.file, start, "float('inf')") for start in starts]
+            larger, smaller = smaller, larger
+        follows = (smaller, larger) in [(name, ast.unparse(value)) for name, value in kept]
+        copied = any(network & {*map(ast.unparse, ast.walk(value))} and name not in network
+                     for name, value in kept)  # fmt: skip
+        if follows and copied and LOSS_ALONE.fullmatch(larger) and LOWEST.search(smaller):
+            new = [changed(roles.file, test, f"{larger} < {smaller}")]
+            new += [changed(roles.file, e, "float('inf')") for e in _zeros(roles.file, smaller)]
             yield (NOTHING, "what is kept", f"line {test.lineno}, {ast.unparse(test)}: it is kept "
-                   "where the loss is higher than before", f"{text} < {limit}", edits)  # fmt: skip
+                   "where the loss is higher than before", f"{larger} < {smaller}", new
+                   )  # fmt: skip
+
+
+def _kept_in(roles: Roles) -> tuple[set[str], set[str]]:
+    """Return the names of the network's arrays, and of what holds them: net.W[0] and net.W, net."""
+    arrays = {text for texts in roles.step.places for text in texts}
+    return arrays, {text[: m.start()] for text in arrays for m in re.finditer(r"[.[]", text)}
+
+
+def _zeros(file: str, name: str) -> Iterator[ast.expr]:
+    """Yield the zeros that are assigned to a name, of whatever object."""
+    for own, value in (pair for s in assignments(file) for pair in assigned_by(s)):
+        same = own.rpartition(".")[2] == name.rpartition(".")[2]
+        if same and isinstance(value, ast.Constant) and value.value == 0:
+            yield value
 
 
 def _bettered(file: str) -> Iterator[tuple[ast.Compare, str, ast.expr]]:
@@ -235,14 +247,10 @@ def no_root(seen: Observer, roles: Roles, run: Run) -> Seen:
             continue
         new = [bool(roles.errors & ancestors([each])) for each in divisor.operands]
         squares = [_is_square(maker(each)) for each in divisor.operands]
-        if new == squares and squares.count(True) == 1 and _are_alike(divisor):
+        alike = len({divisor.result.shape, *(each.shape for each in divisor.operands)}) == 1
+        if alike and new == squares and squares.count(True) == 1:  # a mean so far, and what is new
             yield (operation, "the update", "the mean of the squares divides here, without its "
                    "root", "np.sqrt", [operand_edit(*edited, "np.sqrt({})")])  # fmt: skip
-
-
-def _are_alike(added: Operation) -> bool:
-    """Return whether two arrays of one shape are added: a mean so far, and what is new."""
-    return len({each.shape for each in added.operands} | {added.result.shape}) == 1
 
 
 def _is_square(operation: Operation) -> bool:

@@ -19,7 +19,7 @@ from xpnet.doctor.scripts.repairs.edits import at_sites, edit
 from xpnet.doctor.step import grouped
 
 BY_ROW = "weighted by row"
-FEW_ROWS = 8
+FEW_ROWS = 8  # of which a factor may be anything
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
 DERIVATIVE = (
@@ -72,8 +72,9 @@ def conclude(
         return [], f"Gradients were not judged: the loss is {BY_ROW}, {weights.site}."
     if not found:
         too_long = [*_too_long(points[0].line, points[0].loss, roles, run.failing)]
-        unlike = _unlike(points[0], roles, len(run.start)) if run.failing or too_long else ()
-        found += [*unlike] or too_long
+        if run.failing or too_long:
+            found += _sums_beside_means(points[0], roles, len(run.start))
+        found = found or too_long
     if not right:
         return found, ""
     every = alone and len(right) == len(verdicts)
@@ -218,18 +219,19 @@ def _unexplained(points: Sequence[Measured], roles: Roles, wrong: list[int], run
     )  # fmt: skip
 
 
-def _unlike(point: Measured, roles: Roles, rows: int) -> Iterator[Finding]:
+def _sums_beside_means(point: Measured, roles: Roles, rows: int) -> Iterator[Finding]:
     """Find gradients that are sums over the rows of a step, where all others are means."""
     steps = {n: v.step for n, v in point.verdicts.items() if v.kind == "right" and v.step}
     times = {n: each / min(steps.values()) for n, each in steps.items()}
     sums = [n for n, each in times.items() if abs(each / rows - 1.0) < EXACT]
     means = [n for n, each in times.items() if abs(each - 1.0) < EXACT]
-    rates = [_rate(roles.updates_of(n)[0], rows) for n in times]
+    updates = {n: roles.updates_of(n)[0] for n in times}
+    rates = [abs(u.factor) * (rows if u.divides_by(rows) else 1) for u in updates.values()]
     if rows < FEW_ROWS or not sums or len(sums) + len(means) < len(roles.names):
         return
     if max(rates) > (1.0 + EXACT) * min(rates):
         return  # the lengths are meant
-    made = [roles.updates_of(n)[0].gradient.made_by for n in sums]
+    made = [updates[n].gradient.made_by for n in sums]
     sites = [each.site for each in made if each]
     counted = {in_source(each, 1): each.site.function for each in roles.step.operations
                if each.name == "divide" and each.operands[1].number == rows}  # fmt: skip
@@ -245,12 +247,6 @@ def _unlike(point: Measured, roles: Roles, rows: int) -> Iterator[Finding]:
         "No learning rate fits both: these steps are longer by the number of rows.",
         f"divide by {divisor}", MEASURED, {"edits": edits} if edits else None,
     )  # fmt: skip
-
-
-def _rate(update: Update, rows: int) -> float:
-    """Return the learning rate of an update, without 1 / rows."""
-    averaged = any(abs(number * rows - 1.0) < EXACT for _, number in update.scalars)
-    return abs(update.factor) * (rows if averaged else 1)
 
 
 def _factor(text: str) -> str:

@@ -274,7 +274,8 @@ class Variants:
                     return "", form.format(a=ast.unparse(call.args[0])) if known else right
                 if text.isidentifier():
                     own = layer.activations.made_by.site.function  # as the script calls it
-                    if kinds[0] == "sigmoid" and forms is FROM_SUMS and _is_of_sums(own, made.site):
+                    again = _maps_one_value(_functions(made.site).get(own))
+                    if again and kinds[0] == "sigmoid" and forms is FROM_SUMS:
                         form = f"{own}({{a}}) * (1 - {own}({{a}}))"
                     return form.format(a=text), right
         return "", right
@@ -334,24 +335,24 @@ def is_known(text: str, site: Site) -> bool:
     if not site.file.endswith(".py"):
         return True
     nodes = [*ast.walk(ast.parse(text))]
-    names = {each.id for each in nodes if isinstance(each, ast.Name)} - NUMPY - functions(site)
+    known = NUMPY | _functions(site).keys()
+    names = {each.id for each in nodes if isinstance(each, ast.Name)} - known
     names |= {each for each in map(ast.unparse, nodes) if re.fullmatch(r"self\.\w+", each)}
     return names <= names_at(site.file, site.line)
 
 
-def functions(site: Site) -> set[str]:
-    """Return the names of the functions of a place's file."""
-    return {each.name for each in tree(site.file).body if isinstance(each, ast.FunctionDef)}
+def _functions(site: Site) -> dict[str, ast.FunctionDef]:
+    """Return the functions of a place's file by their names."""
+    return {each.name: each for each in tree(site.file).body if isinstance(each, ast.FunctionDef)}
 
 
-def _is_of_sums(name: str, site: Site) -> bool:
-    """Return whether a function of a place's file needs one value only, and returns one."""
-    for each in tree(site.file).body:
-        if isinstance(each, ast.FunctionDef) and each.name == name:
-            returned = [n.value for n in ast.walk(each) if isinstance(n, ast.Return)]
-            single = not any(isinstance(n, ast.Tuple | ast.List) for n in returned)
-            return single and len(each.args.args) - len(each.args.defaults) == 1
-    return False
+def _maps_one_value(function: ast.FunctionDef | None) -> bool:
+    """Return whether a function needs one value only, and returns one, as an activation does."""
+    if function is None:
+        return False
+    returned = [each.value for each in ast.walk(function) if isinstance(each, ast.Return)]
+    several = any(isinstance(each, ast.Tuple | ast.List) for each in returned)
+    return not several and len(function.args.args) - len(function.args.defaults) == 1
 
 
 @cache

@@ -78,6 +78,10 @@ class Update:
     scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
     optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
 
+    def divides_by(self, rows: int) -> bool:
+        """Return whether one of its numbers is 1 / rows."""
+        return any(abs(number * rows - 1.0) < 1e-9 for _, number in self.scalars)
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
