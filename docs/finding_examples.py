@@ -65,4 +65,5 @@ def diagnosis(script: str) -> Any:
             return names["report"]
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             Path("net.py").write_text(script, encoding="utf-8")
-            return examine(Script("net.py", ())).report
+            # Time enough to look at all that an idle machine looks at, however busy this one is.
+            return examine(Script("net.py", ()), look=60.0).report
