@@ -7,6 +7,7 @@ import sys
 
 def run() -> int:
     """Run the command line; Ctrl-C ends it with one line, also while it is being loaded."""
+    gc.set_threshold(10_000)  # what is imported, a hundred thousand objects, stays
     try:
         import signal
 
