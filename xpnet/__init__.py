@@ -20,8 +20,8 @@ map. The names that options take: `xpnet.nn.activations.HIDDEN` and ``OUTPUTS``,
 # Every public name is imported when it is first used: nothing loads what it does not need.
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in typing, which takes longer to load than all else here
 if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.backend.device import open_device as open_device
     from xpnet.backend.signals import Interrupted as Interrupted
@@ -94,9 +94,9 @@ _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in na
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name: str) -> "Any":
+def __getattr__(name: str) -> object:
     if name in _MODULE_OF:
-        value = getattr(import_module(f"xpnet.{_MODULE_OF[name]}"), name)
+        value: object = getattr(import_module(f"xpnet.{_MODULE_OF[name]}"), name)
         globals()[name] = value  # found at once the next time
         return value
     if name in _ROOMS:
