@@ -316,3 +316,10 @@ def test_a_derivative_that_is_on_no_list_is_told_from_penalties_and_clipping():
 @pytest.mark.parametrize("rate", [1.0, 30.0, 1000.0])
 def test_long_steps_along_the_gradient_are_no_new_weights(rate):
     assert "weights-redrawn" not in train(steps=40, rate=rate, layers=(2, 16, 3), batch=300).codes
+
+
+def test_units_of_one_column_are_no_rows():
+    doctor, weights = Doctor(), {"W": np.ones((5, 1)), "V": np.ones((1, 5))}
+    doctor.watch(inputs=[[1.0]], targets=0.5, predictions=[[2.0]], parameters=weights,
+                 activations=[np.ones((5, 1))])  # fmt: skip
+    assert doctor.run.first.activations[0].shape == (1, 5)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from observed_scripts import ADAM, BATCH, RIGHT, codes
+from observed_scripts import ADAM, BATCH, RIGHT, codes, report_of
 
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script
@@ -337,3 +337,39 @@ ALL_ALIKE = RIGHT.replace(
 def test_an_activation_that_one_line_gives_all_layers_is_not_taken_out(report):
     found = report(ALL_ALIKE.replace("(1 - h**2)", "(h > 0)")).findings[0]
     assert (found.code, (found.repair or {}).get("edits")) == ("output-activated-twice", None)
+
+
+RECURRENT = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 5, 2))
+Y = (X[:, 0, :1] > 0) * 1.0
+Wx, Wh, Wo = rng.normal(size=(2, 6)), rng.normal(size=(6, 6)), rng.normal(size=(6, 1))
+for step in range(60):
+    states = [np.zeros((40, 6))]
+    for t in range(5):
+        states.append(np.tanh(X[:, t] @ Wx + states[t] @ Wh))
+    d = (1 / (1 + np.exp(-(states[-1] @ Wo))) - Y) / 40
+    gx, gh, go, back = 0.0, 0.0, states[-1].T @ d, d @ Wo.T
+    for t in reversed(range(5)):
+        z = back * (1 - states[t + 1] ** 2)
+        gx, gh = gx + X[:, t].T @ z, gh + states[t].T @ z
+        back = z @ Wh.T
+    Wx -= 0.3 * gx
+    Wh -= 0.3 * gh
+    Wo -= 0.3 * go
+"""
+
+
+def test_a_state_that_stays_at_zero_while_gradients_are_of_others_is_named():
+    found = report_of(RECURRENT.replace("states[t] @ Wh", "states[0] @ Wh")).findings[0]
+    assert (found.code, found.where) == ("gradient-operand", "Wh")
+    assert found.evidence.endswith("but line 10, states[0] @ Wh gives it only zeros")
+    assert "gradient-operand" not in codes(RECURRENT)
+
+
+def test_small_initial_weights_from_which_a_network_has_learnt_are_no_mistake():
+    noisy = RIGHT.replace("X[:, 1] > 0", "X[:, 1] + 0.4 * np.random.randn(80) > 0")
+    noisy = noisy.replace("rng = ", "np.random.seed(1)\nrng = ").replace("range(300)", "range(200)")
+    assert codes(noisy.replace("W1 = rng", "W1 = 0.01 * rng")) == ()
+    assert codes(noisy.replace("W1 = rng", "W1 = 0.001 * rng")) == ("wrong-init-scale",)

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from observed_scripts import report_of
+from observed_scripts import RIGHT, codes, report_of
 
 from xpnet.doctor.scripts.mapping import Roles, map_step
 from xpnet.doctor.scripts.recording.instrument import instrument
@@ -414,3 +414,76 @@ def test_a_script_goes_on_when_it_cannot_be_recorded():
     exec(compile(tree, "script.py", "exec"), names)
     assert names["epoch"] == 8
     assert recorder.problem == "what comes after line 16 was run, which could not be followed"
+
+
+@pytest.mark.parametrize("error", ["(p + -Y)", "(-1.0 * Y + p)"])
+def test_targets_may_be_subtracted_by_adding_their_negative(error):
+    script = RIGHT.replace("(p - Y)", error)
+    assert {*mappings(script)[-1].targets[0].data.ravel()} == {0.0, 1.0}
+    assert codes(script) == ()
+    flat = script.replace("Y = labels.reshape(-1, 1)", "Y = labels")
+    paired = flat.replace(f"{error} / len(X)", f"{error}.mean(1, keepdims=True) / 80")
+    assert codes(paired)[:1] == ("loss-broadcast",)
+
+
+HEADS = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(80, 3))
+A, B = X[:, :1] * X[:, 1:2], X[:, 2:] ** 2
+nets = [rng.normal(size=s) for s in ((3, 9), (9, 1), (9, 1))]
+kept = [0.0 * w for w in nets]
+for step in range(60):
+    h = np.tanh(X @ nets[0])
+    a, b = h @ nets[1], h @ nets[2]
+    da, db = (a - A) / 80, (b - B) / 80
+    dh = (da @ nets[1].T + db @ nets[2].T) * (1 - h**2)
+    for k, g in enumerate((X.T @ dh, h.T @ da, h.T @ db)):
+        kept[k] = 0.9 * kept[k] - 0.05 * g
+        nets[k] += kept[k]
+"""
+
+
+def test_the_updates_of_several_heads_are_not_taken_for_outputs():
+    roles = mappings(HEADS)[-1]
+    assert roles.error.site.text in ("a - A", "b - B")
+    assert len(roles.others) == 1
+
+
+WORDS = """
+import numpy as np
+rng = np.random.default_rng(0)
+bags = rng.integers(0, 50, size=(300, 6))
+y = (np.sum(bags < 20, axis=1) > 2) * 1.0
+E, w, c = 0.5 * rng.normal(size=(50, 4)), rng.normal(size=4), 0.0
+for step in range(300):
+    x = E[bags].mean(axis=1)
+    d = (1 / (1 + np.exp(-(x @ w + c))) - y) / 300
+    dE = np.zeros_like(E)
+    np.add.at(dE, bags, np.outer(d, w)[:, None, :] / 6)
+    E -= 20 * dE
+    w -= 0.5 * x.T @ d
+    c -= 0.5 * d.sum()
+"""
+IMAGES = """
+import numpy as np
+rng = np.random.default_rng(0)
+images, y = rng.normal(size=(30, 6, 6)), rng.integers(0, 3, size=30)
+images[range(30), y, y] += 6.0
+patches = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(1, 2))
+columns = patches.transpose(3, 4, 0, 1, 2).reshape(9, 480)
+K, W = rng.normal(size=(5, 9)) / 3, rng.normal(size=(80, 3)) / 9
+for step in range(200):
+    z = (K @ columns).reshape(5, 30, 16)
+    a = np.maximum(z, 0).transpose(1, 0, 2).reshape(30, 80)
+    e = np.exp(a @ W)
+    d = (e / e.sum(axis=1, keepdims=True) - np.eye(3)[y]) / 30
+    back = (d @ W.T).reshape(30, 5, 16).transpose(1, 0, 2) * (z > 0)
+    K -= 0.3 * back.reshape(5, 480) @ columns.T
+    W -= 0.3 * a.T @ d
+"""
+
+
+@pytest.mark.parametrize("script", [WORDS, IMAGES], ids=["words", "images"])
+def test_what_the_weights_meet_need_not_be_the_rows_of_the_data(script):
+    assert {*codes(script)} <= {"no-bias"}

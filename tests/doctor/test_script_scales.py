@@ -1,6 +1,7 @@
 """How long steps are, as measured by moving parameters: sums beside means, and losses below 0."""
 
 import pytest
+from observed_scripts import RIGHT, codes
 
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script
@@ -75,3 +76,10 @@ def test_what_a_loop_adds_up_is_not_divided_in_each_turn(report):
 
 def test_a_step_that_lowers_a_loss_below_0_is_not_too_long(report):
     assert "learning-rate-too-large" not in report(POISSON).codes
+
+
+def test_a_rate_over_a_norm_that_grows_does_not_vanish():
+    falling = RIGHT.replace("    h =", "    s = 10.0 ** (-step / 9)\n    h =")
+    falling = falling.replace("rate * ", "rate * s * ")
+    assert codes(falling)[:1] == ("learning-rate-vanishes",)
+    assert codes(falling.replace("/ len(X)", "/ len(X) / s")) == ()

@@ -1,6 +1,7 @@
 """Why weights stay as they are: updates that are never run, or change something else, or by 0."""
 
 import pytest
+from observed_scripts import RIGHT
 
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script
@@ -168,3 +169,17 @@ for x, t in zip(X, T):
 
 def test_a_perceptron_that_is_right_all_along_has_no_findings(findings):
     assert findings(RIGHT_ALL_ALONG) == ()
+
+
+WITHOUT = RIGHT.replace("X @ W1 + b1", "X @ W1")
+
+
+@pytest.mark.parametrize("update", ["b1 -= rate", "b1 = b1 - rate"])
+def test_a_bias_that_is_updated_but_added_to_nothing(findings, update):
+    (found,) = findings(WITHOUT.replace("b1 -= rate", update))
+    assert (found.code, found.remedy) == ("no-bias", "line 15: h = np.tanh((X @ W1 + b1))")
+    assert found.evidence.endswith("b1 is updated, but added to nothing")
+
+
+def test_what_is_read_somewhere_is_not_said_to_be_unused(findings):
+    assert findings(WITHOUT + "print(b1)\n") == ()

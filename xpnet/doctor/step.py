@@ -134,9 +134,10 @@ class Layout:
         first, last = (matrices[0], matrices[-1]) if matrices else ((), ())
         inputs, outputs = shape_of(rows.get("inputs")), shape_of(rows.get("predictions"))
         shapes = [tuple(rows[name].shape) for name in ROW_NAMES if name in rows]
+        every = [tuple(each.shape) for each in rows.values() if each.shape]  # also what is inside
         sideways = False
-        if all(len(shape) == 2 for shape in shapes):  # samples are what all of them have in common
-            kinds, batches = (len({shape[axis] for shape in shapes}) for axis in (0, 1))
+        if all(len(shape) == 2 for shape in every):  # samples are what all of them have in common
+            kinds, batches = (len({shape[axis] for shape in every}) for axis in (0, 1))
             sideways = batches == 1 < kinds
         if len(inputs) == len(first) == 2:  # weights are (units, inputs) or (inputs, units)
             sideways = sideways or (inputs[0] in first and inputs[1] not in first)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from xpnet.doctor.rules.rule import NIELSEN
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.checks import Seen, check
+from xpnet.doctor.scripts.gradients.variants import is_known
 from xpnet.doctor.scripts.mapping import LOSS, Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import NOTHING
 from xpnet.doctor.scripts.recording.updates import maker
-from xpnet.doctor.scripts.repairs.edits import around, changed, edit
+from xpnet.doctor.scripts.repairs.edits import around, changed, edit, statement_of
 
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 UPDATE = re.compile(r"(.+?)\s*(?:[-+]=|=\s*\1\s*[-+]).*\*")  # W -= rate * gradient
@@ -106,6 +107,36 @@ def cut_off(seen: Observer, roles: Roles, run: Run) -> Seen:
     yield (update, in_source(update, 0), f"{in_source(update, 1)} is 0 in every step"
            f"{''.join(cuts)}", "give the result its parents and their derivative" if cuts
            else "follow the error back from the loss, to where it is lost")  # fmt: skip
+
+
+@check("no-bias", NIELSEN)
+def never_added(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """What is taught has no effect as long as nothing uses it."""
+    without = {layer.product: (layer.pre_activations.shape or (0,))[
+        -1 if layer.product.operands[0] is layer.inputs else 0]
+        for layer in roles.layers if layer.biases is None}  # fmt: skip
+    for each in (e for e in roles.step.operations if e.name == "subtract" and e.operands[1:]):
+        own, name = each.operands[0], in_source(each, 0)
+        sums = [made for made, units in without.items()
+                if own.size == units == max(own.shape, default=0) > 1]  # fmt: skip
+        if sums and _is_only_changed(name, each.site):
+            new = f"({sums[0].site.text} + {name})"
+            edits = [edit(sums[0].site, new)] if is_known(name, sums[0].site) else []
+            yield each, "the network", f"{name} is updated, but added to nothing", new, edits
+
+
+def _is_only_changed(name: str, site: Site) -> bool:
+    """Return whether a script reads a name nowhere but where this place changes it."""
+    if not re.fullmatch(r"[\w.]+", name) or not (own := statement_of(site)):
+        return False
+    nodes = [*ast.walk(tree(site.file))]
+    loops = [n.target for n in nodes if isinstance(n, ast.For | ast.comprehension)]
+    target = own.targets[0] if isinstance(own, ast.Assign) else getattr(own, "target", own)
+    if ast.unparse(target) != name or any(name in map(ast.unparse, ast.walk(n)) for n in loops):
+        return False  # or one that stands for several
+    read = [n for n in nodes if isinstance(n, ast.Name | ast.Attribute)
+            and isinstance(n.ctx, ast.Load) and ast.unparse(n) == name]  # fmt: skip
+    return {*read} <= {*ast.walk(own)}
 
 
 def _orphans(seen: Observer) -> Iterator[Site]:

@@ -7,7 +7,7 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -22,6 +22,7 @@ from xpnet.doctor.scripts.recording.updates import (
     ancestors,
     descendants,
     maker,
+    negated,
     origin,
 )
 from xpnet.doctor.step import grouped
@@ -29,6 +30,7 @@ from xpnet.doctor.step import grouped
 PRODUCTS = MIXING | {"multiply"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
 ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
+MEETING = ("subtract", "add", "divide", "multiply")  # of outputs and targets
 ONE = ("1", "1.", "1.0")
 NUMBERS = 6  # that one place of the source updates, are looked at singly
 MANY = 8  # names in a row, from which on most are left out
@@ -128,9 +130,8 @@ def map_step(step: Step) -> Roles:
     names, (others, several) = found.names, found.of_others()
     if others:  # which are given, for this network
         own = tuple(each for each in step.updates if each.parameter not in others)
-        found = _Graph(replace(step, updates=own))
-    step = replace(found.step, updates=tuple(map(found.refined, found.step.updates)))
-    error = found.error
+        found = _Graph(replace(step, updates=own), {each.operation for each in step.updates})
+    step, error = replace(found.step, updates=found.updates), found.error
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
     return Roles(
@@ -144,8 +145,9 @@ def map_step(step: Step) -> Roles:
 class _Graph:
     """A step's operations as a graph, with what depends on which parameter."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, updating: Set[Operation] = frozenset()) -> None:
         self.step = step
+        self.updating = updating or {each.operation for each in step.updates}  # all networks
         self.parameter = dict[Value, int]()  # of which a value is a state or view
         self.depends = dict[Value, int]()  # bits of the parameters
         for update in step.updates:
@@ -176,8 +178,7 @@ class _Graph:
                 known = self.of(parameter)
                 if known is not None and parameter.shape == term.shape and not self.bits(term):
                     self.parameter[result] = known
-        given = operation.name.endswith("_like") or self._follows(operation)  # zeros_like: a shape
-        self.depends[result] = 0 if given else bits
+        self.depends[result] = 0 if self._follows(operation) else bits
 
     def _follows(self, operation: Operation) -> bool:
         """Return whether a running mean takes up a parameter: what it gives is taken as given."""
@@ -196,7 +197,12 @@ class _Graph:
         own = self.of(value)
         return self.depends.get(value, 0) | (0 if own is None else 1 << own)
 
-    def refined(self, update: Update) -> Update:
+    @cached_property
+    def updates(self) -> tuple[Update, ...]:
+        """The step's updates, refined."""
+        return tuple(map(self._refined, self.step.updates))
+
+    def _refined(self, update: Update) -> Update:
         """Return an update by momentum, Adam and the like with the gradient that enters it."""
         value, factor, found, state = update.gradient, update.factor, "", False
         named: tuple[Value, float] | None = None
@@ -235,15 +241,29 @@ class _Graph:
         )
 
     @cached_property
+    def kept(self) -> set[Value]:
+        """What optimizers make of gradients, such as their means."""
+        states = {value for each in self.step.updates for value in (each.old, each.new)}
+
+        def made_of(update: Update) -> set[Value]:
+            ends = states | {update.gradient}
+            found = ancestors([update.delta], lambda v: v in ends or v.made_by.name in MIXING)
+            return {value for value in found - ends if value.size == update.old.size}
+
+        return set().union(*(made_of(each) for each in self.updates if each.optimizer))
+
+    @cached_property
     def error(self) -> Operation:
         """The operation in which outputs first meet targets."""
         pairs = [(each, pair) for each in self.step.operations
                  if (pair := self._pair(each)) and self._as_told(each, pair)]  # fmt: skip
+        order = {each: number for number, each in enumerate(self.step.operations)}
 
-        def rank(found: tuple[Operation, tuple[Value, Value]]) -> tuple[bool, int, bool]:
+        def rank(found: tuple[Operation, tuple[Value, Value]]) -> tuple[bool, bool, int, bool, int]:
             each, (outputs, _) = found
-            known = self.bits(outputs).bit_count()
-            return each.result in self.cone, known, each.name == "subtract"
+            known, inside = self.bits(outputs).bit_count(), each.result in self.cone
+            late = order[each] if each.name == "add" else len(order)  # what is centred comes first
+            return each.result not in self.kept, inside, known, each.name == "subtract", late
 
         return max(pairs, key=rank)[0] if pairs else NOTHING
 
@@ -273,13 +293,15 @@ class _Graph:
     def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
         """Return whether outputs and targets have the names that the user gave, if any."""
         texts = dict(zip(operation.operands, operation.site.operands, strict=False))
+        texts |= {less: text.removeprefix("-") for each, text in texts.items()
+                  if (less := negated(each)) is not None}  # fmt: skip
         told = (self.step.roles.get(each) for each in ("outputs", "targets"))
         return all(not names or {texts.get(value), *value.names} & {*names}
                    for names, value in zip(told, pair, strict=True))  # fmt: skip
 
     def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if these may be an operation's two sides."""
-        if operation.name not in ("subtract", "divide", "multiply") or operation in self.changed:
+        if operation.name not in MEETING or operation in self.updating:
             return None
         if len(operation.operands) > 2 and operation.index is not None:
             owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
@@ -290,6 +312,8 @@ class _Graph:
             return None
         left, right = operation.operands
         texts = operation.site.operands
+        if operation.name == "add":
+            return self._with_negative(left, right) or self._with_negative(right, left)
         for outputs, targets, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
             if not self.bits(outputs) or self.of(outputs) is not None or self.bits(targets):
                 continue
@@ -300,6 +324,14 @@ class _Graph:
             if not constant and (not margin or self._are_signs(operation, outputs, targets)):
                 return outputs, targets
         return None
+
+    def _with_negative(self, outputs: Value, other: Value) -> tuple[Value, Value] | None:
+        """Return (outputs, targets) if the targets are subtracted by adding -targets."""
+        targets = negated(other)
+        known = targets is not None and not self.bits(targets) and targets.size == outputs.size
+        if targets is None or not known or not self.bits(outputs) or self.of(outputs) is not None:
+            return None
+        return outputs, targets
 
     def _are_signs(self, operation: Operation, outputs: Value, targets: Value) -> bool:
         """Return whether one factor has targets of -1 and 1 for the other's outputs."""
@@ -481,7 +513,11 @@ def _update_in_words(roles: Roles, numbers: Sequence[int]) -> str:
 
 def called(value: Value, operation: Operation | None = None) -> str:
     """Return a value's name and shape; the name as an operation that uses it has it."""
-    text = in_source(operation, value) if operation and value in operation.operands else ""
+    text = ""
+    if operation is not None:
+        for each in operation.operands:
+            if value in (each, negated(each)):
+                text = in_source(operation, each).removeprefix("" if value is each else "-")
     name = value.names[-1] if value.names else text.replace("?", "")
     return f"{name} {value.shape or '(a number)'}".strip()
 

@@ -58,7 +58,7 @@ class Observer:
         self.wrapped: tuple[Operation, int, int] | None = None  # batch, rows before it, all rows
         self._stop = 0  # of the batches so far, if they are slices
         self._moved: list[Moved] = []
-        self._movement: list[float] = []
+        self.movement: list[float] = []  # of the weights, of their size
         self._rows: list[Any] = []  # inputs and targets of the latest step
         self._shapes: dict[str, set[tuple[int, ...]]] = {}  # of each parameter, and after updates
 
@@ -83,7 +83,7 @@ class Observer:
         with np.errstate(all="ignore"):
             own = float(np.mean(np.square(_errors(roles)))) if roles.error else float("nan")
             self._moved.append(Moved.of(roles.step.number, before, slopes, after))
-            self._movement.append(relative_change(before, after))
+            self.movement.append(relative_change(before, after))
         self.losses.append((own, loss))
         # Of weights with a penalty it is 1, and of a single number it may be times the input.
         factors = [abs(each.factor) for each in roles.step.updates if each.old.size > 1]
@@ -124,8 +124,10 @@ class Observer:
 
     def has_trained_inputs(self) -> bool:
         """Return whether the network is given what it teaches, such as word vectors."""
-        trained = self.recorder.also_trained
-        return any(id(each.object) in trained for each in ancestors(self.latest.inputs))
+        trained, inputs = self.recorder.also_trained, self.latest.inputs
+        return any(map(self.latest.depends, inputs)) or any(
+            id(each.object) in trained for each in ancestors(inputs)
+        )
 
     def is_given_activations(self) -> bool:
         """Return whether what the network is given was made by other weights, that stay."""
@@ -222,7 +224,7 @@ class Observer:
         taken = self.recorder.steps - self.recorder.begun
         self.doctor.note(
             measured, steps=taken, losses=losses, updates=self._moved,
-            movement=self._movement, output=output_activation(self.latest), descends=descends,
+            movement=self.movement, output=output_activation(self.latest), descends=descends,
         )  # fmt: skip
         return self.doctor.run
 
@@ -275,7 +277,7 @@ def _rows_of(arrays: Sequence[Any], roles: Roles) -> Any:
 def _errors(roles: Roles) -> Any:
     """Return outputs - targets as the script pairs them."""
     error = roles.error
-    if error.name == "subtract" and error.index is None and len(roles.outputs) == 1:
+    if error.name in ("subtract", "add") and error.index is None and len(roles.outputs) == 1:
         return np.asarray(error.result.data, dtype=float)
     found = list[Any]()
     for output, target in zip(roles.outputs, roles.targets, strict=True):
@@ -321,7 +323,13 @@ def arrays_of(roles: Roles) -> dict[str, Any]:
         ]
     elif single := _single_inputs(roles):
         found["inputs"] = np.array(single)
-    return found | _ends_of(roles)
+    ends, first = _ends_of(roles), roles.layers[:1]
+    shapes = [np.shape(each.get(name, ())) for each, name in (
+        (found, "inputs"), (ends, "predictions"))]  # fmt: skip
+    patches = [*map(len, shapes)] == [2, 2] and {*shapes[0]}.isdisjoint(shapes[1])
+    if patches and first[0].product.operands[1] is first[0].inputs:  # columns of images' parts
+        found = {n: each for n, each in found.items() if n not in ("inputs", "activations")}
+    return found | ends
 
 
 def _single_inputs(roles: Roles) -> list[list[float]]:

@@ -18,7 +18,13 @@ from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.instrument import LOSS
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.steps import NOTHING, Operation
-from xpnet.doctor.scripts.recording.updates import ancestors, maker, origin, scalar_side
+from xpnet.doctor.scripts.recording.updates import (
+    MIXING,
+    ancestors,
+    maker,
+    origin,
+    scalar_side,
+)
 from xpnet.doctor.scripts.repairs.edits import (
     LOOPS,
     Edit,
@@ -383,7 +389,8 @@ def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     if not seen.rates:
         return
     first, last = seen.rates[0], seen.rates[-1]
-    if last >= 1e-2 * first or (run.learnt and last):
+    as_long = seen.movement[-1] > 0.1 * seen.movement[0]  # the rate is one by a norm that grows
+    if last >= 1e-2 * first or (run.learnt and last) or as_long:
         return
     gone = sum(rate > STANDSTILL * first for rate in seen.rates)
     if 2 * [*seen.steps, run.steps][gone] < run.steps:
@@ -414,13 +421,35 @@ def clipped(seen: Observer, roles: Roles, run: Run) -> Seen:
                "limit, as large as usual gradients are", edits)  # fmt: skip
 
 
+@check("gradient-operand", BACKPROPAGATION, needs=FAILURE)
+def of_zeros(seen: Observer, roles: Roles, run: Run) -> Seen:
+    """Weights that are given zeros have no effect, and the gradient 0. These got another."""
+    forward = ancestors(roles.outputs)
+    products = [each for each in roles.step.operations if each.name in MIXING
+                and each.result in forward and len(each.operands) == 2]  # fmt: skip
+    for update in (each for each in a_few(roles.step.updates) if each.old.size > 1):
+        given = [(each.site, inputs) for each in products
+                 for weights, inputs in (each.operands, each.operands[::-1])
+                 if update.old in (weights, weights.base)]  # fmt: skip
+        if not given or any(np.any(inputs.data) for _, inputs in given):
+            continue
+        back = ancestors([update.delta], stop=lambda v: v.made_by.name in MIXING)
+        for made in (v.made_by for v in back if v.size == update.old.size and np.any(v.data)):
+            if made.name in MIXING and roles.errors & ancestors(made.operands):
+                site, name = given[0][0], roles.names[update.parameter]
+                yield (made, name, f"its gradient is not 0, but {site} gives it only zeros",
+                       f"{site}: give it what {made.site.text} takes")  # fmt: skip
+
+
 @check("gradient-scale", "Pascanu et al., On the difficulty of training, 2013", needs=FAILURE)
 def by_its_norm(seen: Observer, roles: Roles, run: Run) -> Seen:
     """A limit divided by the norm cuts what is too long. Its inverse cuts short ones even more."""
     for each in roles.step.operations:
         side = scalar_side(each) if each.name == "multiply" and each.result in roles.cone else None
-        gradient = None if side is None else each.operands[1 - side]
-        ratios = (v.made_by for v in ancestors([each.operands[side or 0]]) if gradient)
+        if side is None:
+            continue
+        gradient = each.operands[1 - side]
+        ratios = (value.made_by for value in ancestors([each.operands[side]]))
         for ratio in (e for e in ratios if e.name == "divide" and e.result.size == 1):
             own = [gradient in ancestors([value]) for value in ratio.operands]
             if own == [True, False] and roles.errors & ancestors(ratio.operands[:1]):

@@ -32,7 +32,7 @@ from xpnet.doctor.scripts.recording.budget import children_seconds, processor_se
 from xpnet.doctor.scripts.recording.fork import Child, ask, obstacle
 from xpnet.doctor.scripts.recording.steps import Step
 from xpnet.doctor.scripts.recording.trace import Recorder
-from xpnet.doctor.scripts.recording.updates import ancestors
+from xpnet.doctor.scripts.recording.updates import ancestors, negated
 
 DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all
@@ -229,6 +229,10 @@ def errors_at(step: Step, place: int, side: int) -> list[Any]:
         pair = [np.array(value.data, dtype=float) for value in each.operands[:2]]
         if each.index is not None:  # outputs[rows, labels] -= 1
             pair = [pair[0], pair[0] - each.result.data]
+        elif each.name == "add":  # outputs + (-targets)
+            if negated(each.operands[1 - side]) is None:
+                continue
+            pair[1 - side] = -pair[1 - side]
         found.append(pair[::-1] if side else pair)
     return found
 

@@ -35,6 +35,7 @@ FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS, FEWEST_STEPS = 16, 4  # that are all looked at; where that takes long
 MAX_AFTER = 5000  # operations that are recorded after a loop
 ADDING_AT = np.add.at, np.subtract.at
+LIKE = ("zeros_like", "ones_like", "empty_like", "full_like")
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
 
@@ -197,6 +198,7 @@ class Recorder:
         if self.objects.latest(result) and result is not options.get("out"):
             return result
         name = str(getattr(function, "__name__", "call"))
+        operands = operands[1:] if name in LIKE else operands  # the first gives a shape only
         return self._recorded(place, SYNONYMS.get(name, name), tuple(operands), result)
 
     def item(self, place: int, owner: Any, index: Any) -> Any:

@@ -53,6 +53,12 @@ def origin(value: Value) -> tuple[Value, float]:
     return value, factor
 
 
+def negated(value: Value) -> Value | None:
+    """Return what this value is the negative of, if it is one."""
+    found, factor = origin(value)
+    return found if factor == -1.0 else None
+
+
 def maker(value: Value) -> Operation:
     """Return the operation that made the origin of a value."""
     return origin(value)[0].made_by
