@@ -7,7 +7,7 @@ import sys
 
 def run() -> int:
     """Run the command line; Ctrl-C ends it with one line, also while it is being loaded."""
-    gc.set_threshold(10_000)  # what is imported, a hundred thousand objects, stays
+    gc.set_threshold(10_000)  # imports make many objects, and hardly any garbage
     try:
         import signal
 

@@ -134,7 +134,7 @@ class Layout:
         first, last = (matrices[0], matrices[-1]) if matrices else ((), ())
         inputs, outputs = shape_of(rows.get("inputs")), shape_of(rows.get("predictions"))
         shapes = [tuple(rows[name].shape) for name in ROW_NAMES if name in rows]
-        every = [tuple(each.shape) for each in rows.values() if each.shape]  # also what is inside
+        every = [tuple(each.shape) for each in rows.values() if each.shape]  # hidden layers, too
         sideways = False
         if all(len(shape) == 2 for shape in every):  # samples are what all of them have in common
             kinds, batches = (len({shape[axis] for shape in every}) for axis in (0, 1))

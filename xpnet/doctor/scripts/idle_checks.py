@@ -8,7 +8,7 @@ from xpnet.doctor.rules.rule import NIELSEN
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.checks import Seen, check
 from xpnet.doctor.scripts.gradients.variants import is_known
-from xpnet.doctor.scripts.mapping import LOSS, Roles, in_source
+from xpnet.doctor.scripts.mapping import LOSS, Layer, Roles, in_source
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
@@ -112,17 +112,21 @@ def cut_off(seen: Observer, roles: Roles, run: Run) -> Seen:
 @check("no-bias", NIELSEN)
 def never_added(seen: Observer, roles: Roles, run: Run) -> Seen:
     """What is taught has no effect as long as nothing uses it."""
-    without = {layer.product: (layer.pre_activations.shape or (0,))[
-        -1 if layer.product.operands[0] is layer.inputs else 0]
-        for layer in roles.layers if layer.biases is None}  # fmt: skip
+    without = [layer for layer in roles.layers if layer.biases is None]
     for each in (e for e in roles.step.operations if e.name == "subtract" and e.operands[1:]):
         own, name = each.operands[0], in_source(each, 0)
-        sums = [made for made, units in without.items()
-                if own.size == units == max(own.shape, default=0) > 1]  # fmt: skip
-        if sums and _is_only_changed(name, each.site):
-            new = f"({sums[0].site.text} + {name})"
-            edits = [edit(sums[0].site, new)] if is_known(name, sums[0].site) else []
+        vector = own.size == max(own.shape, default=0) > 1
+        sites = [layer.product.site for layer in without if vector and own.size == _units(layer)]
+        if sites and _is_only_changed(name, each.site):
+            new = f"({sites[0].text} + {name})"
+            edits = [edit(sites[0], new)] if is_known(name, sites[0]) else []
             yield each, "the network", f"{name} is updated, but added to nothing", new, edits
+
+
+def _units(layer: Layer) -> int:
+    """Return how many sums a layer makes for each sample."""
+    shape = layer.pre_activations.shape or (0,)
+    return shape[-1 if layer.product.operands[0] is layer.inputs else 0]
 
 
 def _is_only_changed(name: str, site: Site) -> bool:

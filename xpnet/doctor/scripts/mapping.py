@@ -328,10 +328,9 @@ class _Graph:
     def _with_negative(self, outputs: Value, other: Value) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if the targets are subtracted by adding -targets."""
         targets = negated(other)
-        known = targets is not None and not self.bits(targets) and targets.size == outputs.size
-        if targets is None or not known or not self.bits(outputs) or self.of(outputs) is not None:
+        if targets is None or self.bits(targets) or targets.size != outputs.size:
             return None
-        return outputs, targets
+        return (outputs, targets) if self.bits(outputs) and self.of(outputs) is None else None
 
     def _are_signs(self, operation: Operation, outputs: Value, targets: Value) -> bool:
         """Return whether one factor has targets of -1 and 1 for the other's outputs."""

@@ -389,7 +389,8 @@ def vanishing_rate(seen: Observer, roles: Roles, run: Run) -> Seen:
     if not seen.rates:
         return
     first, last = seen.rates[0], seen.rates[-1]
-    as_long = seen.movement[-1] > 0.1 * seen.movement[0]  # the rate is one by a norm that grows
+    # Where the rate is divided by the gradient's norm, and that grows, steps stay as long.
+    as_long = seen.movement[-1] > 0.1 * seen.movement[0]
     if last >= 1e-2 * first or (run.learnt and last) or as_long:
         return
     gone = sum(rate > STANDSTILL * first for rate in seen.rates)
